@@ -1,0 +1,28 @@
+/// What all nodes of one run share: the crew, the limits, the randomness, the profile.
+final class RunContext: Sendable {
+  /// Bytes that a single value may take.
+  let memoryLimit: Int
+  /// The seed that random operators without a seed of their own start from.
+  let seed: UInt64
+
+  init(memoryLimit: Int = .max, seed: UInt64 = 0) {
+    self.memoryLimit = memoryLimit
+    self.seed = seed
+  }
+
+  /// Memory for a value of the given type and shape.
+  /// - Throws: ``ModelError`` (limit) where the shape is negative, overflows or is over the limit.
+  func allocate(_ type: ElementType, _ shape: Shape) throws(ModelError) -> Storage {
+    guard let count = shape.checkedElementCount, count <= memoryLimit / type.byteCount else {
+      throw .unexpected(
+        "a value of type \(type)[\(shape.joined)]", expected: "at most \(memoryLimit) bytes",
+        got: "more", code: .limit)
+    }
+    let storage = Storage(byteCount: count * type.byteCount)
+    // References to texts must never be garbage, whatever the operator leaves unwritten.
+    if type == .string {
+      unsafe storage.base.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
+    }
+    return storage
+  }
+}

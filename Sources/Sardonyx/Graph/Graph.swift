@@ -1,0 +1,121 @@
+/// A directed acyclic graph of operators over numbered values: what passes rewrite and plans run.
+///
+/// Nodes stand in an order in which every value is made before it is used. Values captured by the
+/// bodies of If, Loop and Scan are ordinary inputs of those nodes, so a graph has no environment.
+struct Graph: Sendable {
+  /// The index of a value in ``values``.
+  typealias ValueID = Int
+
+  /// What a graph knows of one value.
+  struct ValueRecord: Sendable {
+    /// ONNX's name; unique within the graph.
+    var name: String
+    /// As declared in the file; nil where it is silent.
+    var type: ValueType?
+    var shape: [Dimension]?
+    /// The tensor, for a constant that no caller can override.
+    var constant: Tensor?
+  }
+
+  var name = ""
+  var values: [ValueRecord] = []
+  var inputs: [ValueID] = []
+  var outputs: [ValueID] = []
+  var nodes: [Node] = []
+  /// Inputs the caller may leave out, with the initializer that then stands in (IR 4 and later).
+  var defaults: [ValueID: Tensor] = [:]
+  /// What passes did, and what they nearly did, with the reason.
+  var notes: [Note] = []
+}
+
+/// One call of an operator.
+struct Node: Sendable {
+  var name: String
+  var operatorName: String
+  var domain: String
+  /// The version of the operator set its domain is imported at.
+  var operatorSet: Int
+  var inputs: [Graph.ValueID?]
+  var outputs: [Graph.ValueID?]
+  /// As in the file, but for graphs, which are the operator's ``Operator/bodies``.
+  var attributes: [String: Attribute]
+  /// The operator with its attributes read.
+  var implementation: any Operator
+  /// Names of the values of the loaded graph that this node's outputs stand for, by position;
+  /// passes keep them, so that layers of two plans match by name.
+  var computes: [String?] = []
+}
+
+/// A remark of a pass on a node, shown by `inspect --plan`.
+struct Note: Sendable {
+  enum Kind: String, Sendable { case done, declined }
+  var pass: String
+  var kind: Kind
+  var node: String
+  var text: String
+}
+
+extension Graph {
+  /// Adds a value and returns its number.
+  mutating func addValue(
+    _ name: String, type: ValueType? = nil, shape: [Dimension]? = nil, constant: Tensor? = nil
+  ) -> ValueID {
+    values.append(ValueRecord(name: name, type: type, shape: shape, constant: constant))
+    return values.count - 1
+  }
+
+  /// Adds a constant under a name that starts with `name` and is not taken.
+  mutating func addConstant(_ name: String, _ tensor: Tensor) -> ValueID {
+    let taken = Set(values.lazy.map(\.name).filter { $0.hasPrefix(name) })
+    var unique = name
+    var suffix = 1
+    while taken.contains(unique) {
+      suffix += 1
+      unique = "\(name)_\(suffix)"
+    }
+    return addValue(
+      unique, type: .tensor(tensor.type), shape: tensor.shape.map { .known($0) }, constant: tensor)
+  }
+
+  /// The constant a node reads as input `index`, if it is one.
+  func constant(_ node: Node, _ index: Int) -> Tensor? {
+    guard node.inputs.indices.contains(index), let id = node.inputs[index] else { return nil }
+    return values[id].constant
+  }
+
+  /// For each value, the positions of the nodes that read it (once per reading).
+  func readers() -> [[Int]] {
+    var readers = [[Int]](repeating: [], count: values.count)
+    for (position, node) in nodes.enumerated() {
+      for case let id? in node.inputs { readers[id].append(position) }
+    }
+    return readers
+  }
+
+  /// For each value, the position of the node that makes it.
+  func producers() -> [Int?] {
+    var producers = [Int?](repeating: nil, count: values.count)
+    for (position, node) in nodes.enumerated() {
+      for case let id? in node.outputs { producers[id] = position }
+    }
+    return producers
+  }
+
+  /// Records a remark of a pass.
+  mutating func note(_ pass: String, _ kind: Note.Kind, _ node: Node, _ text: String) {
+    notes.append(Note(pass: pass, kind: kind, node: node.name, text: text))
+  }
+}
+
+extension Node {
+  /// `"name" (Operator)`, as errors begin.
+  var label: String { "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName))" }
+
+  /// The label with the types and shapes of the inputs.
+  func label(_ inputs: some Sequence<Fact?>) -> String {
+    let facts = inputs.map { $0.map(\.description) ?? "–" }.joined(separator: ", ")
+    return "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName); \(facts))"
+  }
+
+  func hasInput(_ index: Int) -> Bool { inputs.indices.contains(index) && inputs[index] != nil }
+}

@@ -1,0 +1,64 @@
+/// The extent of each axis of a tensor; empty for a scalar.
+public typealias Shape = [Int]
+
+extension [Int] {
+  /// The number of elements of a tensor of this shape; 1 for a scalar.
+  ///
+  /// Wraps on overflow; shapes from outside are checked with ``checkedElementCount`` first.
+  var elementCount: Int { reduce(1, &*) }
+
+  /// The number of elements, or nil where it (or an extent) is negative or overflows.
+  var checkedElementCount: Int? {
+    var count = 1
+    for extent in self {
+      guard extent >= 0 else { return nil }
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard !overflow else { return nil }
+      count = product
+    }
+    return count
+  }
+
+  /// The distance in elements between neighbours along each axis of a dense row-major tensor.
+  var strides: [Int] {
+    var strides = [Int](repeating: 1, count: count)
+    for axis in indices.dropLast().reversed() { strides[axis] = strides[axis + 1] &* self[axis + 1] }
+    return strides
+  }
+
+  /// `[2, 3, 4]` as `2,3,4`.
+  var joined: String { map(String.init).joined(separator: ",") }
+
+  /// The shape that both broadcast to by ONNX's multidirectional (numpy's) rule.
+  /// - Throws: ``ModelError`` where an axis differs and neither extent is 1.
+  static func broadcast(_ shapes: [[Int]]) throws(ModelError) -> [Int] {
+    let rank = shapes.map(\.count).max() ?? 0
+    var result = [Int](repeating: 1, count: rank)
+    for shape in shapes {
+      for (axis, extent) in zip((rank - shape.count)..., shape) where extent != 1 {
+        guard result[axis] == 1 || result[axis] == extent else {
+          throw .unexpected(
+            "shapes", expected: "extents that are equal or 1 on each axis from the right",
+            got: shapes.map { "[\($0.joined)]" }.joined(separator: " and "))
+        }
+        result[axis] = extent
+      }
+    }
+    return result
+  }
+}
+
+/// An axis of a declared shape: a number, a name such as `batch`, or nothing.
+public enum Dimension: Sendable, Hashable, CustomStringConvertible {
+  case known(Int)
+  case symbol(String)
+  case unknown
+
+  public var description: String {
+    switch self {
+    case .known(let extent): String(extent)
+    case .symbol(let name): name
+    case .unknown: "?"
+    }
+  }
+}

@@ -1,0 +1,84 @@
+extension Tensor {
+  /// The elements converted to a computing type, in row-major order; exact where `T` is
+  /// ``ElementType/computed`` (or wider). The tensor must be numeric or bool.
+  func converted<T: Number>(to _: T.Type = T.self) -> [T] {
+    if T.elementType == type { return array(of: T.self) }
+    switch type {
+    case .float: return map(Float.self) { T(converting: $0.asDouble) }
+    case .double: return map(Double.self) { T(converting: $0) }
+    case .int8, .int4, .int2: return map(Int8.self) { T(converting: Int64($0)) }
+    case .int16: return map(Int16.self) { T(converting: Int64($0)) }
+    case .int32: return map(Int32.self) { T(converting: Int64($0)) }
+    case .int64: return map(Int64.self) { T(converting: $0) }
+    case .uint8, .bool, .uint4, .uint2: return map(UInt8.self) { T(converting: Int64($0)) }
+    case .uint16: return map(UInt16.self) { T(converting: Int64($0)) }
+    case .uint32: return map(UInt32.self) { T(converting: Int64($0)) }
+    case .uint64: return map(UInt64.self) { T(converting: $0) }
+    case .float8e8m0:
+      return map(UInt8.self) { T(converting: SmallFloat.decodePowerOfTwo($0)) }
+    case .float16, .bfloat16:
+      let format = type.smallFloat!
+      return map(UInt16.self) { T(converting: format.decode($0)) }
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float4e2m1:
+      let format = type.smallFloat!
+      return map(UInt8.self) { T(converting: format.decode(UInt16($0))) }
+    case .string, .complex64, .complex128:
+      preconditionFailure("\(type) is not a number")
+    }
+  }
+
+  private func map<S: BitwiseCopyable, T>(_: S.Type, _ convert: (S) -> T) -> [T] {
+    let source = unsafe pointer(as: S.self)
+    return unsafe UnsafeBufferPointer(start: source, count: elementCount).map(convert)
+  }
+
+  /// A tensor of `type` whose elements are the given numbers, each rounded (floating-point types,
+  /// to nearest even) or wrapped (integers) once. The count is known to fit.
+  init<T: Number>(converting numbers: [T], to type: ElementType, _ shape: Shape) {
+    let storage = Storage(byteCount: numbers.count * type.byteCount)
+    unsafe Self.store(numbers, as: type, at: storage.base)
+    self.init(type, shape, storage: storage)
+  }
+
+  /// Writes numbers as elements of `type`, which must be numeric or bool.
+  static func store<T: Number>(
+    _ numbers: [T], as type: ElementType, at base: UnsafeMutableRawPointer
+  ) {
+    func put<S: BitwiseCopyable>(_ convert: (T) -> S) {
+      let target = unsafe base.assumingMemoryBound(to: S.self)
+      for index in numbers.indices { unsafe target[index] = convert(numbers[index]) }
+    }
+    func integer(_ number: T) -> Int64 { Int64(converting: number) }
+    if T.elementType == type { return put { $0 } }
+    switch type {
+    case .float: put { Float($0.asDouble) }
+    case .double: put { $0.asDouble }
+    case .int8: put { Int8(truncatingIfNeeded: integer($0)) }
+    case .int16: put { Int16(truncatingIfNeeded: integer($0)) }
+    case .int32: put { Int32(truncatingIfNeeded: integer($0)) }
+    case .int64: put(integer)
+    case .uint8: put { UInt8(truncatingIfNeeded: integer($0)) }
+    case .uint16: put { UInt16(truncatingIfNeeded: integer($0)) }
+    case .uint32: put { UInt32(truncatingIfNeeded: integer($0)) }
+    case .uint64: put { UInt64(converting: $0) }
+    case .bool: put { $0 != 0 }
+    case .uint4: put { UInt8(truncatingIfNeeded: integer($0) & 15) }
+    case .uint2: put { UInt8(truncatingIfNeeded: integer($0) & 3) }
+    case .int4: put { Int8(truncatingIfNeeded: (integer($0) << 60) >> 60) }
+    case .int2: put { Int8(truncatingIfNeeded: (integer($0) << 62) >> 62) }
+    case .float16, .bfloat16:
+      let format = type.smallFloat!
+      put { format.encode($0.asDouble, saturate: false) }
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float4e2m1:
+      let format = type.smallFloat!
+      put { UInt8(truncatingIfNeeded: format.encode($0.asDouble, saturate: false)) }
+    case .float8e8m0:
+      put { number in
+        let value = number.asDouble
+        return value.isFinite && value > 0 ? UInt8(clamping: Int(value.exponent) + 127) : 255
+      }
+    case .string, .complex64, .complex128:
+      preconditionFailure("\(type) is not a number")
+    }
+  }
+}

@@ -1,0 +1,118 @@
+/// A dense row-major array of one element type: an immutable value that shares its memory.
+public struct Tensor: Sendable {
+  public let type: ElementType
+  public let shape: Shape
+  let storage: Storage
+  /// Where the first element lies in the storage.
+  let byteOffset: Int
+  /// Keeps alive the texts that a string tensor's elements refer to.
+  let texts: TextPools
+
+  init(
+    _ type: ElementType, _ shape: Shape, storage: Storage, byteOffset: Int = 0,
+    texts: TextPools = .none
+  ) {
+    let end = byteOffset + shape.elementCount * type.byteCount
+    precondition(byteOffset >= 0 && end <= storage.byteCount, "tensor reaches past its storage")
+    self.type = type
+    self.shape = shape
+    self.storage = storage
+    self.byteOffset = byteOffset
+    self.texts = texts
+  }
+
+  public var elementCount: Int { shape.elementCount }
+  public var byteCount: Int { elementCount * type.byteCount }
+
+  /// The address of the first element.
+  var bytes: UnsafeRawPointer { unsafe UnsafeRawPointer(storage.base + byteOffset) }
+
+  /// The elements in place; valid while the tensor is.
+  func pointer<T: BitwiseCopyable>(as _: T.Type) -> UnsafePointer<T> {
+    unsafe bytes.assumingMemoryBound(to: T.self)
+  }
+
+  /// The same elements under another shape of the same count.
+  func reshaped(_ shape: Shape) -> Tensor {
+    precondition(shape.elementCount == elementCount)
+    return Tensor(type, shape, storage: storage, byteOffset: byteOffset, texts: texts)
+  }
+
+  /// The same bytes under another element type of the same size.
+  func reinterpreted(as type: ElementType) -> Tensor {
+    precondition(type.byteCount == self.type.byteCount)
+    return Tensor(type, shape, storage: storage, byteOffset: byteOffset, texts: texts)
+  }
+}
+
+// MARK: - From and to arrays
+
+extension Tensor {
+  /// A tensor of the given elements in row-major order.
+  /// - Throws: ``ModelError`` (mismatch) where the count is not that of `shape`.
+  public init<T: Element>(_ elements: [T], shape: Shape) throws(ModelError) {
+    guard shape.checkedElementCount == elements.count else {
+      throw .unexpected(
+        "elements of a tensor", expected: "as many as [\(shape.joined)] has",
+        got: "\(elements.count)")
+    }
+    self.init(elements, shape)
+  }
+
+  /// A tensor of elements whose count is known to fit.
+  init<T: Element>(_ elements: [T], _ shape: Shape) {
+    let storage = Storage(byteCount: elements.count * MemoryLayout<T>.stride)
+    unsafe elements.withUnsafeBytes { source in
+      guard let base = source.baseAddress else { return }
+      unsafe storage.base.copyMemory(from: base, byteCount: source.count)
+    }
+    self.init(T.elementType, shape, storage: storage)
+  }
+
+  /// A tensor of rank 1.
+  init<T: Element>(_ elements: [T]) { self.init(elements, [elements.count]) }
+
+  /// A tensor of rank 0.
+  init<T: Element>(scalar: T) { self.init([scalar], []) }
+
+  /// A tensor of texts in row-major order; the count is known to fit.
+  init(strings: [String], _ shape: Shape) {
+    let pool = TextPool(strings)
+    let storage = Storage(byteCount: strings.count * ElementType.string.byteCount)
+    let references = unsafe storage.base.assumingMemoryBound(to: TextReference.self)
+    for index in strings.indices { unsafe references[index] = pool.reference(index) }
+    self.init(.string, shape, storage: storage, texts: TextPools([pool]))
+  }
+
+  /// A tensor of `shape` with all bytes zero.
+  init(zeros type: ElementType, _ shape: Shape) {
+    let storage = Storage(byteCount: shape.elementCount * type.byteCount)
+    unsafe storage.base.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
+    self.init(type, shape, storage: storage)
+  }
+
+  /// The elements in row-major order.
+  /// - Throws: ``ModelError`` (mismatch) where `T` is not the tensor's element type.
+  public func elements<T: Element>(of _: T.Type = T.self) throws(ModelError) -> [T] {
+    guard T.elementType == type else {
+      throw .unexpected("element type", expected: "\(type)", got: "\(T.elementType)")
+    }
+    return array(of: T.self)
+  }
+
+  /// The texts of a string tensor in row-major order.
+  /// - Throws: ``ModelError`` (mismatch) where the elements are not strings.
+  public func strings() throws(ModelError) -> [String] {
+    guard type == .string else {
+      throw .unexpected("element type", expected: "string", got: "\(type)")
+    }
+    let references = unsafe pointer(as: TextReference.self)
+    return (0..<elementCount).map { unsafe TextPool.text(references[$0]) }
+  }
+
+  /// The elements of a tensor whose type is known to be `T`'s.
+  func array<T: Element>(of _: T.Type) -> [T] {
+    precondition(T.elementType == type)
+    return unsafe Array(UnsafeBufferPointer(start: pointer(as: T.self), count: elementCount))
+  }
+}

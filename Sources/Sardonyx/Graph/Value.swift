@@ -1,0 +1,24 @@
+/// What flows along an edge of a graph: a tensor, or one of ONNX's containers.
+public indirect enum Value: Sendable {
+  case tensor(Tensor)
+  /// Elements of one type, which an empty sequence still has.
+  case sequence([Value], of: ValueType)
+  /// An optional; nil is ONNX's "no element".
+  case optional(Value?, of: ValueType)
+  /// A map; `keys` is a tensor of rank 1, `values` holds as many elements.
+  case map(keys: Tensor, values: Tensor)
+
+  public var type: ValueType {
+    switch self {
+    case .tensor(let tensor): .tensor(tensor.type)
+    case .sequence(_, let element): .sequence(element)
+    case .optional(_, let element): .optional(element)
+    case .map(let keys, let values): .map(key: keys.type, value: .tensor(values.type))
+    }
+  }
+
+  /// The tensor, where the value is one.
+  public var tensor: Tensor? {
+    if case .tensor(let tensor) = self { tensor } else { nil }
+  }
+}

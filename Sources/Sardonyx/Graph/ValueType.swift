@@ -1,0 +1,24 @@
+/// The type of a graph's value as ONNX's `TypeProto` states it, without its shape.
+public indirect enum ValueType: Sendable, Hashable, CustomStringConvertible {
+  case tensor(ElementType)
+  case sparseTensor(ElementType)
+  case sequence(ValueType)
+  case optional(ValueType)
+  case map(key: ElementType, value: ValueType)
+
+  /// The element type of a dense tensor, else nil.
+  public var elementType: ElementType? {
+    if case .tensor(let type) = self { type } else { nil }
+  }
+
+  /// The spelling of ONNX's specification, such as `seq(tensor(float))`.
+  public var description: String {
+    switch self {
+    case .tensor(let type): "tensor(\(type))"
+    case .sparseTensor(let type): "sparse_tensor(\(type))"
+    case .sequence(let element): "seq(\(element))"
+    case .optional(let element): "optional(\(element))"
+    case .map(let key, let value): "map(\(key),\(value))"
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/// A model as its file states it: names, not yet resolved to one another.
+///
+/// The loader reads it from protobuf, the writer writes it back, ``GraphBuilder`` makes a ``Graph``.
+public struct ModelDefinition: Sendable {
+  public var irVersion: Int64 = 0
+  public var producerName = ""
+  public var producerVersion = ""
+  public var domain = ""
+  public var modelVersion: Int64 = 0
+  public var documentation = ""
+  /// Operator-set version by domain; the domain of ONNX itself is "".
+  public var operatorSets: [String: Int] = [:]
+  public var metadata: [String: String] = [:]
+  var graph = GraphDefinition()
+  var functions: [FunctionDefinition] = []
+  /// The file it came from, for messages.
+  var file: String?
+}
+
+/// A graph of a model, or of an attribute of If, Loop, Scan and their like.
+struct GraphDefinition: Sendable {
+  var name = ""
+  var documentation = ""
+  var inputs: [ValueDefinition] = []
+  var outputs: [ValueDefinition] = []
+  /// Types and shapes of inner values, as far as the file states them.
+  var values: [ValueDefinition] = []
+  /// Constants by name; a sparse one is already dense here.
+  var initializers: [(name: String, tensor: Tensor)] = []
+  var nodes: [NodeDefinition] = []
+}
+
+/// A name with the type and shape declared for it.
+public struct ValueDefinition: Sendable {
+  public var name: String
+  public var type: ValueType?
+  /// nil where no rank is declared, and for values that are not tensors.
+  public var shape: [Dimension]?
+}
+
+/// A call of an operator or a function.
+struct NodeDefinition: Sendable {
+  var name = ""
+  var operatorName = ""
+  /// "" for ONNX's own operators ("ai.onnx" is read as "").
+  var domain = ""
+  var overload = ""
+  /// Names; "" for one left out.
+  var inputs: [String] = []
+  var outputs: [String] = []
+  var attributes: [String: Attribute] = [:]
+}
+
+/// A function of a model: a named graph whose attributes are set by the caller.
+struct FunctionDefinition: Sendable {
+  var name = ""
+  var domain = ""
+  var overload = ""
+  var inputs: [String] = []
+  var outputs: [String] = []
+  /// Attributes without a default.
+  var attributeNames: [String] = []
+  /// Attributes with their defaults.
+  var attributeDefaults: [String: Attribute] = [:]
+  var operatorSets: [String: Int] = [:]
+  var nodes: [NodeDefinition] = []
+}
+
+/// The value of a node's attribute.
+indirect enum Attribute: Sendable {
+  case float(Float)
+  case int(Int)
+  case string(String)
+  case tensor(Tensor)
+  case graph(GraphDefinition)
+  case type(ValueType, shape: [Dimension]?)
+  case floats([Float])
+  case ints([Int])
+  case strings([String])
+  case tensors([Tensor])
+  case graphs([GraphDefinition])
+  /// Inside a function: the caller's attribute of this name.
+  case reference(String)
+
+  /// The word for this kind in messages.
+  var kind: String {
+    switch self {
+    case .float: "float"
+    case .int: "int"
+    case .string: "string"
+    case .tensor: "tensor"
+    case .graph: "graph"
+    case .type: "type"
+    case .floats: "list of floats"
+    case .ints: "list of ints"
+    case .strings: "list of strings"
+    case .tensors: "list of tensors"
+    case .graphs: "list of graphs"
+    case .reference(let name): "reference to \(name)"
+    }
+  }
+}

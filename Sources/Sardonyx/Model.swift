@@ -1,0 +1,37 @@
+/// A model as loaded: its graph, ready to be prepared for running by a ``Session``.
+public struct Model: Sendable {
+  /// What the file says of the model: producer, versions, metadata.
+  public let definition: ModelDefinition
+  /// The graph exactly as written, BatchNormalization and all.
+  let graph: Graph
+
+  /// Loads a model file.
+  ///
+  /// Weights stay in the mapped file; external data is looked for beside it.
+  /// - Throws: ``ModelError``: unreadable, malformed, invalid, or unsupported, the last naming all
+  ///   nodes that this build has no operator for.
+  public init(path: String) throws(ModelError) {
+    throw ModelError(.unsupported, "loading")
+  }
+
+  /// Loads a model from the bytes of its file.
+  /// - Parameter directory: where external data is looked for; nil refuses it.
+  public init(bytes: [UInt8], directory: String? = nil) throws(ModelError) {
+    throw ModelError(.unsupported, "loading")
+  }
+
+  /// The inputs a caller gives, in the file's order; those with a default may be left out.
+  public var inputs: [ValueDefinition] { graph.inputs.map(graph.definition(of:)) }
+
+  /// The outputs, in the file's order.
+  public var outputs: [ValueDefinition] { graph.outputs.map(graph.definition(of:)) }
+
+  /// The names of inputs that an initializer of the file stands in for.
+  public var optionalInputs: Set<String> { Set(graph.defaults.keys.map { graph.values[$0].name }) }
+}
+
+extension Graph {
+  func definition(of id: ValueID) -> ValueDefinition {
+    ValueDefinition(name: values[id].name, type: values[id].type, shape: values[id].shape)
+  }
+}

@@ -1,0 +1,68 @@
+/// What is known of the inputs of a node when its outputs are described.
+struct Facts: Sendable {
+  private let facts: [Fact?]
+
+  init(_ facts: [Fact?]) { self.facts = facts }
+
+  /// The number of inputs the node names, those left out at the end not counted.
+  var count: Int { facts.count }
+
+  /// Whether input `index` is given.
+  func has(_ index: Int) -> Bool { index < facts.count && facts[index] != nil }
+
+  /// The fact of an input that the operator's schema requires.
+  subscript(_ index: Int) -> Fact {
+    guard index < facts.count, let fact = facts[index] else { return .unknown }
+    return fact
+  }
+
+  /// The facts of the inputs from `first` on, those left out included.
+  func from(_ first: Int) -> [Fact?] { Array(facts.dropFirst(first)) }
+
+  /// The shape of a tensor input.
+  /// - Throws: ``ModelError`` (undetermined) while it is not known.
+  func shape(_ index: Int) throws(ModelError) -> Shape {
+    guard let shape = self[index].shape else {
+      throw ModelError(.undetermined, "shape of input \(index)")
+    }
+    return shape
+  }
+
+  /// The element type of a tensor input.
+  /// - Throws: ``ModelError`` (undetermined) while it is not known.
+  func type(_ index: Int) throws(ModelError) -> ElementType {
+    guard let type = self[index].elementType else {
+      throw ModelError(.undetermined, "type of input \(index)")
+    }
+    return type
+  }
+
+  /// The tensor an input holds.
+  /// - Throws: ``ModelError`` (undetermined) while it is not known.
+  func tensor(_ index: Int) throws(ModelError) -> Tensor {
+    guard let tensor = self[index].value?.tensor else {
+      throw ModelError(.undetermined, "value of input \(index)")
+    }
+    return tensor
+  }
+
+  /// The elements of an integer or bool input, such as axes or a target shape.
+  /// - Throws: ``ModelError`` (undetermined) while they are not known.
+  func integers(_ index: Int) throws(ModelError) -> [Int] {
+    let tensor = try tensor(index)
+    guard tensor.type.isInteger || tensor.type == .bool else {
+      throw .unexpected("type of input \(index)", expected: "integers", got: "\(tensor.type)")
+    }
+    return tensor.converted(to: Int64.self).map(Int.init)
+  }
+
+  /// The elements of a floating-point input, such as scales.
+  /// - Throws: ``ModelError`` (undetermined) while they are not known.
+  func numbers(_ index: Int) throws(ModelError) -> [Double] {
+    let tensor = try tensor(index)
+    guard tensor.type.computed != nil else {
+      throw .unexpected("type of input \(index)", expected: "numbers", got: "\(tensor.type)")
+    }
+    return tensor.converted(to: Double.self)
+  }
+}

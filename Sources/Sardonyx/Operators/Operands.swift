@@ -1,0 +1,186 @@
+/// The inputs of a node during a run.
+struct Inputs: Sendable {
+  private let values: [Value?]
+
+  init(_ values: [Value?]) { self.values = values }
+
+  /// The number of inputs the node names, those left out at the end not counted.
+  var count: Int { values.count }
+
+  /// Whether input `index` is given.
+  func has(_ index: Int) -> Bool { index < values.count && values[index] != nil }
+
+  /// The tensor of a required input; the schema has been checked, so anything else is a fault of
+  /// the operator.
+  subscript(_ index: Int) -> Tensor {
+    guard index < values.count, let tensor = values[index]?.tensor else {
+      preconditionFailure("input \(index) is not a tensor")
+    }
+    return tensor
+  }
+
+  /// The tensor of an input that may be left out.
+  func tensor(_ index: Int) -> Tensor? { index < values.count ? values[index]?.tensor : nil }
+
+  /// An input of any type.
+  func value(_ index: Int) -> Value? { index < values.count ? values[index] : nil }
+
+  /// The inputs from `first` on, those left out included.
+  func from(_ first: Int) -> [Value?] { Array(values.dropFirst(first)) }
+
+  /// The elements of an integer or bool input.
+  func integers(_ index: Int) -> [Int] { self[index].converted(to: Int64.self).map(Int.init) }
+
+  /// The elements of a sequence input.
+  func sequence(_ index: Int) -> [Value] {
+    guard case .sequence(let elements, _)? = value(index) else {
+      preconditionFailure("input \(index) is not a sequence")
+    }
+    return elements
+  }
+
+  /// The inputs as facts that carry their values.
+  var facts: Facts { Facts(values.map { $0.map { Fact($0) } }) }
+
+  /// The pools of all texts that reach the node.
+  var texts: TextPools {
+    var pools = TextPools.none
+    for case let value? in values { pools.formUnion(value.texts) }
+    return pools
+  }
+}
+
+extension Value {
+  /// The pools of all texts inside.
+  fileprivate var texts: TextPools {
+    switch self {
+    case .tensor(let tensor): return tensor.texts
+    case .optional(let value, _): return value?.texts ?? .none
+    case .map(let keys, let values):
+      var pools = keys.texts
+      pools.formUnion(values.texts)
+      return pools
+    case .sequence(let elements, _):
+      var pools = TextPools.none
+      for element in elements { pools.formUnion(element.texts) }
+      return pools
+    }
+  }
+}
+
+/// Where a node puts its outputs during a run, and the means it may use to compute them.
+struct Outputs: Sendable {
+  let context: RunContext
+  private let slots: OutputSlots
+
+  /// - Parameter destinations: memory for each output whose shape is known; nil for outputs nobody
+  ///   wants and for those that the operator places itself.
+  init(_ destinations: [Destination?], wanted: [Bool], context: RunContext) {
+    self.context = context
+    slots = OutputSlots(destinations, wanted: wanted)
+  }
+
+  /// The number of outputs the node names.
+  var count: Int { slots.wanted.count }
+
+  /// Whether output `index` is used by anybody; others have no memory.
+  func wants(_ index: Int) -> Bool { index < slots.wanted.count && slots.wanted[index] }
+
+  /// The memory of a tensor output whose shape ``Operator/outputs(_:)`` told.
+  subscript(_ index: Int) -> Destination {
+    guard let destination = slots.destinations[index] else {
+      preconditionFailure("output \(index) has no memory: not wanted, or not placed yet")
+    }
+    return destination
+  }
+
+  /// Takes memory for an output whose shape has only now become known.
+  /// - Throws: ``ModelError`` (limit) where the run's memory limit does not allow it.
+  @discardableResult
+  func place(_ index: Int, _ type: ElementType, _ shape: Shape) throws(ModelError) -> Destination {
+    let destination = Destination(type, shape, storage: try context.allocate(type, shape))
+    if wants(index) { slots.destinations[index] = destination }
+    return destination
+  }
+
+  /// Hands over a finished output: a sequence, an optional, a map, or a tensor made elsewhere.
+  func set(_ index: Int, _ value: Value) {
+    if wants(index) { slots.values[index] = value }
+  }
+
+  /// The finished outputs; string tensors keep `texts` alive unless they brought their own.
+  func finished(texts: TextPools) -> [Value?] {
+    (0..<count).map { index in
+      if let value = slots.values[index] { return value }
+      return slots.destinations[index].map { .tensor($0.tensor(texts: texts)) }
+    }
+  }
+}
+
+/// The mutable part of ``Outputs``; touched by the thread that runs the node alone.
+private final class OutputSlots: @unchecked Sendable {
+  var destinations: [Destination?]
+  var values: [Value?]
+  let wanted: [Bool]
+
+  init(_ destinations: [Destination?], wanted: [Bool]) {
+    self.destinations = destinations
+    values = Array(repeating: nil, count: wanted.count)
+    self.wanted = wanted
+  }
+}
+
+/// Memory for a tensor that is being computed.
+struct Destination: Sendable {
+  let type: ElementType
+  let shape: Shape
+  private let storage: Storage
+  private let byteOffset: Int
+
+  init(_ type: ElementType, _ shape: Shape, storage: Storage, byteOffset: Int = 0) {
+    precondition(byteOffset + shape.elementCount * type.byteCount <= storage.byteCount)
+    self.type = type
+    self.shape = shape
+    self.storage = storage
+    self.byteOffset = byteOffset
+  }
+
+  var elementCount: Int { shape.elementCount }
+  var byteCount: Int { elementCount * type.byteCount }
+
+  /// The address of the first element.
+  var bytes: UnsafeMutableRawPointer { unsafe storage.base + byteOffset }
+
+  /// The elements in place.
+  func pointer<T: BitwiseCopyable>(as _: T.Type) -> UnsafeMutablePointer<T> {
+    unsafe bytes.assumingMemoryBound(to: T.self)
+  }
+
+  /// Stores numbers, each rounded or wrapped once to the element type; the count must be right.
+  func store<T: Number>(_ numbers: [T]) {
+    precondition(numbers.count == elementCount)
+    unsafe Tensor.store(numbers, as: type, at: bytes)
+  }
+
+  /// Stores elements as they are; type and count must be right.
+  func store<T: Element>(elements: [T]) {
+    precondition(elements.count == elementCount && T.elementType == type)
+    unsafe elements.withUnsafeBytes { source in
+      guard let base = source.baseAddress else { return }
+      unsafe bytes.copyMemory(from: base, byteCount: source.count)
+    }
+  }
+
+  /// Copies the bytes of a tensor of the same size; nothing where it is this very memory.
+  func copy(_ tensor: Tensor) {
+    precondition(tensor.byteCount == byteCount)
+    guard unsafe tensor.bytes != UnsafeRawPointer(bytes) else { return }
+    unsafe bytes.copyMemory(from: tensor.bytes, byteCount: byteCount)
+  }
+
+  /// The finished tensor.
+  func tensor(texts: TextPools) -> Tensor {
+    Tensor(
+      type, shape, storage: storage, byteOffset: byteOffset, texts: type == .string ? texts : .none)
+  }
+}

@@ -1,0 +1,44 @@
+/// One ONNX operator whole: its attributes, its shapes, its computation.
+///
+/// A conforming type is a small struct that holds the attributes of one node. To add an operator,
+/// write the struct in its family's file and name it in the table at the top of that file.
+protocol Operator: Sendable {
+  /// Reads the node's attributes; `node.version` tells operator versions apart.
+  init(_ node: inout NodeReader) throws(ModelError)
+
+  /// Types and shapes of all outputs: the only shape code, asked by planner and executor alike.
+  ///
+  /// Shapes of inputs are read with ``Facts/shape(_:)`` and values with ``Facts/integers(_:)`` and
+  /// its like, which throw ``ModelError/Code/undetermined`` while they are not known; the planner
+  /// then asks again during the run. A shape that depends on data is left nil, and ``run(_:_:)``
+  /// places the output itself with ``Outputs/place(_:_:_:)``.
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact]
+
+  /// Computes the outputs, whose memory is ready in `outputs`.
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError)
+
+  /// Prepares constant inputs once per session, such as packing weights.
+  mutating func prepare(_ inputs: Facts) throws(ModelError)
+
+  /// The input whose memory output 0 may take over when nothing else reads it.
+  var reusableInput: Int? { get }
+
+  /// The graphs among the attributes, for passes to improve.
+  var bodies: [Body] { get set }
+
+  /// False for operators whose result differs from run to run or that have an effect.
+  var isDeterministic: Bool { get }
+}
+
+extension Operator {
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {}
+  var reusableInput: Int? { nil }
+  var bodies: [Body] {
+    get { [] }
+    set { precondition(newValue.isEmpty) }
+  }
+  var isDeterministic: Bool { true }
+}
+
+/// The operators of one family by name: a table of contents at the top of its file.
+typealias OperatorFamily = [String: @Sendable (inout NodeReader) throws(ModelError) -> any Operator]

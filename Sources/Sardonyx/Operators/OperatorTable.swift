@@ -1,0 +1,26 @@
+/// All operators of this build, by domain and name.
+enum OperatorTable {
+  /// One line per family file.
+  static let families: [(domain: String, family: OperatorFamily)] = []
+
+  /// Every operator by `domain:name`.
+  private static let byName: OperatorFamily = {
+    var table: OperatorFamily = [:]
+    for (domain, family) in families {
+      for (name, make) in family { table["\(domain):\(name)"] = make }
+    }
+    return table
+  }()
+
+  /// How to make the named operator, if this build has it.
+  static func find(_ name: String, domain: String)
+    -> (@Sendable (inout NodeReader) throws(ModelError) -> any Operator)?
+  {
+    byName["\(domain):\(name)"]
+  }
+
+  /// The names of a domain's operators, sorted.
+  static func names(domain: String) -> [String] {
+    families.filter { $0.domain == domain }.flatMap { $0.family.keys }.sorted()
+  }
+}
