@@ -115,5 +115,14 @@ extension Node {
     return "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName); \(facts))"
   }
 
+  /// Makes the operator anew after a change of operator, inputs or attributes.
+  mutating func remake() throws(ModelError) {
+    let definition = NodeDefinition(
+      name: name, operatorName: operatorName, domain: domain,
+      inputs: inputs.map { $0.map(String.init) ?? "" },
+      outputs: outputs.map { $0.map(String.init) ?? "" }, attributes: attributes)
+    implementation = try OperatorTable.make(definition, operatorSet: operatorSet)
+  }
+
   func hasInput(_ index: Int) -> Bool { inputs.indices.contains(index) && inputs[index] != nil }
 }

@@ -35,7 +35,10 @@ struct ChannelNormalization {
 
   /// b′ = (b − μ)·s + β; no bias counts as 0.
   func folded(bias: [Double]?) -> [Double] {
-    (0..<channelCount).map { ((bias?[$0] ?? 0) - mean[$0]) * scale[$0] + shift[$0] }
+    let bias = bias ?? Array(repeating: 0, count: channelCount)
+    return (0..<channelCount).map { channel -> Double in
+      (bias[channel] - mean[channel]) * scale[channel] + shift[channel]
+    }
   }
 
   /// W′ = s·W, each product rounded once to the type of W.

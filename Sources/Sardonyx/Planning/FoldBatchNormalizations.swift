@@ -32,10 +32,11 @@ private struct BatchNormalizationFold {
       do throws(FoldObstacle) {
         let target = try fold(position, node)
         note(.done, node, "into the weights of \(target)")
-      } catch .reason(let reason) {
-        note(.declined, node, reason)
-      } catch .fault(let error) {
-        throw error.at(node: node.label)
+      } catch {
+        switch error {
+        case .reason(let reason): note(.declined, node, reason)
+        case .fault(let error): throw error.at(node: node.label)
+        }
       }
     }
   }
