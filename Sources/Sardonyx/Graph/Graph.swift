@@ -8,7 +8,8 @@ struct Graph: Sendable {
 
   /// What a graph knows of one value.
   struct ValueRecord: Sendable {
-    /// ONNX's name; unique within the graph.
+    /// ONNX's name; unique within the graph. A pass that lets another node compute a value keeps
+    /// the name, so layers of two plans of one model match by name.
     var name: String
     /// As declared in the file; nil where it is silent.
     var type: ValueType?
@@ -41,9 +42,6 @@ struct Node: Sendable {
   var attributes: [String: Attribute]
   /// The operator with its attributes read.
   var implementation: any Operator
-  /// Names of the values of the loaded graph that this node's outputs stand for, by position;
-  /// passes keep them, so that layers of two plans match by name.
-  var computes: [String?] = []
 }
 
 /// A remark of a pass on a node, shown by `inspect --plan`.
