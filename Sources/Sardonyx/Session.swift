@@ -77,6 +77,13 @@ public final class Session: Sendable {
     }
   }
 
+  /// An executor to be walked step by step.
+  func executor(_ inputs: [String: Value]) throws(ModelError) -> Executor {
+    let binding = try InputBinding(inputs, graph)
+    let plan = try plans.plan(graph, inputs: binding.facts)
+    return Executor(plan, binding.values, makeContext(nil))
+  }
+
   private func makeContext(_ profile: Profile?) -> RunContext {
     let deadline = options.timeLimit.map { ContinuousClock.now + .seconds($0) }
     return RunContext(

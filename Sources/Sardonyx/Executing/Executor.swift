@@ -1,9 +1,10 @@
 /// Runs the steps of a plan in order.
 struct Executor {
-  private let plan: Plan
+  let plan: Plan
   private let context: RunContext
   private let arena: Storage
   private var values: [Value?]
+  private(set) var position = 0
 
   /// Runs a plan.
   /// - Parameter inputs: one value per input of the plan's graph, nil where it is not needed.
@@ -17,20 +18,38 @@ struct Executor {
         "memory of the run", expected: "at most \(context.memoryLimit) bytes",
         got: "\(plan.arenaByteCount)", code: .limit)
     }
-    let arena = plan.arenas.take(plan.arenaByteCount)
-    defer { plan.arenas.give(arena) }
-    var executor = Executor(plan, inputs, context, arena)
-    for step in plan.steps { try executor.run(step) }
+    var executor = Executor(plan, inputs, context)
+    defer { executor.finish() }
+    while try executor.advance() != nil {}
     return try executor.results()
   }
 
-  private init(_ plan: Plan, _ inputs: [Value?], _ context: RunContext, _ arena: Storage) {
+  /// Makes ready to run a plan step by step.
+  init(_ plan: Plan, _ inputs: [Value?], _ context: RunContext) {
     self.plan = plan
     self.context = context
-    self.arena = arena
+    arena = plan.arenas.take(plan.arenaByteCount)
     values = plan.facts.map { $0?.value }
     for (id, value) in zip(plan.graph.inputs, inputs) { values[id] = value }
   }
+
+  /// Runs the next step.
+  /// - Returns: what it made, valid until the next call; nil after the last step.
+  mutating func advance() throws(ModelError) -> [(id: Graph.ValueID, value: Value)]? {
+    guard position < plan.steps.count else { return nil }
+    if position > 0 {
+      for id in plan.steps[position - 1].releases { values[id] = nil }
+    }
+    let step = plan.steps[position]
+    position += 1
+    try run(step)
+    return plan.graph.nodes[step.node].outputs.compactMap { id in
+      id.flatMap { id in values[id].map { (id, $0) } }
+    }
+  }
+
+  /// Gives the arena back; the executor is not to be used any more.
+  func finish() { plan.arenas.give(arena) }
 
   private mutating func run(_ step: Plan.Step) throws(ModelError) {
     let node = plan.graph.nodes[step.node]
@@ -46,7 +65,6 @@ struct Executor {
     } catch {
       throw error.at(node: node.label(inputs.map { $0.map { Fact($0) } }))
     }
-    for id in step.releases { values[id] = nil }
   }
 
   private func compute(_ step: Plan.Step, _ node: Node, _ inputs: Inputs) throws(ModelError)
@@ -87,7 +105,8 @@ struct Executor {
     }
   }
 
-  private func results() throws(ModelError) -> [Value] {
+  /// The graph's outputs, after the last step.
+  func results() throws(ModelError) -> [Value] {
     var results: [Value] = []
     for id in plan.graph.outputs {
       guard let value = values[id] else {
