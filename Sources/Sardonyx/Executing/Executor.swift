@@ -72,7 +72,7 @@ struct Executor {
   {
     let facts: [Fact]
     if let known = step.facts { facts = known } else {
-      facts = try node.implementation.outputs(inputs.facts)
+      facts = try node.outputs(inputs.facts.from(0))
     }
     var destinations: [Destination?] = []
     destinations.reserveCapacity(step.placements.count)

@@ -115,6 +115,13 @@ extension Node {
     return "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName); \(facts))"
   }
 
+  /// Types and shapes of the outputs, after the inputs' types are checked against the schema.
+  func outputs(_ inputs: [Fact?]) throws(ModelError) -> [Fact] {
+    try Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?
+      .check(types: inputs.map { $0?.type })
+    return try implementation.outputs(Facts(inputs))
+  }
+
   /// Makes the operator anew after a change of operator, inputs or attributes.
   mutating func remake() throws(ModelError) {
     let definition = NodeDefinition(

@@ -24,7 +24,9 @@ enum OperatorTable {
     guard let make = find(node.operatorName, domain: node.domain) else {
       throw ModelError(.unsupported, "operator \(node.operatorName) of domain \"\(node.domain)\"")
     }
-    var reader = NodeReader(node, operatorSet: operatorSet, version: operatorSet)
+    let schema = Schema.find(node.operatorName, domain: node.domain, operatorSet: operatorSet)
+    var reader = NodeReader(
+      node, operatorSet: operatorSet, version: schema?.since ?? operatorSet)
     return try make(&reader)
   }
 

@@ -31,7 +31,7 @@ struct ShapeInference {
   private mutating func infer(_ position: Int, _ node: Node, _ inputs: [Fact?])
     throws(ModelError)
   {
-    let described = try node.implementation.outputs(Facts(inputs))
+    let described = try node.outputs(inputs)
     outputs[position] = described.allSatisfy { $0.byteCount != nil } ? described : nil
     for (id, fact) in zip(node.outputs, described) {
       if let id { facts[id] = fact }
