@@ -1,7 +1,14 @@
 /// All operators of this build, by domain and name.
 enum OperatorTable {
   /// One line per family file.
-  static let families: [(domain: String, family: OperatorFamily)] = []
+  static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", activationOperators),
+    ("", arithmetic),
+    ("", comparisons),
+    ("", elementwiseFunctions),
+    ("", folds),
+    ("com.microsoft", microsoftActivationOperators),
+  ]
 
   /// Every operator by `domain:name`.
   private static let byName: OperatorFamily = {
