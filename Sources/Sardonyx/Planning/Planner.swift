@@ -23,7 +23,8 @@ extension Graph {
   /// Adds inner values to the outputs.
   fileprivate mutating func expose(_ taps: [String]) throws(ModelError) {
     guard !taps.isEmpty else { return }
-    let known = Dictionary(values.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { a, _ in a })
+    let known = Dictionary(
+      values.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { a, _ in a })
     for tap in taps {
       guard let id = known[tap] else {
         throw ModelError(
