@@ -19,6 +19,17 @@ enum OperatorTable {
     byName["\(domain):\(name)"]
   }
 
+  /// The operator of a node that has no bodies.
+  static func make(_ node: NodeDefinition, operatorSet: Int) throws(ModelError) -> any Operator {
+    guard let make = find(node.operatorName, domain: node.domain) else {
+      throw ModelError(.unsupported, "operator \(node.operatorName) of domain \"\(node.domain)\"")
+    }
+    let schema = Schema.find(node.operatorName, domain: node.domain, operatorSet: operatorSet)
+    var reader = NodeReader(
+      node, operatorSet: operatorSet, version: schema?.since ?? operatorSet)
+    return try make(&reader)
+  }
+
   /// The names of a domain's operators, sorted.
   static func names(domain: String) -> [String] {
     families.filter { $0.domain == domain }.flatMap { $0.family.keys }.sorted()
