@@ -28,6 +28,13 @@ public struct Model: Sendable {
 
   /// The names of inputs that an initializer of the file stands in for.
   public var optionalInputs: Set<String> { Set(graph.defaults.keys.map { graph.values[$0].name }) }
+
+  /// Runs `body` and adds the model's file to what it throws.
+  func naming<Result>(_ body: () throws(ModelError) -> Result) throws(ModelError) -> Result {
+    do throws(ModelError) { return try body() } catch {
+      throw definition.file.map(error.in(file:)) ?? error
+    }
+  }
 }
 
 extension Graph {

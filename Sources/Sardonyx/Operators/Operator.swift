@@ -20,8 +20,13 @@ protocol Operator: Sendable {
   /// Prepares constant inputs once per session, such as packing weights.
   mutating func prepare(_ inputs: Facts) throws(ModelError)
 
-  /// The input whose memory output 0 may take over when nothing else reads it.
+  /// The input whose memory output 0 may take over when nothing else reads it: `run` then finds
+  /// both at the same address, and must read each element before it writes it.
   var reusableInput: Int? { get }
+
+  /// Whether output 0 always has the bytes of input 0, as for Reshape: `run` then copies them with
+  /// ``Destination/copy(_:)``, which does nothing where the memory is shared.
+  var isView: Bool { get }
 
   /// The graphs among the attributes, for passes to improve.
   var bodies: [Body] { get set }
@@ -33,6 +38,7 @@ protocol Operator: Sendable {
 extension Operator {
   mutating func prepare(_ inputs: Facts) throws(ModelError) {}
   var reusableInput: Int? { nil }
+  var isView: Bool { false }
   var bodies: [Body] {
     get { [] }
     set { precondition(newValue.isEmpty) }

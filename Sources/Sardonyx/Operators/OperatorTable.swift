@@ -19,6 +19,15 @@ enum OperatorTable {
     byName["\(domain):\(name)"]
   }
 
+  /// The operator of a node that has no bodies.
+  static func make(_ node: NodeDefinition, operatorSet: Int) throws(ModelError) -> any Operator {
+    guard let make = find(node.operatorName, domain: node.domain) else {
+      throw ModelError(.unsupported, "operator \(node.operatorName) of domain \"\(node.domain)\"")
+    }
+    var reader = NodeReader(node, operatorSet: operatorSet, version: operatorSet)
+    return try make(&reader)
+  }
+
   /// The names of a domain's operators, sorted.
   static func names(domain: String) -> [String] {
     families.filter { $0.domain == domain }.flatMap { $0.family.keys }.sorted()
