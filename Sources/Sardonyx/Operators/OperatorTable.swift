@@ -1,7 +1,9 @@
 /// All operators of this build, by domain and name.
 enum OperatorTable {
   /// One line per family file.
-  static let families: [(domain: String, family: OperatorFamily)] = []
+  static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", images)
+  ]
 
   /// Every operator by `domain:name`.
   private static let byName: OperatorFamily = {
