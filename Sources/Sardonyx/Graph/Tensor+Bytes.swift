@@ -30,7 +30,7 @@ extension Tensor {
   }
 
   /// The elements as they lie in memory, in the layout that ``init(_:_:bytes:)`` takes.
-  public var rawElements: [UInt8] {
+  public var rawBytes: [UInt8] {
     unsafe Array(UnsafeRawBufferPointer(start: bytes, count: byteCount))
   }
 

@@ -88,8 +88,7 @@ struct GraphBuilder {
         operatorSet: operatorSet, inputs: inputs + captured,
         outputs: definition.outputs.map { scope.ids[$0] },
         attributes: definition.attributes.filter { bodies[$0.key] == nil },
-        implementation: implementation,
-        computes: definition.outputs.map { $0.isEmpty ? nil : $0 }))
+        implementation: implementation))
   }
 
   private func operatorSet(of node: NodeDefinition) throws(ModelError) -> Int {

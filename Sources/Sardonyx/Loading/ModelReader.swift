@@ -48,7 +48,9 @@ struct ModelReader {
     _ field: UnsafeMutablePointer<UnsafeMutablePointer<Onnx__OperatorSetIdProto>?>?
   ) throws(ModelError) -> [String: Int] {
     var sets: [String: Int] = [:]
-    for unsafeentry in unsafe messages(count, field) {
+    let entries = unsafe messages(count, field)
+    for index in unsafe entries.indices {
+      let entry = unsafe entries[index]
       let domain = unsafe domainName(entry.domain)
       let version = unsafe Int(entry.version)
       if let other = sets[domain], other != version {
@@ -72,10 +74,9 @@ struct ModelReader {
       .map { (tensor) throws(ModelError) in
         unsafe (text(tensor.name), try tensors.tensor(tensor))
       }
-    for unsafesparse in unsafe messages(proto.n_sparse_initializer, proto.sparse_initializer) {
-      let (name, tensor) = unsafe try tensors.sparse(sparse)
-      graph.initializers.append((name, tensor))
-    }
+    graph.initializers += unsafe try messages(
+      proto.n_sparse_initializer, proto.sparse_initializer
+    ).map(tensors.sparse)
     graph.nodes = unsafe try messages(proto.n_node, proto.node).map(node)
     return graph
   }
@@ -128,7 +129,8 @@ struct ModelReader {
     -> [String: Attribute]
   {
     var attributes: [String: Attribute] = [:]
-    for unsafeproto in unsafe protos {
+    for index in unsafe protos.indices {
+      let proto = unsafe protos[index]
       let name = unsafe text(proto.name)
       guard attributes[name] == nil else {
         throw ModelError(.invalid, "the attribute \(name) is given twice")
@@ -201,7 +203,7 @@ func dictionary(
   _ field: UnsafeMutablePointer<UnsafeMutablePointer<Onnx__StringStringEntryProto>?>?
 ) -> [String: String] {
   var entries: [String: String] = [:]
-  for unsafeentry in unsafe messages(count, field) {
+  unsafe messages(count, field).forEach { entry in
     unsafe entries[text(entry.key)] = text(entry.value)
   }
   return entries

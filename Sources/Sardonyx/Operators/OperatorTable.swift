@@ -2,7 +2,15 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
-    ("", images)
+    ("", gathers),
+    ("", generators),
+    ("", images),
+    ("", padding),
+    ("", scatters),
+    ("", selections),
+    ("", shapes),
+    ("", slices),
+    ("", transpositions),
   ]
 
   /// Every operator by `domain:name`.

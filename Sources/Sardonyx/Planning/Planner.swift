@@ -29,7 +29,7 @@ extension Graph {
       guard let id = known[tap] else {
         throw ModelError(
           .mismatch, "the graph has no value named \"\(tap)\"",
-          hint: nearestName(to: tap, among: known.keys).map { "did you mean \"\($0)\"?" })
+          hint: known.keys.nearest(to: tap).map { "did you mean \"\($0)\"?" })
       }
       if !outputs.contains(id) { outputs.append(id) }
     }

@@ -4,7 +4,7 @@ extension Sequence<String> {
     let wanted = Array(text.lowercased())
     let candidates = map { (name: $0, distance: distance(Array($0.lowercased()), wanted)) }
     guard let best = candidates.min(by: { $0.distance < $1.distance }) else { return nil }
-    return best.distance <= Swift.max(1, wanted.count / 3) ? best.name : nil
+    return best.distance <= Swift.max(1, wanted.count * 2 / 5) ? best.name : nil
   }
 }
 
