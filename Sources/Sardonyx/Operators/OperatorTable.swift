@@ -8,6 +8,15 @@ enum OperatorTable {
     ("", elementwiseFunctions),
     ("", folds),
     ("com.microsoft", microsoftActivationOperators),
+    ("", gathers),
+    ("", generators),
+    ("", images),
+    ("", padding),
+    ("", scatters),
+    ("", selections),
+    ("", shapes),
+    ("", slices),
+    ("", transpositions),
   ]
 
   /// Every operator by `domain:name`.
