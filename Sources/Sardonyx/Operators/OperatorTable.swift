@@ -2,6 +2,12 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", activationOperators),
+    ("", arithmetic),
+    ("", comparisons),
+    ("", elementwiseFunctions),
+    ("", folds),
+    ("com.microsoft", microsoftActivationOperators),
     ("", gathers),
     ("", generators),
     ("", images),
