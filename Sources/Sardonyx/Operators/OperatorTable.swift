@@ -1,7 +1,15 @@
 /// All operators of this build, by domain and name.
 enum OperatorTable {
   /// One line per family file.
-  static let families: [(domain: String, family: OperatorFamily)] = []
+  static let families: [(domain: String, family: OperatorFamily)] = [
+    ("ai.onnx.ml", featureTransforms),
+    ("ai.onnx.ml", labelEncodings),
+    ("ai.onnx.ml", dictionaries),
+    ("ai.onnx.ml", linearModels),
+    ("ai.onnx.ml", supportVectorMachines),
+    ("ai.onnx.ml", treeEnsembles),
+    ("ai.onnx.preview.training", optimizers),
+  ]
 
   /// Every operator by `domain:name`.
   private static let byName: OperatorFamily = {
