@@ -48,9 +48,10 @@ struct ModelReader {
     _ field: UnsafeMutablePointer<UnsafeMutablePointer<Onnx__OperatorSetIdProto>?>?
   ) throws(ModelError) -> [String: Int] {
     var sets: [String: Int] = [:]
-    for unsafeentry in unsafe messages(count, field) {
-      let domain = unsafe domainName(entry.domain)
-      let version = unsafe Int(entry.version)
+    let entries = unsafe messages(count, field).map {
+      unsafe (domainName($0.domain), Int($0.version))
+    }
+    for (domain, version) in entries {
       if let other = sets[domain], other != version {
         throw ModelError(
           .invalid,
@@ -72,10 +73,9 @@ struct ModelReader {
       .map { (tensor) throws(ModelError) in
         unsafe (text(tensor.name), try tensors.tensor(tensor))
       }
-    for unsafesparse in unsafe messages(proto.n_sparse_initializer, proto.sparse_initializer) {
-      let (name, tensor) = unsafe try tensors.sparse(sparse)
-      graph.initializers.append((name, tensor))
-    }
+    graph.initializers += unsafe try messages(
+      proto.n_sparse_initializer, proto.sparse_initializer
+    ).map(tensors.sparse)
     graph.nodes = unsafe try messages(proto.n_node, proto.node).map(node)
     return graph
   }
@@ -128,12 +128,13 @@ struct ModelReader {
     -> [String: Attribute]
   {
     var attributes: [String: Attribute] = [:]
-    for unsafeproto in unsafe protos {
-      let name = unsafe text(proto.name)
-      guard attributes[name] == nil else {
+    let pairs = unsafe try protos.map { (proto) throws(ModelError) in
+      unsafe (text(proto.name), try attribute(proto))
+    }
+    for (name, attribute) in pairs {
+      guard attributes.updateValue(attribute, forKey: name) == nil else {
         throw ModelError(.invalid, "the attribute \(name) is given twice")
       }
-      attributes[name] = unsafe try attribute(proto)
     }
     return attributes
   }
@@ -200,9 +201,6 @@ func dictionary(
   _ count: Int,
   _ field: UnsafeMutablePointer<UnsafeMutablePointer<Onnx__StringStringEntryProto>?>?
 ) -> [String: String] {
-  var entries: [String: String] = [:]
-  for unsafeentry in unsafe messages(count, field) {
-    unsafe entries[text(entry.key)] = text(entry.value)
-  }
-  return entries
+  let pairs = unsafe messages(count, field).map { unsafe (text($0.key), text($0.value)) }
+  return Dictionary(pairs) { _, last in last }
 }
