@@ -7,7 +7,6 @@ enum OperatorTable {
     ("", comparisons),
     ("", elementwiseFunctions),
     ("", folds),
-    ("com.microsoft", microsoftActivationOperators),
     ("", gathers),
     ("", generators),
     ("", images),
@@ -17,6 +16,14 @@ enum OperatorTable {
     ("", shapes),
     ("", slices),
     ("", transpositions),
+    ("ai.onnx.ml", dictionaries),
+    ("ai.onnx.ml", featureTransforms),
+    ("ai.onnx.ml", labelEncodings),
+    ("ai.onnx.ml", linearModels),
+    ("ai.onnx.ml", supportVectorMachines),
+    ("ai.onnx.ml", treeEnsembles),
+    ("ai.onnx.preview.training", optimizers),
+    ("com.microsoft", microsoftActivationOperators),
   ]
 
   /// Every operator by `domain:name`.
