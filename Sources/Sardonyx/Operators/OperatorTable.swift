@@ -2,11 +2,16 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", accumulations),
     ("", activationOperators),
     ("", arithmetic),
     ("", comparisons),
     ("", elementwiseFunctions),
+    ("", extrema),
     ("", folds),
+    ("", parametricActivations),
+    ("", reductions),
+    ("", softmaxes),
     ("", gathers),
     ("", generators),
     ("", images),
@@ -24,6 +29,7 @@ enum OperatorTable {
     ("ai.onnx.ml", treeEnsembles),
     ("ai.onnx.preview.training", optimizers),
     ("com.microsoft", microsoftActivationOperators),
+    ("com.microsoft", microsoftBiasedActivations),
   ]
 
   /// Every operator by `domain:name`.
