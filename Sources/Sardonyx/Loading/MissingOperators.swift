@@ -42,7 +42,7 @@ struct MissingOperators {
       let domain = elsewhere.domain.isEmpty ? "ai.onnx" : elsewhere.domain
       return "\(missing.name) is known in the domain \(domain)"
     }
-    return nearestName(to: missing.name, among: OperatorTable.names(domain: missing.domain))
+    return OperatorTable.names(domain: missing.domain).nearest(to: missing.name)
       .map { "the nearest name to \(missing.name) is \($0)" }
   }
 }
