@@ -8,11 +8,14 @@ struct Body: Sendable {
   var graph: Graph {
     didSet { plans = PlanCache() }
   }
+  /// How many inputs of the graph, its last ones, are captured.
+  let captureCount: Int
   private var plans = PlanCache()
 
-  init(attribute: String, graph: Graph) {
+  init(attribute: String, graph: Graph, captureCount: Int = 0) {
     self.attribute = attribute
     self.graph = graph
+    self.captureCount = captureCount
   }
 
   /// What the outputs will be for inputs of which this is known; unknown facts where the graph
