@@ -1,7 +1,30 @@
 /// All operators of this build, by domain and name.
 enum OperatorTable {
   /// One line per family file.
-  static let families: [(domain: String, family: OperatorFamily)] = []
+  static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", activationOperators),
+    ("", arithmetic),
+    ("", comparisons),
+    ("", elementwiseFunctions),
+    ("", folds),
+    ("", gathers),
+    ("", generators),
+    ("", images),
+    ("", padding),
+    ("", scatters),
+    ("", selections),
+    ("", shapes),
+    ("", slices),
+    ("", transpositions),
+    ("ai.onnx.ml", dictionaries),
+    ("ai.onnx.ml", featureTransforms),
+    ("ai.onnx.ml", labelEncodings),
+    ("ai.onnx.ml", linearModels),
+    ("ai.onnx.ml", supportVectorMachines),
+    ("ai.onnx.ml", treeEnsembles),
+    ("ai.onnx.preview.training", optimizers),
+    ("com.microsoft", microsoftActivationOperators),
+  ]
 
   /// Every operator by `domain:name`.
   private static let byName: OperatorFamily = {
