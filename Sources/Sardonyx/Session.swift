@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A model prepared for running with given options; runs may overlap on any number of threads.
 public final class Session: Sendable {
   /// What becomes of BatchNormalization when a session is prepared.
@@ -17,8 +19,9 @@ public final class Session: Sendable {
     public var timeLimit: Double?
     /// Values inside the graph to keep and to allow as outputs.
     public var taps: [String] = []
-    /// Bytes a single value may take.
-    public var memoryLimit = Int.max
+    /// Bytes that a single value, and the memory shared by inner values, may take; nil means what
+    /// the machine has.
+    public var memoryLimit: Int?
     /// Seed of random operators that state none.
     public var seed: UInt64 = 0
 
@@ -27,23 +30,89 @@ public final class Session: Sendable {
 
   public let model: Model
   public let options: Options
+  /// Threads of a run.
+  public let threads: Int
+  /// The graph after all passes.
+  let graph: Graph
+  private let plans = PlanCache()
+  private let memoryLimit: Int
 
   /// Prepares a model: runs the passes and packs the weights.
+  /// - Throws: ``ModelError``: mismatch where a tap does not exist, invalid where a constant does
+  ///   not fit its operator.
   public init(_ model: Model, options: Options = Options()) throws(ModelError) {
     self.model = model
     self.options = options
+    threads = options.threads ?? ThreadCount.standard.count
+    memoryLimit = options.memoryLimit ?? Machine.memoryByteCount
+    graph = try model.naming {
+      () throws(ModelError) in
+      try Planner.prepare(model.graph, options.batchNormalization, taps: options.taps)
+    }
   }
 
   /// Runs the model.
   /// - Parameters:
-  ///   - inputs: values by input name.
-  ///   - outputs: names of outputs or taps; nil means the model's outputs.
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - outputs: names of outputs or taps; nil means the model's outputs and all taps.
+  ///   - profile: where to note the time of each node.
   /// - Returns: the values by name.
   /// - Throws: ``ModelError``: mismatch (names, types, shapes), limit, cancelled, or what a node
   ///   met.
-  public func run(_ inputs: [String: Value], outputs: [String]? = nil) throws(ModelError)
-    -> [String: Value]
-  {
-    throw ModelError(.unsupported, "running")
+  public func run(
+    _ inputs: [String: Value], outputs: [String]? = nil, profile: Profile? = nil
+  ) throws(ModelError) -> [String: Value] {
+    try model.naming {
+      () throws(ModelError) in
+      let positions = try outputPositions(outputs)
+      let binding = try InputBinding(inputs, graph)
+      let plan = try plans.plan(graph, inputs: binding.facts)
+      let context = makeContext(profile)
+      let results = try context.crew.withWorkers { () throws(ModelError) in
+        try Executor.run(plan, binding.values, context)
+      }
+      var named: [String: Value] = [:]
+      for position in positions { named[graph.outputName(position)] = results[position] }
+      return named
+    }
   }
+
+  /// An executor to be walked step by step.
+  func executor(_ inputs: [String: Value]) throws(ModelError) -> Executor {
+    let binding = try InputBinding(inputs, graph)
+    let plan = try plans.plan(graph, inputs: binding.facts)
+    return Executor(plan, binding.values, makeContext(nil))
+  }
+
+  private func makeContext(_ profile: Profile?) -> RunContext {
+    let deadline = options.timeLimit.map { ContinuousClock.now + .seconds($0) }
+    return RunContext(
+      crew: Crew(threads: threads, deadline: deadline), memoryLimit: memoryLimit,
+      seed: options.seed, profile: profile)
+  }
+
+  private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {
+    guard let names else { return Array(graph.outputs.indices) }
+    var positions: [Int] = []
+    for name in names {
+      let known = graph.outputs.indices.map(graph.outputName)
+      guard let position = known.firstIndex(of: name) else {
+        throw ModelError(
+          .mismatch, "the model has no output \"\(name)\"; it has \(known.quotedList)",
+          hint: "a value inside the graph must be named as a tap when the session is made")
+      }
+      positions.append(position)
+    }
+    return positions
+  }
+}
+
+extension Graph {
+  /// The name of the output at this position.
+  fileprivate func outputName(_ position: Int) -> String { values[outputs[position]].name }
+}
+
+extension [String] {
+  /// `"a", "b"`, for messages.
+  var quotedList: String { map { "\"\($0)\"" }.joined(separator: ", ") }
 }

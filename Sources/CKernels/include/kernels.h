@@ -1,1 +1,196 @@
 #pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// y[i] = f(x[i]) for i < n; x and y are the same array or do not overlap. What alpha and beta mean, the field says.
+typedef void (*UnaryKernel)(long n, const float *x, float *y, float alpha, float beta);
+
+/// z[i] = f(x[i·x_step], y[i·y_step]) for i < n, where a step is 0 or 1; z may be x or y.
+typedef void (*BinaryKernel)(long n, const float *x, long x_step, const float *y, long y_step, float *z);
+typedef void (*DoubleBinaryKernel)(
+    long n, const double *x, long x_step, const double *y, long y_step, double *z);
+typedef void (*Int32BinaryKernel)(
+    long n, const int32_t *x, long x_step, const int32_t *y, long y_step, int32_t *z);
+typedef void (*Int64BinaryKernel)(
+    long n, const int64_t *x, long x_step, const int64_t *y, long y_step, int64_t *z);
+
+/// A number made of the n numbers of a row.
+typedef float (*RowReduction)(long n, const float *x);
+
+/// y[i] is made of x[i], x[i + x_step], … x[i + (rows - 1)·x_step], for i < n.
+typedef void (*ColumnReduction)(long rows, long n, const float *x, long x_step, float *y);
+
+/// y is the softmax (or its logarithm) of the n numbers of x; y may be x.
+typedef void (*RowSoftmax)(long n, const float *x, float *y);
+
+/// The same for n columns side by side, each going down `rows` rows that lie `step` apart in x and in y.
+typedef void (*ColumnSoftmax)(long rows, long n, const float *x, float *y, long step);
+
+/// Copies n elements that lie x_step bytes apart (0 and negative too) to adjoining places in y.
+typedef void (*StridedCopy)(long n, const void *x, long x_step, void *y);
+
+/// y[c][r] = x[r][c] for r < rows, c < columns; the steps from row to row are in elements.
+typedef void (*Transposition)(
+    long rows, long columns, const void *x, long x_step, void *y, long y_step);
+
+/// Some rows of a matrix product with at most `tile_columns` columns:
+/// C = activation(alpha·A·B + beta·C + row_bias + column_bias + residual).
+typedef struct PanelProduct {
+  long rows, columns, depth;
+  /// Panels of `tile_rows` rows, each [depth][tile_rows] and filled up with zeros; a_step leads from one to the next.
+  const float *a;
+  long a_step;
+  /// Row k begins at b + k·b_step. Whole vectors are read: the columns are filled up, or a multiple of the lanes.
+  const float *b;
+  long b_step;
+  float *c;
+  long c_step;
+  float alpha, beta;
+  /// One number per row; or none.
+  const float *_Nullable row_bias;
+  /// One number per column; or none.
+  const float *_Nullable column_bias;
+  /// As large as C, and may be C; or none.
+  const float *_Nullable residual;
+  long residual_step;
+  /// activation(v) = min(max(v < 0 ? v·slope : v, low), high), which keeps NaN.
+  float slope, low, high;
+} PanelProduct;
+
+/// One plane of a depthwise convolution over input that has its padding around it.
+typedef struct PlaneCorrelation {
+  long rows, columns;
+  /// Input of output (0, 0), tap (0, 0); a vector may be read beyond the end of each row.
+  const float *x;
+  long x_row, x_stride, y_stride;
+  long tap_rows, tap_columns, tap_row_step, tap_column_step;
+  const float *taps;
+  float bias, slope, low, high;
+  float *y;
+} PlaneCorrelation;
+
+/// The kernels of one instruction set. Nothing here knows of shapes beyond lengths and strides.
+typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
+  const char *name;
+  /// Floats in a vector.
+  long lanes;
+  /// Rows and columns of the tile that `multiply_panel` keeps in registers: widths of packed panels.
+  long tile_rows, tile_columns;
+
+  // MARK: Matrix products
+
+  void (*multiply_panel)(const PanelProduct *);
+  /// y[k][i] = x[i·lane_step + k·depth_step] for i < lanes, 0 for lanes ≤ i < width.
+  void (*pack_panel)(
+      long depth, long lanes, long width, const float *x, long lane_step, long depth_step, float *y);
+  /// y[n] = Σk x[k]·rows[n][k] for n < count, all rows `step` apart.
+  void (*dot_rows)(long count, long depth, const float *x, const float *rows, long step, float *y);
+  /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap. a and b hold 16-bit integers, k even (filled up with 0).
+  void (*multiply_integers)(
+      long rows, long columns, long depth, const int16_t *a, const int16_t *b, int32_t *c, long c_step);
+
+  // MARK: Convolution
+
+  /// y[k][i] = x[depth_offsets[k] + lane_offsets[i]] for i < lanes, 0 for lanes ≤ i < width.
+  /// y has room for one vector more, which may be written. Nothing at or beyond x_end is read.
+  void (*gather_panel)(
+      long depth, long lanes, long width, const float *x, const float *x_end,
+      const int32_t *depth_offsets, const int32_t *lane_offsets, float *y);
+  void (*correlate_plane)(const PlaneCorrelation *);
+  /// y[i·y_step] += x[i].
+  void (*add_spread)(long n, const float *x, float *y, long y_step);
+
+  // MARK: Elementwise, one input
+
+  UnaryKernel absolute, negate, sign, reciprocal, square_root, reciprocal_square_root, square;
+  UnaryKernel floor, ceiling, round_half_even;
+  UnaryKernel exp, expm1, log, log1p, sin, cos, tanh, erf;
+  UnaryKernel relu, sigmoid, softplus, softsign, silu, mish, gelu, gelu_tanh, hard_swish, selu;
+  /// x < 0 ? alpha·x : x.
+  UnaryKernel leaky_relu;
+  /// x < 0 ? alpha·(eˣ - 1) : x.
+  UnaryKernel elu;
+  /// x < 0 ? alpha·(e^(x / alpha) - 1) : x.
+  UnaryKernel celu;
+  /// min(max(alpha·x + beta, 0), 1).
+  UnaryKernel hard_sigmoid;
+  /// min(max(x, alpha), beta).
+  UnaryKernel clip;
+  /// x > alpha ? x : 0.
+  UnaryKernel thresholded_relu;
+  /// alpha·x + beta.
+  UnaryKernel affine;
+
+  // MARK: Elementwise, two inputs
+
+  /// Maximum and minimum are NaN where either input is.
+  BinaryKernel add, subtract, multiply, divide, maximum, minimum;
+  DoubleBinaryKernel add_doubles, subtract_doubles, multiply_doubles;
+  Int32BinaryKernel add_int32, subtract_int32, multiply_int32;
+  Int64BinaryKernel add_int64, subtract_int64, multiply_int64;
+  /// y[i] = max(x[i]·scale[i] + shift[i], low), which keeps NaN.
+  void (*scale_shift)(
+      long n, const float *x, const float *scale, const float *shift, float low, float *y);
+
+  // MARK: Reductions
+
+  /// 0 and -∞, +∞ for n = 0. Sums gather in double, block by block; maximum and minimum are NaN where a number is.
+  RowReduction sum, sum_of_squares, row_maximum, row_minimum;
+  ColumnReduction sum_columns, sum_of_squares_of_columns, maximum_of_columns, minimum_of_columns;
+  RowSoftmax softmax, log_softmax;
+  ColumnSoftmax softmax_columns, log_softmax_columns;
+  /// Σ (x[i] - mean)².
+  float (*sum_of_squared_deviations)(long n, const float *x, float mean);
+  /// y[i] = (x[i] - mean)·factor·scale[i] + shift[i]; a scale of none is 1, a shift of none is 0.
+  void (*normalize)(
+      long n, const float *x, float mean, float factor, const float *_Nullable scale,
+      const float *_Nullable shift, float *y);
+
+  // MARK: Pooling
+
+  /// y[i] = max over j < taps of x[i·stride + j·tap_step], NaN where one of them is; x and y do not overlap.
+  void (*maximum_of_windows)(long n, const float *x, long stride, long taps, long tap_step, float *y);
+  /// The same with their sum.
+  void (*sum_of_windows)(long n, const float *x, long stride, long taps, long tap_step, float *y);
+
+  // MARK: Movement
+
+  StridedCopy copy_bytes, copy_2_bytes, copy_4_bytes, copy_8_bytes, copy_16_bytes;
+  Transposition transpose_bytes, transpose_2_bytes, transpose_4_bytes, transpose_8_bytes,
+      transpose_16_bytes;
+
+  // MARK: Conversion
+
+  /// IEEE half precision and bfloat16 are given as their bits; halves round to nearest even.
+  void (*widen_halves)(long n, const uint16_t *x, float *y);
+  void (*narrow_to_halves)(long n, const float *x, uint16_t *y);
+  void (*widen_bfloats)(long n, const uint16_t *x, float *y);
+  void (*narrow_to_bfloats)(long n, const float *x, uint16_t *y);
+  /// y[i] = (x[i] - zero)·scale.
+  void (*dequantize_unsigned)(long n, const uint8_t *x, float scale, int32_t zero, float *y);
+  void (*dequantize_signed)(long n, const int8_t *x, float scale, int32_t zero, float *y);
+  /// y[i] = x[i] - zero.
+  void (*center_unsigned)(long n, const uint8_t *x, int32_t zero, int16_t *y);
+  void (*center_signed)(long n, const int8_t *x, int32_t zero, int16_t *y);
+} Kernels;
+
+/// The tables this build has, best first; none from kernels_count on.
+extern const long kernels_count;
+const Kernels *kernels_at(long index);
+
+/// Whether this CPU, and its operating system, can run that table.
+bool kernels_run_here(long index);
+
+/// Tells the CPU that this thread is waiting in a loop.
+static inline void kernels_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+#pragma clang assume_nonnull end

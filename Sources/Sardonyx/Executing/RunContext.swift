@@ -1,13 +1,21 @@
 /// What all nodes of one run share: the crew, the limits, the randomness, the profile.
 final class RunContext: Sendable {
+  let crew: Crew
   /// Bytes that a single value may take.
   let memoryLimit: Int
   /// The seed that random operators without a seed of their own start from.
   let seed: UInt64
+  /// Where node times are noted, if anybody asked for them.
+  let profile: Profile?
 
-  init(memoryLimit: Int = .max, seed: UInt64 = 0) {
+  init(
+    crew: Crew = Crew(threads: 1), memoryLimit: Int = .max, seed: UInt64 = 0,
+    profile: Profile? = nil
+  ) {
+    self.crew = crew
     self.memoryLimit = memoryLimit
     self.seed = seed
+    self.profile = profile
   }
 
   /// Memory for a value of the given type and shape.
@@ -24,5 +32,13 @@ final class RunContext: Sendable {
       unsafe storage.base.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
     }
     return storage
+  }
+
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end early; results computed
+  ///   since then are incomplete.
+  func checkCancellation() throws(ModelError) {
+    guard crew.isCancelled else { return }
+    if Task.isCancelled { throw ModelError(.cancelled, "the run was cancelled") }
+    throw ModelError(.limit, "the run took longer than its time limit")
   }
 }

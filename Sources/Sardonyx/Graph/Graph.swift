@@ -8,7 +8,8 @@ struct Graph: Sendable {
 
   /// What a graph knows of one value.
   struct ValueRecord: Sendable {
-    /// ONNX's name; unique within the graph.
+    /// ONNX's name; unique within the graph. A pass that lets another node compute a value keeps
+    /// the name, so layers of two plans of one model match by name.
     var name: String
     /// As declared in the file; nil where it is silent.
     var type: ValueType?
@@ -41,18 +42,15 @@ struct Node: Sendable {
   var attributes: [String: Attribute]
   /// The operator with its attributes read.
   var implementation: any Operator
-  /// Names of the values of the loaded graph that this node's outputs stand for, by position;
-  /// passes keep them, so that layers of two plans match by name.
-  var computes: [String?] = []
 }
 
 /// A remark of a pass on a node, shown by `inspect --plan`.
-struct Note: Sendable {
-  enum Kind: String, Sendable { case done, declined }
-  var pass: String
-  var kind: Kind
-  var node: String
-  var text: String
+public struct Note: Sendable {
+  public enum Kind: String, Sendable { case done, declined }
+  public let pass: String
+  public let kind: Kind
+  public let node: String
+  public let text: String
 }
 
 extension Graph {
@@ -115,6 +113,22 @@ extension Node {
   func label(_ inputs: some Sequence<Fact?>) -> String {
     let facts = inputs.map { $0.map(\.description) ?? "–" }.joined(separator: ", ")
     return "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName); \(facts))"
+  }
+
+  /// Types and shapes of the outputs, after the inputs' types are checked against the schema.
+  func outputs(_ inputs: [Fact?]) throws(ModelError) -> [Fact] {
+    try Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?
+      .check(types: inputs.map { $0?.type })
+    return try implementation.outputs(Facts(inputs))
+  }
+
+  /// Makes the operator anew after a change of operator, inputs or attributes.
+  mutating func remake() throws(ModelError) {
+    let definition = NodeDefinition(
+      name: name, operatorName: operatorName, domain: domain,
+      inputs: inputs.map { $0.map(String.init) ?? "" },
+      outputs: outputs.map { $0.map(String.init) ?? "" }, attributes: attributes)
+    implementation = try OperatorTable.make(definition, operatorSet: operatorSet)
   }
 
   func hasInput(_ index: Int) -> Bool { inputs.indices.contains(index) && inputs[index] != nil }

@@ -20,11 +20,19 @@ protocol Operator: Sendable {
   /// Prepares constant inputs once per session, such as packing weights.
   mutating func prepare(_ inputs: Facts) throws(ModelError)
 
-  /// The input whose memory output 0 may take over when nothing else reads it.
+  /// The input whose memory output 0 may take over when nothing else reads it: `run` then finds
+  /// both at the same address, and must read each element before it writes it.
   var reusableInput: Int? { get }
+
+  /// Whether output 0 always has the bytes of input 0, as for Reshape: `run` then copies them with
+  /// ``Destination/copy(_:)``, which does nothing where the memory is shared.
+  var isView: Bool { get }
 
   /// The graphs among the attributes, for passes to improve.
   var bodies: [Body] { get set }
+
+  /// The multiply-adds of one computation, for the operators where they dominate; shapes are known.
+  func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int
 
   /// False for operators whose result differs from run to run or that have an effect.
   var isDeterministic: Bool { get }
@@ -33,10 +41,12 @@ protocol Operator: Sendable {
 extension Operator {
   mutating func prepare(_ inputs: Facts) throws(ModelError) {}
   var reusableInput: Int? { nil }
+  var isView: Bool { false }
   var bodies: [Body] {
     get { [] }
     set { precondition(newValue.isEmpty) }
   }
+  func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int { 0 }
   var isDeterministic: Bool { true }
 }
 

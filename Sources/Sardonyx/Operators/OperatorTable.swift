@@ -2,6 +2,15 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", gathers),
+    ("", generators),
+    ("", images),
+    ("", padding),
+    ("", scatters),
+    ("", selections),
+    ("", shapes),
+    ("", slices),
+    ("", transpositions),
     ("ai.onnx.ml", featureTransforms),
     ("ai.onnx.ml", labelEncodings),
     ("ai.onnx.ml", dictionaries),
@@ -25,6 +34,17 @@ enum OperatorTable {
     -> (@Sendable (inout NodeReader) throws(ModelError) -> any Operator)?
   {
     byName["\(domain):\(name)"]
+  }
+
+  /// The operator of a node that has no bodies.
+  static func make(_ node: NodeDefinition, operatorSet: Int) throws(ModelError) -> any Operator {
+    guard let make = find(node.operatorName, domain: node.domain) else {
+      throw ModelError(.unsupported, "operator \(node.operatorName) of domain \"\(node.domain)\"")
+    }
+    let schema = Schema.find(node.operatorName, domain: node.domain, operatorSet: operatorSet)
+    var reader = NodeReader(
+      node, operatorSet: operatorSet, version: schema?.since ?? operatorSet)
+    return try make(&reader)
   }
 
   /// The names of a domain's operators, sorted.

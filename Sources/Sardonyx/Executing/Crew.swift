@@ -1,0 +1,213 @@
+import Dispatch
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The threads of a run: the caller and helpers that claim chunks of work as they come.
+///
+/// A run wraps itself in `withWorkers` and every kernel calls `perform`. A helper that comes late finds nothing to
+/// claim and delays nobody; only chunks that were claimed are waited for. Results cannot depend on who does what as
+/// long as chunks do not depend on the number of threads. A crew that was cancelled stays so: make one for each run.
+final class Crew: Sendable {
+  let threads: Int
+  let instructions: InstructionSet
+  let scratch: ScratchPool
+
+  private let board: Board
+  private let isBusy = Atomic(false)
+  private let roster = Mutex(Roster())
+
+  init(
+    threads: Int, deadline: ContinuousClock.Instant? = nil,
+    instructions: InstructionSet = .current, scratch: ScratchPool = ScratchPool()
+  ) {
+    self.threads = max(1, threads)
+    self.instructions = instructions
+    self.scratch = scratch
+    board = Board(deadline: deadline)
+  }
+
+  /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, or when the caller's task is cancelled.
+  var isCancelled: Bool { board.isCancelled }
+
+  func cancel() { board.cancel() }
+
+  /// Keeps the helpers at hand during `body`; outside, `perform` has to call them anew each time.
+  func withWorkers<Result, Failure>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    begin()
+    defer { end() }
+    return try body()
+  }
+
+  /// Calls `body` with each of 0 ..< chunks, in any order and on any thread, and returns when all is done.
+  ///
+  /// After a cancellation the chunks that are left are skipped. Inside a chunk, or while another thread has the crew,
+  /// it all happens on the caller.
+  func perform(_ chunks: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    guard chunks > 1, threads > 1,
+      isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+    else {
+      for chunk in 0..<max(0, chunks) {
+        if board.isCancelled { return }
+        body(chunk)
+      }
+      return
+    }
+    defer { isBusy.store(false, ordering: .releasing) }
+    let shift = begin()
+    defer { end() }
+    for first in stride(from: 0, to: chunks, by: Board.largestJob) {
+      let count = min(chunks - first, Board.largestJob)
+      board.publish(count) { body(first + $0) }
+      for helper in shift.helpers.prefix(count - 1) { helper.wake() }
+      while board.work() {}
+      board.wait(for: count)
+    }
+  }
+
+  @discardableResult private func begin() -> Shift {
+    roster.withLock { roster in
+      roster.depth += 1
+      if let shift = roster.shift { return shift }
+      let shift = Shift(helpers: (1..<threads).map { _ in Helper() })
+      for helper in shift.helpers {
+        DispatchQueue.global(qos: .userInitiated).async { [board] in
+          helper.help(board, during: shift)
+        }
+      }
+      roster.shift = shift
+      return shift
+    }
+  }
+
+  private func end() {
+    roster.withLock { roster in
+      roster.depth -= 1
+      guard roster.depth == 0 else { return }
+      roster.shift?.end()
+      roster.shift = nil
+    }
+  }
+
+  private struct Roster {
+    var depth = 0
+    var shift: Shift?
+  }
+}
+
+/// Where one job at a time is posted and its chunks are claimed.
+private final class Board: Sendable {
+  static let largestJob = 1 << 22
+
+  /// The job's number, its next chunk and its count of chunks, in 20, 22 and 22 bits: one exchange claims a chunk of
+  /// just the job that was looked at.
+  private let ticket = Atomic<UInt64>(0)
+  private let finished = Atomic(0)
+  private let cancelled = Atomic(false)
+  private let deadline: ContinuousClock.Instant?
+  /// Written only while no chunk is left to claim; read only by who has claimed one.
+  nonisolated(unsafe) private var body: (@Sendable (Int) -> Void)?
+
+  init(deadline: ContinuousClock.Instant?) { self.deadline = deadline }
+
+  var isCancelled: Bool {
+    if cancelled.load(ordering: .relaxed) { return true }
+    let isLate = deadline.map { ContinuousClock.now >= $0 } ?? false
+    if isLate || Task.isCancelled { cancel() }
+    return cancelled.load(ordering: .relaxed)
+  }
+
+  func cancel() { cancelled.store(true, ordering: .relaxed) }
+
+  var hasWork: Bool {
+    let seen = ticket.load(ordering: .sequentiallyConsistent)
+    return (seen >> 22) & 0x3FFFFF < seen & 0x3FFFFF
+  }
+
+  func publish(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    unsafe self.body = body
+    finished.store(0, ordering: .relaxed)
+    let job = (ticket.load(ordering: .relaxed) >> 44) &+ 1
+    ticket.store(job << 44 | UInt64(count), ordering: .sequentiallyConsistent)
+  }
+
+  /// Does one chunk, if one is left.
+  func work() -> Bool {
+    var seen = ticket.load(ordering: .acquiring)
+    while true {
+      let next = (seen >> 22) & 0x3FFFFF
+      guard next < seen & 0x3FFFFF else { return false }
+      let claim = ticket.compareExchange(
+        expected: seen, desired: seen + 1 << 22, ordering: .acquiringAndReleasing)
+      if claim.exchanged {
+        if !isCancelled { unsafe body?(Int(next)) }
+        finished.add(1, ordering: .releasing)
+        return true
+      }
+      seen = claim.original
+    }
+  }
+
+  /// Returns when all chunks are finished.
+  func wait(for count: Int) {
+    var turns = 0
+    while finished.load(ordering: .acquiring) < count {
+      turns += 1
+      if turns < 1000 { relax() } else { sched_yield() }
+    }
+    unsafe body = nil
+  }
+}
+
+/// The time from the first `begin` to the last `end`.
+private final class Shift: Sendable {
+  let helpers: [Helper]
+  private let ended = Atomic(false)
+
+  init(helpers: [Helper]) { self.helpers = helpers }
+
+  var isOver: Bool { ended.load(ordering: .sequentiallyConsistent) }
+
+  func end() {
+    ended.store(true, ordering: .sequentiallyConsistent)
+    for helper in helpers { helper.wake() }
+  }
+}
+
+private final class Helper: Sendable {
+  private let isAsleep = Atomic(false)
+  private let bell = DispatchSemaphore(value: 0)
+
+  func help(_ board: Board, during shift: Shift) {
+    var turns = 0
+    while !shift.isOver {
+      if board.work() {
+        turns = 0
+      } else if turns < 1500 {  // some tens of microseconds
+        turns += 1
+        relax()
+      } else {
+        sleep { board.hasWork || shift.isOver }
+        turns = 0
+      }
+    }
+  }
+
+  /// Sleeps until woken, unless `isNeeded` by now: the flag is up before that is asked, so that no bell is missed.
+  private func sleep(unless isNeeded: () -> Bool) {
+    isAsleep.store(true, ordering: .sequentiallyConsistent)
+    if isNeeded(), isAsleep.exchange(false, ordering: .sequentiallyConsistent) { return }
+    bell.wait()
+  }
+
+  func wake() {
+    guard isAsleep.load(ordering: .sequentiallyConsistent) else { return }
+    if isAsleep.exchange(false, ordering: .sequentiallyConsistent) { bell.signal() }
+  }
+}

@@ -1,0 +1,299 @@
+import CKernels
+
+/// Products of single-precision matrices: C = activation(alpha·A·B + beta·C + biases + residual).
+///
+/// An operator calls `multiply` for one product and `multiplyEach` for a batch; constant factors are packed before
+/// (`PackedMatrix`). The work is cut into chunks by the shape alone and depth is never split between chunks, so the
+/// result is the same to the bit for any number of threads.
+enum Gemm {
+  /// The sizes of a product, and its factors before the sum and before what C holds.
+  struct Shape: Sendable {
+    var rows: Int
+    var columns: Int
+    var depth: Int
+    var alpha: Float = 1
+    var beta: Float = 0
+  }
+
+  /// One of the two factors. Its lanes are rows on the left and columns on the right.
+  @unsafe enum Factor {
+    /// Element (lane, k) is start[lane·laneStep + k·depthStep].
+    case strided(UnsafePointer<Float>, laneStep: Int, depthStep: Int)
+    /// Panels of lanes, as `PackedMatrix` lays them out.
+    case panels(UnsafePointer<Float>)
+    /// Element (lane, k) is start[laneOffsets[lane] + depthOffsets[k]]; right factors only.
+    case gathered(
+      UnsafePointer<Float>, end: UnsafePointer<Float>, laneOffsets: UnsafePointer<Int32>,
+      depthOffsets: UnsafePointer<Int32>)
+
+    static func packed(_ matrix: PackedMatrix) -> Factor { unsafe .panels(matrix.start) }
+  }
+
+  /// What is added to a product, and the function it goes through.
+  @unsafe struct Epilogue {
+    var rowBias: UnsafePointer<Float>?
+    var columnBias: UnsafePointer<Float>?
+    /// Laid out as C, and may be C.
+    var residual: UnsafePointer<Float>?
+    var activation = Activation.none
+  }
+
+  /// Where the parts of a product lie.
+  @unsafe struct Product {
+    var left: Factor
+    var right: Factor
+    var result: UnsafeMutablePointer<Float>
+    /// From a row of the result to the next.
+    var resultStep: Int
+    var epilogue = unsafe Epilogue()
+  }
+
+  static func multiply(_ product: Product, _ shape: Shape, on crew: Crew) {
+    nonisolated(unsafe) let product = unsafe product
+    unsafe multiplyEach(1, shape, on: crew) { _ in unsafe product }
+  }
+
+  /// `count` products of one shape; `product` tells where the i-th lies.
+  static func multiplyEach(
+    _ count: Int, _ shape: Shape, on crew: Crew, product: @escaping @Sendable (Int) -> Product
+  ) {
+    guard count > 0, shape.rows > 0, shape.columns > 0 else { return }
+    let grid = Grid(shape, count: count, for: crew.instructions)
+    if grid.chunks == 1 {
+      crew.perform(count) { index in
+        let block = unsafe Block(product(index), shape, crew)
+        unsafe block.run(rows: 0..<shape.rows, columns: 0..<shape.columns)
+      }
+      return
+    }
+    for index in 0..<count {
+      if crew.isCancelled { return }
+      unsafe withShared(product(index), shape, grid, crew) { product in
+        nonisolated(unsafe) let block = unsafe Block(product, shape, crew)
+        crew.perform(grid.chunks) { chunk in
+          unsafe block.run(rows: grid.rows(of: chunk), columns: grid.columns(of: chunk))
+        }
+      }
+    }
+  }
+
+  /// Packs the factors that several chunks would pack, each for itself.
+  private static func withShared(
+    _ product: Product, _ shape: Shape, _ grid: Grid, _ crew: Crew, _ body: (Product) -> Void
+  ) {
+    var packed = unsafe product
+    unsafe withPanels(
+      of: product.left, .left, lanes: shape.rows, depth: shape.depth,
+      if: grid.columnBlocks > 1, crew
+    ) { left in
+      unsafe packed.left = left
+      unsafe withPanels(
+        of: product.right, .right, lanes: shape.columns, depth: shape.depth,
+        if: grid.rowBlocks > 1, crew
+      ) { right in
+        unsafe packed.right = right
+        unsafe body(packed)
+      }
+    }
+  }
+
+  private static func withPanels(
+    of factor: Factor, _ side: PackedMatrix.Side, lanes: Int, depth: Int, if isShared: Bool,
+    _ crew: Crew, _ body: (Factor) -> Void
+  ) {
+    if case .panels = unsafe factor { return unsafe body(factor) }
+    guard isShared else { return unsafe body(factor) }
+    let width = crew.instructions.width(of: side)
+    let panels = (lanes + width - 1) / width
+    unsafe crew.scratch.withFloats(panels * width * depth + width) { start in
+      nonisolated(unsafe) let (start, factor) = unsafe (start, factor)
+      crew.perform(panels) { panel in
+        let lane = panel * width
+        unsafe factor.pack(
+          lanes: lane..<min(lane + width, lanes), depth: 0..<depth, width: width,
+          into: start + lane * depth, with: crew.instructions)
+      }
+      unsafe body(.panels(start))
+    }
+  }
+}
+
+extension Gemm.Factor {
+  /// Writes one panel of these lanes, as [depth][width]; up to a vector more may be written behind it.
+  func pack(
+    lanes: Range<Int>, depth: Range<Int>, width: Int, into panel: UnsafeMutablePointer<Float>,
+    with instructions: InstructionSet
+  ) {
+    switch unsafe self {
+    case .strided(let start, let laneStep, let depthStep):
+      unsafe instructions.kernels.pack_panel(
+        depth.count, lanes.count, width,
+        start + (lanes.lowerBound * laneStep + depth.lowerBound * depthStep), laneStep, depthStep,
+        panel)
+    case .gathered(let start, let end, let laneOffsets, let depthOffsets):
+      unsafe instructions.kernels.gather_panel(
+        depth.count, lanes.count, width, start, end, depthOffsets + depth.lowerBound,
+        laneOffsets + lanes.lowerBound, panel)
+    case .panels:
+      preconditionFailure("a packed factor is not packed again")
+    }
+  }
+}
+
+/// How a product is cut: into blocks of whole tiles, columns first.
+private struct Grid {
+  let rowBlocks: Int
+  let columnBlocks: Int
+  private let rowsPerBlock: Int
+  private let columnsPerBlock: Int
+  private let rows: Int
+  private let columns: Int
+
+  init(_ shape: Gemm.Shape, count: Int, for instructions: InstructionSet) {
+    rows = shape.rows
+    columns = shape.columns
+    let height = instructions.width(of: .left)
+    let width = instructions.width(of: .right)
+    let rowPanels = (rows + height - 1) / height
+    let columnPanels = (columns + width - 1) / width
+    let work = 2 * Double(rows) * Double(columns) * Double(shape.depth)
+    // A chunk is some tens of microseconds of work; of a long batch each product is a chunk unless it is large.
+    let wanted = min(16, max(1, Int(min(work / (count < 8 ? 6e6 : 1e8), 16))))
+    let columnParts = min(wanted, columnPanels)
+    columnsPerBlock = (columnPanels + columnParts - 1) / columnParts * width
+    columnBlocks = (columns + columnsPerBlock - 1) / columnsPerBlock
+    let rowParts = min((wanted + columnBlocks - 1) / columnBlocks, rowPanels)
+    rowsPerBlock = (rowPanels + rowParts - 1) / rowParts * height
+    rowBlocks = (rows + rowsPerBlock - 1) / rowsPerBlock
+  }
+
+  var chunks: Int { rowBlocks * columnBlocks }
+
+  func rows(of chunk: Int) -> Range<Int> {
+    let first = chunk % rowBlocks * rowsPerBlock
+    return first..<min(first + rowsPerBlock, rows)
+  }
+
+  func columns(of chunk: Int) -> Range<Int> {
+    let first = chunk / rowBlocks * columnsPerBlock
+    return first..<min(first + columnsPerBlock, columns)
+  }
+}
+
+/// The product as seen by a chunk, which computes some rows of some columns over the whole depth.
+@unsafe private struct Block {
+  private var product: Gemm.Product
+  private var shape: Gemm.Shape
+  private let crew: Crew
+  private let height: Int
+  private let width: Int
+  /// Depth in one pass: a panel of the right factor then stays in the first cache. Some passes of even length.
+  private let pass: Int
+
+  init(_ product: Gemm.Product, _ shape: Gemm.Shape, _ crew: Crew) {
+    unsafe self.product = product
+    unsafe self.shape = shape
+    unsafe self.crew = crew
+    unsafe height = crew.instructions.width(of: .left)
+    unsafe width = crew.instructions.width(of: .right)
+    let passes = max(1, (shape.depth + 383) / 384)
+    unsafe pass = max(1, (shape.depth + passes - 1) / passes)
+    // The first pass would overwrite a residual that lies in the result.
+    if let residual = unsafe product.epilogue.residual,
+      unsafe residual == UnsafePointer(product.result), shape.beta == 0
+    {
+      unsafe self.shape.beta = 1
+      unsafe self.product.epilogue.residual = nil
+    }
+  }
+
+  func run(rows: Range<Int>, columns: Range<Int>) {
+    let rowPanels = unsafe (rows.count + height - 1) / height
+    let leftRoom = unsafe product.left.isPacked ? 0 : rowPanels * height * pass
+    let rightRoom = unsafe width * pass + width
+    unsafe crew.scratch.withFloats(leftRoom + rightRoom) { scratch in
+      var k = 0
+      repeat {
+        let depth = unsafe k..<min(k + pass, shape.depth)
+        let left = unsafe leftPanels(rows, depth, scratch + rightRoom)
+        for column in unsafe stride(from: columns.lowerBound, to: columns.upperBound, by: width) {
+          let panel = unsafe column..<min(column + width, columns.upperBound)
+          unsafe multiply(rows, panel, depth, left, scratch)
+        }
+        unsafe k += pass
+      } while unsafe k < shape.depth
+    }
+    unsafe product.epilogue.activation.finish(
+      rows: rows.count, columns: columns.count,
+      at: product.result + (rows.lowerBound * product.resultStep + columns.lowerBound),
+      step: product.resultStep, with: crew.instructions)
+  }
+
+  /// The left factor's panels for these rows and this depth, and the step from one to the next.
+  private func leftPanels(
+    _ rows: Range<Int>, _ depth: Range<Int>, _ scratch: UnsafeMutablePointer<Float>
+  ) -> (start: UnsafePointer<Float>, step: Int) {
+    if case .panels(let start) = unsafe product.left {
+      let place = unsafe start + (rows.lowerBound * shape.depth + depth.lowerBound * height)
+      return unsafe (place, height * shape.depth)
+    }
+    let step = unsafe height * depth.count
+    for (panel, row) in unsafe stride(from: rows.lowerBound, to: rows.upperBound, by: height)
+      .enumerated()
+    {
+      unsafe product.left.pack(
+        lanes: row..<min(row + height, rows.upperBound), depth: depth, width: height,
+        into: scratch + panel * step, with: crew.instructions)
+    }
+    return unsafe (UnsafePointer(scratch), step)
+  }
+
+  /// The right factor's panel for these columns and this depth, and its step from row to row.
+  private func rightPanel(
+    _ columns: Range<Int>, _ depth: Range<Int>, rows: Int, _ scratch: UnsafeMutablePointer<Float>
+  ) -> (start: UnsafePointer<Float>, step: Int) {
+    switch unsafe product.right {
+    case .panels(let start):
+      return unsafe (
+        start + (columns.lowerBound * shape.depth + depth.lowerBound * width), width
+      )
+    case .strided(let start, laneStep: 1, let depthStep)
+    where unsafe rows <= 4 * height && columns.count == width:
+      // Few rows would not repay the copy.
+      return unsafe (start + (columns.lowerBound + depth.lowerBound * depthStep), depthStep)
+    default:
+      unsafe product.right.pack(
+        lanes: columns, depth: depth, width: width, into: scratch, with: crew.instructions)
+      return unsafe (UnsafePointer(scratch), width)
+    }
+  }
+
+  private func multiply(
+    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Range<Int>,
+    _ left: (start: UnsafePointer<Float>, step: Int), _ scratch: UnsafeMutablePointer<Float>
+  ) {
+    let right = unsafe rightPanel(columns, depth, rows: rows.count, scratch)
+    let place = unsafe rows.lowerBound * product.resultStep + columns.lowerBound
+    var panel = unsafe PanelProduct(
+      rows: rows.count, columns: columns.count, depth: depth.count,
+      a: left.start, a_step: left.step, b: right.start, b_step: right.step,
+      c: product.result + place, c_step: product.resultStep,
+      alpha: shape.alpha, beta: depth.lowerBound == 0 ? shape.beta : 1,
+      row_bias: nil, column_bias: nil, residual: nil, residual_step: product.resultStep,
+      slope: 1, low: -.infinity, high: .infinity)
+    if unsafe depth.upperBound == shape.depth {
+      let epilogue = unsafe product.epilogue
+      unsafe panel.row_bias = epilogue.rowBias.map { unsafe $0 + rows.lowerBound }
+      unsafe panel.column_bias = epilogue.columnBias.map { unsafe $0 + columns.lowerBound }
+      unsafe panel.residual = epilogue.residual.map { unsafe $0 + place }
+      unsafe (panel.slope, panel.low, panel.high) = epilogue.activation.bounds
+    }
+    unsafe crew.instructions.kernels.multiply_panel(&panel)
+  }
+}
+
+extension Gemm.Factor {
+  fileprivate var isPacked: Bool {
+    if case .panels = unsafe self { true } else { false }
+  }
+}

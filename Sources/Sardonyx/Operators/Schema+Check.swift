@@ -1,0 +1,132 @@
+extension Schema {
+  /// Checks a node's inputs, outputs and attributes, as far as they are known without types.
+  /// - Throws: ``ModelError`` (invalid).
+  func check(_ node: NodeDefinition) throws(ModelError) {
+    try check(node.inputs, as: inputs, "input")
+    try check(node.outputs, as: outputs, "output")
+    for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
+      try check(name, attribute)
+    }
+    for rule in attributes where rule.isRequired && node.attributes[String(rule.name)] == nil {
+      if Self.obsolete.contains(rule.name) { continue }
+      throw ModelError(.invalid, "\(label) needs the attribute \(rule.name), which is missing")
+    }
+  }
+
+  /// Checks the types of a node's inputs: each allowed, and one type per type variable.
+  /// - Parameter types: by position; nil for inputs left out or not yet known.
+  /// - Throws: ``ModelError`` (invalid).
+  func check(types: [ValueType?]) throws(ModelError) {
+    var bound: [Substring: (type: ValueType, input: Substring)] = [:]
+    for (position, type) in types.enumerated() {
+      guard let type, let input = parameter(at: position, of: inputs) else { continue }
+      guard input.types.contains(type) else {
+        throw .unexpected(
+          "\(label) does not allow \(Self.name(type)) for input \(input.name)",
+          expected: input.types.description, got: Self.word(type), code: .invalid)
+      }
+      guard let variable = input.variable, input.isHomogeneous else { continue }
+      if let (other, name) = bound[variable], other != type {
+        throw .unexpected(
+          "inputs \(name) and \(input.name) of \(label)", expected: "one type",
+          got: "\(Self.word(other)) and \(Self.word(type))", code: .invalid)
+      }
+      bound[variable] = (type, input.name)
+    }
+  }
+
+  /// The parameter that stands at a position; the last one repeats where it is variadic.
+  private func parameter(at position: Int, of parameters: [Parameter]) -> Parameter? {
+    if position < parameters.count { return parameters[position] }
+    return parameters.last.flatMap { $0.repetitions == nil ? nil : $0 }
+  }
+
+  private func check(_ names: [String], as parameters: [Parameter], _ role: String)
+    throws(ModelError)
+  {
+    // Names left out at the end count for nothing.
+    let count = (names.lastIndex { !$0.isEmpty } ?? -1) + 1
+    for (position, parameter) in parameters.enumerated() {
+      let needed = position + (parameter.repetitions ?? (parameter.isOptional ? 0 : 1))
+      guard needed > position else { continue }
+      guard names.count >= needed else { throw wrong(names.count, of: parameters, role) }
+      guard role == "output" || !names[position].isEmpty || parameter.repetitions != nil else {
+        throw ModelError(.invalid, "\(label) needs input \(parameter.name), which is left out")
+      }
+    }
+    guard count == 0 || parameter(at: count - 1, of: parameters) != nil else {
+      throw wrong(count, of: parameters, role)
+    }
+  }
+
+  /// The error for a number of inputs or outputs the operator cannot have.
+  private func wrong(_ count: Int, of parameters: [Parameter], _ role: String) -> ModelError {
+    let least = parameters.reduce(0) { $0 + ($1.repetitions ?? ($1.isOptional ? 0 : 1)) }
+    let isOpen = parameters.last?.repetitions != nil
+    let range =
+      isOpen
+      ? "at least \(least)"
+      : least == parameters.count ? "\(least)" : "\(least) to \(parameters.count)"
+    return .unexpected("\(role)s of \(label)", expected: range, got: "\(count)", code: .invalid)
+  }
+
+  private func check(_ name: String, _ attribute: Attribute) throws(ModelError) {
+    guard let rule = attributes.first(where: { $0.name == name }) else {
+      if Self.obsolete.contains(Substring(name)) { return }
+      throw ModelError(
+        .invalid, "\(label) has no attribute \(name)", hint: hint(forAttribute: name))
+    }
+    guard Self.fits(attribute, rule.kind) else {
+      throw .unexpected(
+        "attribute \(name) of \(label)", expected: Self.kinds[rule.kind]!, got: attribute.kind,
+        code: .invalid)
+    }
+  }
+
+  /// Attributes of the first operator sets that told only how memory may be shared; exporters drop
+  /// and keep them at will.
+  private static let obsolete: Set<Substring> = ["consumed_inputs"]
+
+  /// Which other versions have the attribute, else the attributes this one has.
+  private func hint(forAttribute attribute: String) -> String {
+    let others = Self.sinceVersions(of: name, domain: domain).filter { version in
+      Self.find(name, domain: domain, operatorSet: version)!.attributes
+        .contains { $0.name == attribute }
+    }
+    if !others.isEmpty {
+      return "\(attribute) belongs to \(others.map { "\(name)-\($0)" }.joined(separator: ", "))"
+    }
+    if attributes.isEmpty { return "it has no attributes" }
+    return "its attributes are \(attributes.map { String($0.name) }.joined(separator: ", "))"
+  }
+
+  /// The letters of ``table`` for kinds of attributes, in the words of ``Attribute/kind``.
+  private static let kinds: [UInt8: String] = [
+    UInt8(ascii: "i"): "int", UInt8(ascii: "f"): "float", UInt8(ascii: "s"): "string",
+    UInt8(ascii: "t"): "tensor", UInt8(ascii: "x"): "tensor", UInt8(ascii: "g"): "graph",
+    UInt8(ascii: "p"): "type", UInt8(ascii: "I"): "list of ints",
+    UInt8(ascii: "F"): "list of floats", UInt8(ascii: "S"): "list of strings",
+    UInt8(ascii: "T"): "list of tensors", UInt8(ascii: "G"): "list of graphs",
+  ]
+
+  private static func fits(_ attribute: Attribute, _ kind: UInt8) -> Bool {
+    if attribute.kind == kinds[kind] { return true }
+    switch attribute {
+    case .reference: return true
+    // An empty list reads the same whatever its kind, and exporters do not care.
+    case .ints(let list): return list.isEmpty && (kinds[kind] ?? "").hasPrefix("list")
+    case .floats(let list): return list.isEmpty && (kinds[kind] ?? "").hasPrefix("list")
+    case .strings(let list): return list.isEmpty && (kinds[kind] ?? "").hasPrefix("list")
+    default: return false
+    }
+  }
+
+  /// `element type int8`, or `type seq(tensor(int8))`.
+  private static func name(_ type: ValueType) -> String {
+    (type.elementType == nil ? "type " : "element type ") + word(type)
+  }
+
+  private static func word(_ type: ValueType) -> String {
+    type.elementType?.description ?? type.description
+  }
+}

@@ -1,0 +1,152 @@
+internal import Synchronization
+
+/// What ONNX states of one version of an operator: its inputs, outputs, types and attributes.
+///
+/// The lines of ``table`` hold all versions as text; only those a model uses are ever parsed.
+struct Schema: Sendable {
+  let domain: String
+  let name: String
+  /// The first version of the operator set that has this version of the operator.
+  let since: Int
+  let isDeprecated: Bool
+  let inputs: [Parameter]
+  let outputs: [Parameter]
+  /// The allowed types by type variable.
+  let constraints: [Substring: TypeSet]
+  let attributes: [AttributeRule]
+
+  /// An input or an output.
+  struct Parameter: Sendable {
+    let name: Substring
+    let isOptional: Bool
+    /// How often a variadic parameter must be given; nil for one that is given once.
+    let repetitions: Int?
+    /// Whether all values of a variadic parameter have one type.
+    let isHomogeneous: Bool
+    /// The type variable, or nil where `types` states the types itself.
+    let variable: Substring?
+    let types: TypeSet
+  }
+
+  /// An attribute a node may or must have.
+  struct AttributeRule: Sendable {
+    let name: Substring
+    let isRequired: Bool
+    let kind: UInt8
+  }
+
+  /// `Conv-11`, as messages name it.
+  var label: String { "\(domain.isEmpty ? "" : domain + ".")\(name)-\(since)" }
+}
+
+// MARK: - Finding
+
+extension Schema {
+  /// The schema in force at an operator-set version: that of the newest version not above it.
+  ///
+  /// - Returns: nil for operators and domains unknown to ONNX and for ones that came later.
+  static func find(_ name: String, domain: String, operatorSet: Int) -> Schema? {
+    guard let lines = index["\(domain):\(name)"],
+      let (since, line) = lines.last(where: { $0.since <= operatorSet })
+    else { return nil }
+    return parsed.withLock { schemas in
+      let key = "\(domain):\(name) \(since)"
+      if let schema = schemas[key] { return schema }
+      let schema = Schema(line: line)
+      schemas[key] = schema
+      return schema
+    }
+  }
+
+  /// All versions of an operator, oldest first.
+  static func sinceVersions(of name: String, domain: String = "") -> [Int] {
+    index["\(domain):\(name)", default: []].map(\.since)
+  }
+
+  /// Whether the operators of this domain are known here.
+  static func knows(domain: String) -> Bool {
+    index.keys.contains { $0.utf8.starts(with: "\(domain):".utf8) }
+  }
+
+  /// Every operator, as `domain:Name`.
+  static var operators: [String] { index.keys.map { String($0) } }
+
+  private static let parsed = Mutex<[String: Schema]>([:])
+
+  /// The lines of each operator, oldest version first, by `domain:Name`.
+  private static let index: [Substring: [(since: Int, line: Substring)]] = {
+    var index: [Substring: [(since: Int, line: Substring)]] = [:]
+    for text in [table, microsoftTable] {
+      for line in text.fields(UInt8(ascii: "\n")) {
+        let words = line.utf8.prefix { $0 != UInt8(ascii: "|") }.split(
+          separator: UInt8(ascii: " "))
+        let since = words[1].prefix { $0 != UInt8(ascii: "!") }
+        index[Substring(words[0]), default: []].append((Int(Substring(since))!, line))
+      }
+    }
+    return index
+  }()
+}
+
+// MARK: - Parsing
+
+extension Schema {
+  /// Reads a line of ``table``, whose form is told there.
+  private init(line: Substring) {
+    let fields = line.utf8.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
+    let head = Substring(fields[0]).fields(UInt8(ascii: " "))
+    let path = head[0].fields(UInt8(ascii: ":"), omittingEmpty: false)
+    domain = String(path[0])
+    name = String(path[1])
+    isDeprecated = head[1].utf8.last == UInt8(ascii: "!")
+    since = Int(isDeprecated ? head[1].dropLast() : head[1])!
+    var constraints: [Substring: TypeSet] = [:]
+    for word in Substring(fields[3]).fields(UInt8(ascii: " ")) {
+      let sides = word.fields(UInt8(ascii: "="))
+      constraints[sides[0]] = TypeSet(text: sides[1])
+    }
+    func parameters(_ field: Substring.UTF8View) -> [Parameter] {
+      Substring(field).fields(UInt8(ascii: " ")).map { Parameter(word: $0, constraints) }
+    }
+    inputs = parameters(fields[1])
+    outputs = parameters(fields[2])
+    attributes = Substring(fields[4]).fields(UInt8(ascii: " ")).map(AttributeRule.init)
+    self.constraints = constraints
+  }
+}
+
+extension Schema.Parameter {
+  /// Reads `name`, perhaps `?`, `*n` or `~n`, then `:variable` or `=types`.
+  fileprivate init(word: Substring, _ constraints: [Substring: TypeSet]) {
+    let marks = "?*~:=".utf8
+    let nameEnd = word.utf8.firstIndex(where: marks.contains)!
+    let typeMark = word.utf8.firstIndex { $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "=") }!
+    let types = word[word.utf8.index(after: typeMark)...]
+    let mark = word.utf8[nameEnd]
+    name = word[..<nameEnd]
+    isOptional = mark == UInt8(ascii: "?")
+    let isVariadic = mark == UInt8(ascii: "*") || mark == UInt8(ascii: "~")
+    repetitions = isVariadic ? Int(word[word.utf8.index(after: nameEnd)..<typeMark])! : nil
+    isHomogeneous = mark != UInt8(ascii: "~")
+    variable = word.utf8[typeMark] == UInt8(ascii: ":") ? types : nil
+    self.types = variable.map { constraints[$0]! } ?? TypeSet(text: types)
+  }
+}
+
+extension Schema.AttributeRule {
+  /// Reads `name:kind`, with `?` behind the name where it may be left out.
+  fileprivate init(word: Substring) {
+    let sides = word.fields(UInt8(ascii: ":"))
+    isRequired = sides[0].utf8.last != UInt8(ascii: "?")
+    name = isRequired ? sides[0] : sides[0].dropLast()
+    kind = sides[1].utf8.first!
+  }
+}
+
+extension StringProtocol where SubSequence == Substring {
+  /// The pieces between separators, found byte by byte.
+  fileprivate func fields(_ separator: UInt8, omittingEmpty: Bool = true) -> [Substring] {
+    Substring(self).utf8.split(separator: separator, omittingEmptySubsequences: omittingEmpty)
+      .map { Substring($0) }
+  }
+}

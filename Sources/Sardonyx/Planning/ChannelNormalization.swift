@@ -1,0 +1,114 @@
+/// A BatchNormalization in inference as numbers: y = (x − mean)·scale + shift per channel, in
+/// double, with scale = γ/√(σ² + ε).
+struct ChannelNormalization {
+  let scale: [Double]
+  let mean: [Double]
+  let shift: [Double]
+
+  var channelCount: Int { scale.count }
+
+  /// Reads the constant parameters of a BatchNormalization node.
+  init(_ node: Node, _ graph: Graph) throws(FoldObstacle) {
+    func parameter(_ index: Int, _ name: String) throws(FoldObstacle) -> [Double] {
+      guard let tensor = graph.constant(node, index) else {
+        throw .reason("its \(name) is not a constant, or one the caller may override")
+      }
+      guard tensor.shape.count == 1 else {
+        throw .reason("its \(name) has shape [\(tensor.shape.joined)]")
+      }
+      return tensor.converted(to: Double.self)
+    }
+    let gamma = try parameter(1, "scale")
+    shift = try parameter(2, "B")
+    mean = try parameter(3, "mean")
+    let variance = try parameter(4, "var")
+    let epsilon =
+      if case .float(let value)? = node.attributes["epsilon"] { Double(value) } else { 1e-5 }
+    guard Set([gamma.count, shift.count, mean.count, variance.count]).count == 1 else {
+      throw .reason("its parameters differ in length")
+    }
+    for (channel, value) in variance.enumerated() where !(value + epsilon > 0) {
+      throw .reason("variance + epsilon is \(value + epsilon) in channel \(channel)")
+    }
+    scale = zip(gamma, variance).map { $0 / ($1 + epsilon).squareRoot() }
+  }
+
+  /// b′ = (b − μ)·s + β; no bias counts as 0.
+  func folded(bias: [Double]?) -> [Double] {
+    let bias = bias ?? Array(repeating: 0, count: channelCount)
+    return (0..<channelCount).map { channel -> Double in
+      (bias[channel] - mean[channel]) * scale[channel] + shift[channel]
+    }
+  }
+
+  /// W′ = s·W, each product rounded once to the type of W.
+  func scaled(_ weights: Tensor, _ layout: ChannelLayout) throws(FoldObstacle) -> Tensor {
+    var numbers = weights.converted(to: Double.self)
+    var index = 0
+    for outer in 0..<layout.outer {
+      for channel in 0..<layout.channels {
+        let factor = scale[layout.firstChannel(outer) + channel]
+        for _ in 0..<layout.inner {
+          numbers[index] *= factor
+          index += 1
+        }
+      }
+    }
+    return try rounded(numbers, to: weights.type, shape: weights.shape)
+  }
+
+  /// A tensor of the numbers rounded to `type`, all of which must be finite there.
+  func rounded(_ numbers: [Double], to type: ElementType, shape: Shape? = nil)
+    throws(FoldObstacle) -> Tensor
+  {
+    let largest = Self.largestFinite(type)
+    guard let worst = numbers.first(where: { !(abs($0) <= largest) }) else {
+      return Tensor(converting: numbers, to: type, shape ?? [numbers.count])
+    }
+    throw .reason("a folded number (\(worst)) is beyond the range of \(type)")
+  }
+
+  private static func largestFinite(_ type: ElementType) -> Double {
+    switch type {
+    case .float: Double(Float.greatestFiniteMagnitude)
+    case .float16: 65504
+    case .bfloat16: 0x1.FEp127
+    default: Double.greatestFiniteMagnitude
+    }
+  }
+}
+
+/// How a weight tensor is seen as outer × channels × inner for scaling by output channel.
+struct ChannelLayout {
+  let outer: Int
+  let channels: Int
+  let inner: Int
+  /// Outer indices per group; only ConvTranspose has its groups on the outer axis.
+  private let outerPerGroup: Int
+
+  /// Conv: M × C/g × k. ConvTranspose: C × M/g × k, where input channel c belongs to group
+  /// c ÷ (C/g). Gemm: K × N, or N × K with transB. MatMul: K × N.
+  init(_ node: Node, _ shape: Shape, channels expected: Int) throws(FoldObstacle) {
+    func int(_ name: String, _ fallback: Int) -> Int {
+      if case .int(let value)? = node.attributes[name] { value } else { fallback }
+    }
+    let group = node.operatorName == "ConvTranspose" ? max(1, int("group", 1)) : 1
+    let channelAxis =
+      switch node.operatorName {
+      case "Conv": 0
+      case "Gemm": int("transB", 0) == 0 ? 1 : 0
+      default: 1
+      }
+    guard shape.count >= 2, shape[channelAxis] * group == expected else {
+      throw .reason("the weights [\(shape.joined)] do not have \(expected) output channels")
+    }
+    outer = shape[..<channelAxis].reduce(1, *)
+    channels = shape[channelAxis]
+    inner = shape[(channelAxis + 1)...].reduce(1, *)
+    guard outer % group == 0 else { throw .reason("the channels do not divide into groups") }
+    outerPerGroup = max(1, outer / group)
+  }
+
+  /// The output channel that channel 0 of this outer index stands for.
+  func firstChannel(_ outerIndex: Int) -> Int { outerIndex / outerPerGroup * channels }
+}

@@ -1,0 +1,151 @@
+/// Where the outputs of a plan's steps go: liveness first, then offsets in one block, largest
+/// values first.
+struct MemoryPlan {
+  /// Per step, the place of each output.
+  private(set) var placements: [[Plan.Placement]] = []
+  /// Per step, the values that nothing reads afterwards.
+  private(set) var releases: [[Graph.ValueID]] = []
+  private(set) var arenaByteCount = 0
+
+  /// Memory that one or more values share, one after another or as views of each other.
+  private struct Block {
+    var byteCount: Int
+    var first: Int
+    var last: Int
+    /// Not to be reused: it leaves the plan, or a sequence or a body may hold on to it.
+    var escapes: Bool
+  }
+
+  private let graph: Graph
+  private let facts: [Fact?]
+  private let running: [Int]
+  /// Per value, the last step that reads it; the number of steps for an output of the graph.
+  private var lastReader: [Int]
+  private var escaping: [Bool]
+  private var blocks: [Block] = []
+  private var blockOfValue: [Int?]
+
+  init(_ graph: Graph, facts: [Fact?], running: [Int]) {
+    self.graph = graph
+    self.facts = facts
+    self.running = running
+    lastReader = Array(repeating: -1, count: graph.values.count)
+    escaping = Array(repeating: false, count: graph.values.count)
+    blockOfValue = Array(repeating: nil, count: graph.values.count)
+    findLifetimes()
+    for step in running.indices { place(step) }
+    assignOffsets()
+    findReleases()
+  }
+
+  private mutating func findLifetimes() {
+    for (step, position) in running.enumerated() {
+      let node = graph.nodes[position]
+      let keeps =
+        !node.implementation.bodies.isEmpty
+        || node.outputs.contains { id in id.map { facts[$0]?.elementType == nil } ?? false }
+      for case let id? in node.inputs {
+        lastReader[id] = step
+        if keeps { escaping[id] = true }
+      }
+    }
+    for id in graph.outputs {
+      lastReader[id] = running.count
+      escaping[id] = true
+    }
+  }
+
+  private mutating func place(_ step: Int) {
+    let node = graph.nodes[running[step]]
+    placements.append(
+      node.outputs.enumerated().map { index, id in
+        guard let id, lastReader[id] >= step || escaping[id] else { return .unwanted }
+        // An operator that tells only some of its shapes is asked for all of them in the run.
+        let complete = node.outputs.allSatisfy { id in
+          id.map { facts[$0]?.byteCount != nil } ?? true
+        }
+        guard complete, let byteCount = facts[id]?.byteCount else { return .own }
+        if index == 0, let shared = share(step, node, id, byteCount) { return shared }
+        blocks.append(
+          Block(
+            byteCount: byteCount, first: step, last: max(lastReader[id], step),
+            escapes: escaping[id]))
+        blockOfValue[id] = blocks.count - 1
+        return .own
+      })
+  }
+
+  /// Lets output 0 live in the memory of an input, where the operator and the lifetimes allow it.
+  private mutating func share(_ step: Int, _ node: Node, _ id: Graph.ValueID, _ byteCount: Int)
+    -> Plan.Placement?
+  {
+    let operation = node.implementation
+    if operation.isView, let source = node.inputs.first ?? nil {
+      guard let block = blockOfValue[source] else {
+        // Constants, inputs of the graph and values of their own outlive every view of them, but
+        // those of unknown shape only as long as they are held.
+        return facts[source]?.value != nil || graph.inputs.contains(source) ? .input(0) : nil
+      }
+      extend(block, to: id)
+      return .input(0)
+    }
+    guard let reusable = operation.reusableInput, reusable < node.inputs.count,
+      let source = node.inputs[reusable], let block = blockOfValue[source],
+      blocks[block].last == step, !blocks[block].escapes,
+      blocks[block].byteCount == byteCount,
+      !node.inputs.enumerated().contains(where: { index, other in
+        index != reusable && other != nil && blockOfValue[other!] == block
+      })
+    else { return nil }
+    extend(block, to: id)
+    return .input(reusable)
+  }
+
+  private mutating func extend(_ block: Int, to id: Graph.ValueID) {
+    blocks[block].last = max(blocks[block].last, lastReader[id])
+    blocks[block].escapes = blocks[block].escapes || escaping[id]
+    blockOfValue[id] = block
+  }
+
+  /// Gives each block the lowest offset that no block alive at the same time takes.
+  private mutating func assignOffsets() {
+    var offsets = [Int?](repeating: nil, count: blocks.count)
+    var placed: [Int] = []
+    let order = blocks.indices.filter { !blocks[$0].escapes }
+      .sorted { (blocks[$0].byteCount, $1) > (blocks[$1].byteCount, $0) }
+    for index in order {
+      let size = Self.rounded(blocks[index].byteCount)
+      let neighbours = placed.filter {
+        blocks[$0].first <= blocks[index].last && blocks[index].first <= blocks[$0].last
+      }.map { (start: offsets[$0]!, end: offsets[$0]! + Self.rounded(blocks[$0].byteCount)) }
+        .sorted { $0.start < $1.start }
+      var offset = 0
+      for neighbour in neighbours {
+        if neighbour.start >= offset + size { break }
+        offset = max(offset, neighbour.end)
+      }
+      offsets[index] = offset
+      placed.append(index)
+      arenaByteCount = max(arenaByteCount, offset + size)
+    }
+    for (step, position) in running.enumerated() {
+      for (index, id) in graph.nodes[position].outputs.enumerated() {
+        guard placements[step][index] == .own, let id, let block = blockOfValue[id],
+          let offset = offsets[block]
+        else { continue }
+        placements[step][index] = .arena(offset)
+      }
+    }
+  }
+
+  private static func rounded(_ byteCount: Int) -> Int {
+    (max(byteCount, 1) + Storage.alignment - 1) / Storage.alignment * Storage.alignment
+  }
+
+  private mutating func findReleases() {
+    releases = Array(repeating: [], count: running.count)
+    for (id, step) in lastReader.enumerated() where running.indices.contains(step) {
+      if graph.values[id].constant == nil { releases[step].append(id) }
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/// A rewriting of a graph that keeps what it computes.
+///
+/// To add a pass, write a function in a file of its own and name it in ``Planner/passes(_:)``.
+struct Pass: Sendable {
+  /// Verb and object, as notes and messages show it.
+  let name: String
+  let rewrite: @Sendable (inout Graph) throws(ModelError) -> Void
+}
+
+extension Graph {
+  /// Applies a pass here and in the bodies of all nodes, then drops what nothing needs any more.
+  mutating func apply(_ pass: Pass) throws(ModelError) {
+    for position in nodes.indices {
+      var bodies = nodes[position].implementation.bodies
+      guard !bodies.isEmpty else { continue }
+      for index in bodies.indices { try bodies[index].graph.apply(pass) }
+      nodes[position].implementation.bodies = bodies
+    }
+    try pass.rewrite(&self)
+    removeDeadNodes()
+    assert(isConsistent, "pass \(pass.name) broke the graph")
+  }
+
+  /// Drops nodes none of whose outputs is read.
+  mutating func removeDeadNodes() {
+    var needed = [Bool](repeating: false, count: values.count)
+    for id in outputs { needed[id] = true }
+    var alive = [Bool](repeating: false, count: nodes.count)
+    for position in nodes.indices.reversed() {
+      alive[position] = nodes[position].outputs.contains { $0.map { needed[$0] } ?? false }
+      guard alive[position] else { continue }
+      for case let id? in nodes[position].inputs { needed[id] = true }
+    }
+    nodes = nodes.indices.filter { alive[$0] }.map { nodes[$0] }
+  }
+
+  /// Whether each value is made once, before it is read.
+  var isConsistent: Bool {
+    var made = values.map { $0.constant != nil }
+    for id in inputs { made[id] = true }
+    for node in nodes {
+      for case let id? in node.inputs where !made[id] { return false }
+      for case let id? in node.outputs {
+        if made[id] { return false }
+        made[id] = true
+      }
+    }
+    return outputs.allSatisfy { made[$0] }
+  }
+
+  /// Lets every reader of `old`, the graph's outputs included, read `new` instead.
+  mutating func replace(_ old: ValueID, by new: ValueID) {
+    for position in nodes.indices {
+      for index in nodes[position].inputs.indices where nodes[position].inputs[index] == old {
+        nodes[position].inputs[index] = new
+      }
+    }
+    for index in outputs.indices where outputs[index] == old { outputs[index] = new }
+  }
+}

@@ -1,0 +1,101 @@
+/// Shapes of a graph's values in terms of its symbolic dimensions, such as `[batch, 64, 2*height]`.
+///
+/// The operators' one shape function knows numbers only, so it is asked with several numbers per
+/// symbol: an extent that stays the same is a number, one that grows evenly is `a*symbol + b`, any
+/// other is unknown. Shape computations inside the graph need no treatment of their own that way.
+struct SymbolicShapes {
+  /// Per value, its type and dimensions as far as they follow from the inputs.
+  private(set) var facts: [(type: ValueType?, shape: [Dimension]?)]
+
+  /// Highly composite, so that most graphs accept them: strides, windows and splits divide them.
+  private static let probes = [64, 128, 192]
+
+  init(_ graph: Graph, fixed: [String: Int] = [:]) {
+    let symbols = graph.inputSymbols.filter { fixed[$0] == nil }
+    var numbers = fixed
+    for symbol in symbols { numbers[symbol] = Self.probes[0] }
+    let reference = graph.inferredFacts(numbers)
+    facts = reference.map { ($0?.type, $0?.shape?.map { .known($0) }) }
+    for symbol in symbols {
+      let variants = Self.probes.dropFirst().map { probe in
+        var numbers = numbers
+        numbers[symbol] = probe
+        return graph.inferredFacts(numbers)
+      }
+      for id in facts.indices { refine(id, symbol, reference[id], variants.map { $0[id] }) }
+    }
+  }
+
+  private mutating func refine(_ id: Int, _ symbol: String, _ reference: Fact?, _ variants: [Fact?])
+  {
+    guard let base = reference?.shape, var shape = facts[id].shape else { return }
+    guard variants.allSatisfy({ $0?.shape?.count == base.count }) else {
+      facts[id].shape = nil
+      return
+    }
+    for axis in base.indices {
+      let extents = [base[axis]] + variants.map { $0!.shape![axis] }
+      guard Set(extents).count > 1 else { continue }
+      if case .known = shape[axis] {
+        shape[axis] = Self.fit(extents, symbol)
+      } else {
+        shape[axis] = .unknown
+      }
+    }
+    facts[id].shape = shape
+  }
+
+  /// The line through the extents met for the probes.
+  private static func fit(_ extents: [Int], _ symbol: String) -> Dimension {
+    let step = probes[1] - probes[0]
+    let rise = extents[1] - extents[0]
+    guard rise % step == 0, extents[2] - extents[1] == rise else { return .unknown }
+    let factor = rise / step
+    let offset = extents[0] - factor * probes[0]
+    let product = factor == 1 ? symbol : "\(factor)*\(symbol)"
+    return .symbol(offset == 0 ? product : "\(product)\(offset > 0 ? "+" : "")\(offset)")
+  }
+}
+
+extension Graph {
+  /// The names of symbolic dimensions of the inputs, in order of appearance.
+  var inputSymbols: [String] {
+    var symbols: [String] = []
+    for id in inputs {
+      for case .symbol(let name) in values[id].shape ?? [] where !symbols.contains(name) {
+        symbols.append(name)
+      }
+    }
+    return symbols
+  }
+
+  /// What follows for each value when symbols stand for these numbers; nil where nothing does.
+  func inferredFacts(_ symbols: [String: Int]) -> [Fact?] {
+    let facts = inputs.map { id -> Fact in
+      guard case .tensor(let type)? = values[id].type else { return Fact(type: values[id].type) }
+      return Fact(type, values[id].shape.flatMap { Self.numbers($0, symbols) })
+    }
+    var inference = ShapeInference(self, inputs: facts)
+    try? inference.run(leniently: true)
+    return inference.facts
+  }
+
+  private static func numbers(_ shape: [Dimension], _ symbols: [String: Int]) -> Shape? {
+    var numbers: Shape = []
+    for dimension in shape {
+      switch dimension {
+      case .known(let extent): numbers.append(extent)
+      case .symbol(let name):
+        guard let number = symbols[name] else { return nil }
+        numbers.append(number)
+      case .unknown: return nil
+      }
+    }
+    return numbers
+  }
+
+  /// The ranks of values, for rewritings that depend on nothing more; nil where unknown.
+  func probableRanks() -> [Int?] {
+    SymbolicShapes(self).facts.enumerated().map { $1.shape?.count ?? values[$0].shape?.count }
+  }
+}
