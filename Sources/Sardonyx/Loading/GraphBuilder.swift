@@ -77,9 +77,11 @@ struct GraphBuilder {
       missing.add(definition, operatorSet: operatorSet)
       return
     }
+    let schema = try schema(of: definition, operatorSet)
+    try schema?.check(definition)
     var reader = NodeReader(
-      definition, operatorSet: operatorSet, version: operatorSet, captureCount: captured.count,
-      bodies: bodies)
+      definition, operatorSet: operatorSet, version: schema?.since ?? operatorSet,
+      captureCount: captured.count, bodies: bodies)
     let implementation = try make(&reader)
     try refuse(reader.unreadAttributes, of: definition)
     scope.graph.nodes.append(
@@ -100,7 +102,19 @@ struct GraphBuilder {
       "the model imports no operator set of \(node.domain.isEmpty ? "ai.onnx" : node.domain)")
   }
 
-  /// Attributes that no operator knows change the meaning of the model, unless they are empty.
+  /// The operator's schema; nil in domains that ONNX does not define.
+  private func schema(of node: NodeDefinition, _ operatorSet: Int) throws(ModelError) -> Schema? {
+    let name = node.operatorName
+    if let schema = Schema.find(name, domain: node.domain, operatorSet: operatorSet) {
+      return schema
+    }
+    guard let first = Schema.sinceVersions(of: name, domain: node.domain).first else { return nil }
+    throw ModelError(
+      .invalid,
+      "\(name) came with operator set \(first), and the model imports operator set \(operatorSet)")
+  }
+
+  /// Attributes that the operator leaves unread change the meaning of the model, unless they are empty.
   private func refuse(_ attributes: [String], of node: NodeDefinition) throws(ModelError) {
     let unknown = attributes.filter { !(node.attributes[$0]?.isEmpty ?? true) }
     guard !unknown.isEmpty else { return }

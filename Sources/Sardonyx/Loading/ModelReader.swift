@@ -48,11 +48,10 @@ struct ModelReader {
     _ field: UnsafeMutablePointer<UnsafeMutablePointer<Onnx__OperatorSetIdProto>?>?
   ) throws(ModelError) -> [String: Int] {
     var sets: [String: Int] = [:]
-    let entries = unsafe messages(count, field)
-    for index in unsafe entries.indices {
-      let entry = unsafe entries[index]
-      let domain = unsafe domainName(entry.domain)
-      let version = unsafe Int(entry.version)
+    let entries = unsafe messages(count, field).map {
+      unsafe (domainName($0.domain), Int($0.version))
+    }
+    for (domain, version) in entries {
       if let other = sets[domain], other != version {
         throw ModelError(
           .invalid,
@@ -129,13 +128,13 @@ struct ModelReader {
     -> [String: Attribute]
   {
     var attributes: [String: Attribute] = [:]
-    for index in unsafe protos.indices {
-      let proto = unsafe protos[index]
-      let name = unsafe text(proto.name)
-      guard attributes[name] == nil else {
+    let pairs = unsafe try protos.map { (proto) throws(ModelError) in
+      unsafe (text(proto.name), try attribute(proto))
+    }
+    for (name, attribute) in pairs {
+      guard attributes.updateValue(attribute, forKey: name) == nil else {
         throw ModelError(.invalid, "the attribute \(name) is given twice")
       }
-      attributes[name] = unsafe try attribute(proto)
     }
     return attributes
   }
@@ -202,9 +201,6 @@ func dictionary(
   _ count: Int,
   _ field: UnsafeMutablePointer<UnsafeMutablePointer<Onnx__StringStringEntryProto>?>?
 ) -> [String: String] {
-  var entries: [String: String] = [:]
-  unsafe messages(count, field).forEach { entry in
-    unsafe entries[text(entry.key)] = text(entry.value)
-  }
-  return entries
+  let pairs = unsafe messages(count, field).map { unsafe (text($0.key), text($0.value)) }
+  return Dictionary(pairs) { _, last in last }
 }

@@ -86,7 +86,8 @@ final class TensorReader {
   /// A sparse tensor made dense.
   ///
   /// `indices` is [count], into the flattened tensor, or [count, rank].
-  func sparse(_ proto: Onnx__SparseTensorProto) throws(ModelError) -> (name: String, Tensor) {
+  func sparse(_ proto: Onnx__SparseTensorProto) throws(ModelError) -> (name: String, tensor: Tensor)
+  {
     guard let valuesProto = unsafe proto.values else {
       throw ModelError(.malformed, "a sparse tensor has no values")
     }

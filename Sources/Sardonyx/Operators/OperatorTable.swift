@@ -2,6 +2,11 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", activationOperators),
+    ("", arithmetic),
+    ("", comparisons),
+    ("", elementwiseFunctions),
+    ("", folds),
     ("", gathers),
     ("", generators),
     ("", images),
@@ -11,6 +16,14 @@ enum OperatorTable {
     ("", shapes),
     ("", slices),
     ("", transpositions),
+    ("ai.onnx.ml", dictionaries),
+    ("ai.onnx.ml", featureTransforms),
+    ("ai.onnx.ml", labelEncodings),
+    ("ai.onnx.ml", linearModels),
+    ("ai.onnx.ml", supportVectorMachines),
+    ("ai.onnx.ml", treeEnsembles),
+    ("ai.onnx.preview.training", optimizers),
+    ("com.microsoft", microsoftActivationOperators),
   ]
 
   /// Every operator by `domain:name`.
