@@ -1,7 +1,13 @@
 /// All operators of this build, by domain and name.
 enum OperatorTable {
   /// One line per family file.
-  static let families: [(domain: String, family: OperatorFamily)] = []
+  static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", convolutions),
+    ("", matrixProducts),
+    ("", normalizations),
+    ("", pooling),
+    ("", resizing),
+  ]
 
   /// Every operator by `domain:name`.
   private static let byName: OperatorFamily = {
