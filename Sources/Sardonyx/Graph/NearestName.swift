@@ -1,7 +1,7 @@
 /// The candidate that differs least from `name` (Levenshtein distance), where one is close enough
 /// to be what was meant.
 func nearestName(to name: String, among candidates: some Sequence<String>) -> String? {
-  let limit = max(1, name.count / 3)
+  let limit = max(1, name.count * 2 / 5)
   return candidates.map { (name: $0, distance: editDistance(name, $0)) }
     .filter { $0.distance <= limit }
     .min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name

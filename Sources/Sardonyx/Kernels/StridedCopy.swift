@@ -1,0 +1,174 @@
+/// A copy of elements from one region to another, reduced to the fewest loops.
+///
+/// Axes of extent 1 are dropped, axes that continue one another in both regions become one, and the
+/// axis along which the source is contiguous moves next to the last, where both make a transposition.
+struct StridedCopy {
+  private struct Axis {
+    var extent: Int
+    /// Bytes from one place to the next.
+    var from: Int
+    var to: Int
+  }
+
+  private var axes: [Axis] = []
+  private let byteCount: Int
+
+  /// - Parameter byteCount: that of one element: 1, 2, 4, 8 or 16.
+  init(from source: Region, to target: Region, byteCount: Int) {
+    precondition(source.extents == target.extents)
+    self.byteCount = byteCount
+    for axis in source.extents.indices where source.extents[axis] != 1 {
+      append(
+        Axis(
+          extent: source.extents[axis], from: source.strides[axis] * byteCount,
+          to: target.strides[axis] * byteCount))
+    }
+    while axes.count < 2 { axes.insert(Axis(extent: 1, from: 0, to: 0), at: 0) }
+    let last = axes.count - 1
+    if axes[last].from != byteCount, let turned = axes.firstIndex(where: { $0.from == byteCount }) {
+      axes.insert(axes.remove(at: turned), at: last - 1)
+    }
+  }
+
+  private mutating func append(_ axis: Axis) {
+    if let last = axes.last, last.from == axis.from * axis.extent,
+      last.to == axis.to * axis.extent
+    {
+      axes[axes.count - 1] = Axis(extent: last.extent * axis.extent, from: axis.from, to: axis.to)
+    } else {
+      axes.append(axis)
+    }
+  }
+
+  /// Copies between the first elements of the two regions.
+  func run(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
+    switch byteCount {
+    case 1: unsafe copy(UInt8.self, 0, source, target)
+    case 2: unsafe copy(UInt16.self, 0, source, target)
+    case 4: unsafe copy(UInt32.self, 0, source, target)
+    case 8: unsafe copy(UInt64.self, 0, source, target)
+    default: unsafe copy(SIMD2<UInt64>.self, 0, source, target)
+    }
+  }
+
+  private func copy<T: BitwiseCopyable>(
+    _: T.Type, _ level: Int, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer
+  ) {
+    guard level < axes.count - 2 else { return unsafe copyPlane(T.self, source, target) }
+    let axis = axes[level]
+    for index in 0..<axis.extent {
+      unsafe copy(T.self, level + 1, source + index * axis.from, target + index * axis.to)
+    }
+  }
+
+  /// The last two axes.
+  @_specialize(where T == UInt8)
+  @_specialize(where T == UInt16)
+  @_specialize(where T == UInt32)
+  @_specialize(where T == UInt64)
+  @_specialize(where T == SIMD2<UInt64>)
+  private func copyPlane<T: BitwiseCopyable>(
+    _: T.Type, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer
+  ) {
+    let rows = axes[axes.count - 2]
+    let columns = axes[axes.count - 1]
+    if columns.from == byteCount && columns.to == byteCount {
+      for row in 0..<rows.extent {
+        unsafe (target + row * rows.to).copyMemory(
+          from: source + row * rows.from, byteCount: columns.extent * byteCount)
+      }
+      return
+    }
+    // In squares, so that each cache line of either side is used whole.
+    let side = 16
+    for firstRow in stride(from: 0, to: rows.extent, by: side) {
+      for firstColumn in stride(from: 0, to: columns.extent, by: side) {
+        for row in firstRow..<min(firstRow + side, rows.extent) {
+          for column in firstColumn..<min(firstColumn + side, columns.extent) {
+            let from = unsafe source + (row * rows.from + column * columns.from)
+            let to = unsafe target + (row * rows.to + column * columns.to)
+            unsafe to.assumingMemoryBound(to: T.self).pointee =
+              from.assumingMemoryBound(to: T.self).pointee
+          }
+        }
+      }
+    }
+  }
+}
+
+extension Destination {
+  /// Copies a region of a tensor to a region of this one, element by element.
+  func copy(_ tensor: Tensor, from source: Region, to target: Region) {
+    precondition(tensor.type.byteCount == type.byteCount)
+    precondition(source.lies(within: tensor.elementCount) && target.lies(within: elementCount))
+    if source.isEmpty { return }
+    let copy = StridedCopy(from: source, to: target, byteCount: type.byteCount)
+    let from = unsafe tensor.bytes + source.start * type.byteCount
+    unsafe copy.run(from: from, to: bytes + target.start * type.byteCount)
+  }
+
+  /// Copies a region of a tensor, in row-major order, to all of this one.
+  func copy(_ tensor: Tensor, from source: Region) {
+    copy(tensor, from: source, to: Region(source.extents))
+  }
+
+  /// Makes every element a copy of element `index` of a tensor.
+  func fill(_ tensor: Tensor, element index: Int = 0) {
+    var source = Region([]).broadcast(to: [elementCount])
+    source.start = index
+    copy(tensor, from: source)
+  }
+
+  /// Makes all bytes zero: the number 0, false or "".
+  func clear() { unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
+
+  /// Copies blocks of `length` neighbouring elements: the i-th is that at element `offsets[i]` of
+  /// the tensor.
+  func gather(_ tensor: Tensor, blocksOf length: Int, at offsets: [Int]) {
+    precondition(offsets.count * length == elementCount)
+    precondition(offsets.allSatisfy { $0 >= 0 && $0 + length <= tensor.elementCount })
+    let source = unsafe tensor.bytes
+    let target = unsafe bytes
+    let stride = length * type.byteCount
+    unsafe Self.move(stride, offsets.count) { index in
+      unsafe (source + offsets[index] * type.byteCount, target + index * stride)
+    }
+  }
+
+  /// Copies the blocks of `length` elements that make up a tensor, one after the other: the i-th
+  /// goes to element `offsets[i]`.
+  func scatter(_ tensor: Tensor, blocksOf length: Int, at offsets: [Int]) {
+    precondition(offsets.count * length == tensor.elementCount)
+    precondition(offsets.allSatisfy { $0 >= 0 && $0 + length <= elementCount })
+    let source = unsafe tensor.bytes
+    let target = unsafe bytes
+    let stride = length * type.byteCount
+    unsafe Self.move(stride, offsets.count) { index in
+      unsafe (source + index * stride, target + offsets[index] * type.byteCount)
+    }
+  }
+
+  /// Moves blocks of `byteCount` bytes; those of an element's size without a call for each.
+  @inline(__always)
+  private static func move(
+    _ byteCount: Int, _ count: Int,
+    _ places: (Int) -> (from: UnsafeRawPointer, to: UnsafeMutableRawPointer)
+  ) {
+    func moveElements<T: BitwiseCopyable>(_: T.Type) {
+      for index in 0..<count {
+        let (from, to) = unsafe places(index)
+        unsafe to.assumingMemoryBound(to: T.self).pointee =
+          from.assumingMemoryBound(to: T.self).pointee
+      }
+    }
+    switch byteCount {
+    case 1: moveElements(UInt8.self)
+    case 4: moveElements(UInt32.self)
+    default:
+      for index in 0..<count {
+        let (from, to) = unsafe places(index)
+        unsafe to.copyMemory(from: from, byteCount: byteCount)
+      }
+    }
+  }
+}

@@ -1,0 +1,199 @@
+/// Operators that choose elements by their value.
+let selections: OperatorFamily = [
+  "Compress": Compress.init,
+  "NonZero": NonZero.init,
+  "OneHot": OneHot.init,
+  "TopK": TopK.init,
+  "Unique": Unique.init,
+]
+
+/// The slices along an axis, or the elements, for which `condition` is true.
+struct Compress: Operator {
+  let axis: Int?
+
+  init(_ node: inout NodeReader) throws(ModelError) { axis = try node.int("axis") }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    var shape = try inputs.shape(0)
+    let chosen = try inputs.integers(1)
+    if let axis {
+      let axis = try axis.axis(ofRank: shape.count)
+      shape[axis] = chosen.prefix(shape[axis]).reduce(0, +)
+    } else {
+      shape = [chosen.prefix(shape.elementCount).reduce(0, +)]
+    }
+    return [Fact(try inputs.type(0), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = axis == nil ? [inputs[0].elementCount] : inputs[0].shape
+    let axis = try (axis ?? 0).axis(ofRank: shape.count)
+    let source = Region(shape)
+    let target = Region(outputs[0].shape)
+    var place = 0
+    for (index, isChosen) in inputs.integers(1).prefix(shape[axis]).enumerated()
+    where isChosen != 0 {
+      outputs[0].copy(
+        inputs[0], from: source.sliced(axis, from: index, count: 1),
+        to: target.sliced(axis, from: place, count: 1))
+      place += 1
+    }
+  }
+}
+
+/// The coordinates of the elements that are not 0 (or ""), one column each.
+struct NonZero: Operator {
+  init(_ node: inout NodeReader) {}
+
+  func outputs(_ inputs: Facts) -> [Fact] { [Fact(.int64, nil)] }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let tensor = inputs[0]
+    let places = try tensor.nonZeroPlaces()
+    let coordinates = zip(tensor.shape, tensor.shape.strides).flatMap { extent, stride in
+      places.map { Int64($0 / stride % extent) }
+    }
+    try outputs.place(0, .int64, [tensor.shape.count, places.count]).store(elements: coordinates)
+  }
+}
+
+extension Tensor {
+  /// The numbers of the elements that are not 0 (or "").
+  fileprivate func nonZeroPlaces() throws(ModelError) -> [Int] {
+    if type == .string {
+      let strings = try strings()
+      return strings.indices.filter { !strings[$0].isEmpty }
+    }
+    func places<T: Number>(_: T.Type) -> [Int] {
+      let numbers = partsOfComplex.converted(to: T.self)
+      let parts = type.isComplex ? 2 : 1
+      return (0..<elementCount).filter { element in
+        (0..<parts).contains { numbers[element * parts + $0] != 0 }
+      }
+    }
+    return places(partsOfComplex.type.computed!)
+  }
+
+  /// Complex numbers as pairs of real and imaginary part along one more axis; others unchanged.
+  var partsOfComplex: Tensor {
+    guard type.isComplex else { return self }
+    return Tensor(
+      type == .complex64 ? .float : .double, shape + [2], storage: storage, byteOffset: byteOffset)
+  }
+}
+
+/// One more axis, where `values[1]` stands at the place that `indices` names and `values[0]` else.
+struct OneHot: Operator {
+  let axis: Int
+
+  init(_ node: inout NodeReader) throws(ModelError) { axis = try node.int("axis", default: -1) }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    var shape = try inputs.shape(0)
+    let depth = try inputs.numbers(1)
+    guard depth.count == 1, depth[0] >= 0, depth[0] < 0x1p62 else {
+      throw .unexpected("depth", expected: "one number from 0", got: "\(depth)")
+    }
+    guard try inputs.shape(2) == [2] else {
+      throw .unexpected(
+        "shape of values", expected: "[2]", got: "[\(try inputs.shape(2).joined)]")
+    }
+    shape.insert(Int(depth[0]), at: try axis.axis(ofRank: shape.count + 1))
+    return [Fact(try inputs.type(2), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = outputs[0].shape
+    let axis = try axis.axis(ofRank: shape.count)
+    let depth = shape[axis]
+    let inner = Shape(shape[(axis + 1)...]).elementCount
+    var choices = [Int](repeating: 0, count: outputs[0].elementCount)
+    for (position, index) in inputs[0].converted(to: Int64.self).enumerated() {
+      let place = index < 0 ? Int(index) + depth : Int(index)
+      guard place >= 0 && place < depth else { continue }
+      choices[(position / inner * depth + place) * inner + position % inner] = 1
+    }
+    outputs[0].gather(inputs[2], blocksOf: 1, at: choices)
+  }
+}
+
+/// The k largest or smallest elements along an axis, and where they were; of equals the first comes
+/// first, and NaN is above all numbers.
+struct TopK: Operator {
+  let axis: Int
+  let fixedCount: Int?
+  let wantsLargest: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    axis = try node.int("axis", default: -1)
+    fixedCount = try node.int("k")
+    wantsLargest = try node.bool("largest", default: true)
+    // Where no order is asked for, sorted order serves too.
+    node.ignore("sorted")
+    if node.version < 10 && fixedCount == nil { throw node.missing("k") }
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    var shape = try inputs.shape(0)
+    let axis = try axis.axis(ofRank: shape.count)
+    let counts = if let fixedCount { [fixedCount] } else { try inputs.integers(1) }
+    guard counts.count == 1, counts[0] >= 0, counts[0] <= shape[axis] else {
+      throw .unexpected("K", expected: "0 to \(shape[axis])", got: counts.joined)
+    }
+    shape[axis] = counts[0]
+    return [Fact(try inputs.type(0), shape), Fact(.int64, shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = inputs[0].shape
+    let axis = try axis.axis(ofRank: shape.count)
+    let count =
+      outputs.wants(0) ? outputs[0].shape[axis] : outputs.wants(1) ? outputs[1].shape[axis] : 0
+    let stride = shape.strides[axis]
+    var first = Region(shape)
+    first.extents[axis] = 1
+    var result = Region(shape)
+    result.extents[axis] = count
+    let rows = first.offsets
+    var places = [Int](repeating: 0, count: rows.count * count)
+    func choose<T: Number>(_: T.Type) {
+      let numbers = inputs[0].converted(to: T.self)
+      for (row, start) in rows.enumerated() {
+        let chosen = largest(count, of: shape[axis]) { numbers[start + $0 * stride] }
+        let target = row / stride * count * stride + row % stride
+        for (rank, place) in chosen.enumerated() { places[target + rank * stride] = place }
+      }
+    }
+    choose(inputs[0].type.computed!)
+    if outputs.wants(1) { outputs[1].store(elements: places.map(Int64.init)) }
+    guard outputs.wants(0) else { return }
+    result.strides[axis] = 0
+    outputs[0].gather(
+      inputs[0], blocksOf: 1, at: zip(result.offsets, places).map { $0 + $1 * stride })
+  }
+
+  /// The places of the `count` numbers that come first, in order. At most twice as many are kept
+  /// at a time, so a short list out of a long row costs one comparison for most numbers.
+  private func largest<T: Number>(_ count: Int, of total: Int, _ number: (Int) -> T) -> [Int] {
+    func precedes(_ left: Int, _ right: Int) -> Bool {
+      let (a, b) = (number(left), number(right))
+      let isGreater = a > b || (a.isNaN && !b.isNaN)
+      let isLess = a < b || (b.isNaN && !a.isNaN)
+      if isGreater || isLess { return isGreater == wantsLargest }
+      return left < right
+    }
+    guard count > 0 else { return [] }
+    var chosen: [Int] = []
+    var last: Int?
+    for place in 0..<total {
+      if let last, !precedes(place, last) { continue }
+      chosen.append(place)
+      if chosen.count == 2 * count {
+        chosen.sort(by: precedes)
+        chosen.removeLast(count)
+        last = chosen.last
+      }
+    }
+    return Array(chosen.sorted(by: precedes).prefix(count))
+  }
+}
