@@ -30,7 +30,8 @@ struct CausalConvWithState: Operator {
     if inputs.has(3) {
       let past = try inputs.shape(3)
       guard past == state else {
-        throw .unexpected("shape of past_state", expected: "[\(state.joined)]", got: "[\(past.joined)]")
+        throw .unexpected(
+          "shape of past_state", expected: "[\(state.joined)]", got: "[\(past.joined)]")
       }
     }
     let type = try inputs.type(0)

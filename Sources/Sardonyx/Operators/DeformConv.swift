@@ -50,7 +50,8 @@ struct DeformConv: Operator {
     }
     guard w[0] % group == 0, x[1] % offsetGroup == 0 else {
       throw .unexpected(
-        "channels", expected: "multiples of group \(group) in W, of offset_group \(offsetGroup) in X",
+        "channels",
+        expected: "multiples of group \(group) in W, of offset_group \(offsetGroup) in X",
         got: "\(w[0]) and \(x[1])")
     }
     try checkBias(inputs, 3, channels: w[0])

@@ -195,7 +195,8 @@ struct InstanceNormalization: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let channels = inputs[0].shape[1]
-    normalizeBlocks(inputs, outputs, blocks: inputs[0].shape[0] * channels, epsilon) { index, count in
+    normalizeBlocks(inputs, outputs, blocks: inputs[0].shape[0] * channels, epsilon) {
+      index, count in
       index / count % channels
     }
   }

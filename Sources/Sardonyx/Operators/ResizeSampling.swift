@@ -33,13 +33,12 @@ struct ResizeSampling: Sendable {
     case halfUp = "round_prefer_ceil"
     case floor
     case ceil
-    /// Of version 10: down when growing, up when shrinking.
-    case simple = ""
   }
 
   let mapping: Mapping
   private let mode: Mode
-  private let rounding: Rounding
+  /// nil as in version 10: down when growing, up when shrinking.
+  private let rounding: Rounding?
   private let cubicCoefficient: Double
   private let excludesOutside: Bool
   private let extrapolation: Double
@@ -50,7 +49,7 @@ struct ResizeSampling: Sendable {
     mode = try node.choice("mode", default: .nearest)
     mapping = try node.choice(
       "coordinate_transformation_mode", default: isSimple ? .asymmetric : .halfPixel)
-    rounding = try node.choice("nearest_mode", default: isSimple ? .simple : .halfDown)
+    rounding = isSimple ? nil : try node.choice("nearest_mode", default: .halfDown)
     cubicCoefficient = Double(try node.float("cubic_coeff_a", default: -0.75))
     excludesOutside = try node.bool("exclude_outside")
     extrapolation = Double(try node.float("extrapolation_value", default: 0))
@@ -109,7 +108,7 @@ struct ResizeSampling: Sendable {
     case .halfUp: nearest = (point + 0.5).rounded(.down)
     case .floor: nearest = point.rounded(.down)
     case .ceil: nearest = point.rounded(.up)
-    case .simple: nearest = point.rounded(axis.scale < 1 ? .up : .down)
+    case nil: nearest = point.rounded(axis.scale < 1 ? .up : .down)
     }
     return min(max(nearest.saturated(), 0), axis.input - 1)
   }
@@ -146,10 +145,12 @@ struct ResizeSampling: Sendable {
     if mode == .nearest { return [(nearest(to: output, axis), 1)] }
     let shrinking = antialiases ? min(axis.scale, 1) : 1
     let reach = (mode == .cubic ? 2 : 1) / shrinking
-    let first: Int = (point - reach).rounded(.down).saturated()
-    let last: Int = (point + reach).rounded(.up).saturated()
-    var neighbours = (max(first, -axis.input - 4)...max(min(last, 2 * axis.input + 4), first))
-      .map { ($0, weight((Double($0) - point) * shrinking)) }
+    let bound = 4 * axis.input + 8
+    let first: Int = max((point - reach).rounded(.down).saturated(), -bound)
+    let last: Int = min((point + reach).rounded(.up).saturated(), bound)
+    var neighbours = (first...max(first, last)).map {
+      ($0, weight((Double($0) - point) * shrinking))
+    }
     if excludesOutside { neighbours.removeAll { $0.0 < 0 || $0.0 >= axis.input } }
     let sum = excludesOutside || antialiases ? neighbours.reduce(0) { $0 + $1.1 } : 1
     return neighbours.filter { $0.1 != 0 }.map {

@@ -128,7 +128,7 @@ struct Upsample: Operator {
       scales = [1, 1, Double(height), Double(width)]
     case ..<9:
       guard let given = try node.floats("scales") else { throw node.missing("scales") }
-      scales = given.map(Double.init)
+      scales = given.map { Double($0) }
     default: scales = nil
     }
   }
@@ -145,11 +145,15 @@ struct Upsample: Operator {
 
   private func resizedAxes(_ inputs: Facts) throws(ModelError) -> [ResizedAxis?] {
     let shape = try inputs.shape(0)
-    let scales = try checkedScales(scales ?? inputs.numbers(1), count: shape.count)
+    let given: [Double]
+    if let scales { given = scales } else { given = try inputs.numbers(1) }
+    let scales = try checkedScales(given, count: shape.count)
     return zip(shape, scales).map { extent, scale in
-      scale == 1 ? nil : ResizedAxis(
-        input: extent, output: (Double(extent) * scale).rounded(.down).saturated(), scale: scale,
-        region: (0, 1))
+      scale == 1
+        ? nil
+        : ResizedAxis(
+          input: extent, output: (Double(extent) * scale).rounded(.down).saturated(), scale: scale,
+          region: (0, 1))
     }
   }
 }

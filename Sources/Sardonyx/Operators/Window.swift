@@ -148,7 +148,10 @@ struct WindowAxis: Sendable, Equatable {
         "spatial axis \(axis) with its padding",
         expected: "at least \(span), the extent of the kernel", got: "\(room + span)")
     }
-    guard room >= 0 else { return output = 0 }
+    guard room >= 0 else {
+      output = 0
+      return
+    }
     output = (isCeiling ? room.dividedUp(by: stride) : room / stride) + 1
     // A last window has to begin on the input or the padding before it.
     if isCeiling, (output - 1) * stride >= input + padBefore { output -= 1 }
