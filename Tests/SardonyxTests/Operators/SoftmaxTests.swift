@@ -45,6 +45,7 @@ import Testing
     let x = Tensor([Float(1), 3, 3, 2, 2, 1], [2, 3])
     #expect(try run("Hardmax", [x]).elements() == [Float(0), 1, 0, 1, 0, 0])
     #expect(try run("Hardmax", [x], ["axis": .int(0)]).elements() == [Float(0), 1, 1, 1, 0, 0])
-    #expect(try run("Hardmax", opset: 11, [x], ["axis": .int(0)]).elements() == [Float(0), 1, 0, 0, 0, 0])
+    #expect(
+      try run("Hardmax", opset: 11, [x], ["axis": .int(0)]).elements() == [Float(0), 1, 0, 0, 0, 0])
   }
 }
