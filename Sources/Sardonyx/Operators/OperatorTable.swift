@@ -2,13 +2,18 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", accumulations),
     ("", activationOperators),
     ("", arithmetic),
     ("", comparisons),
     ("", controlFlow),
     ("", convolutions),
     ("", elementwiseFunctions),
+    ("", extrema),
     ("", folds),
+    ("", parametricActivations),
+    ("", reductions),
+    ("", softmaxes),
     ("", gathers),
     ("", generators),
     ("", images),
@@ -32,6 +37,7 @@ enum OperatorTable {
     ("ai.onnx.ml", treeEnsembles),
     ("ai.onnx.preview.training", optimizers),
     ("com.microsoft", microsoftActivationOperators),
+    ("com.microsoft", microsoftBiasedActivations),
   ]
 
   /// Every operator by `domain:name`.
