@@ -10,12 +10,19 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+/// Only for the trait `Images`, so that the library alone needs libprotobuf-c alone.
+let images = Target.Dependency.target(name: "SardonyxImages", condition: .when(traits: ["Images"]))
+
 let package = Package(
   name: "Sardonyx",
   platforms: [.macOS(.v26)],
   products: [
     .library(name: "Sardonyx", targets: ["Sardonyx"]),
     .executable(name: "sardonyx", targets: ["SardonyxCommand"]),
+  ],
+  traits: [
+    .trait(name: "Images", description: "Decode PNG, JPEG, TIFF, WebP, JPEG 2000, BMP and PNM."),
+    .default(enabledTraits: ["Images"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
@@ -24,19 +31,44 @@ let package = Package(
     .systemLibrary(
       name: "CProtobuf", pkgConfig: "libprotobuf-c",
       providers: [.apt(["libprotobuf-c-dev"]), .brew(["protobuf-c"])]),
+    .systemLibrary(
+      name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
+    .systemLibrary(
+      name: "CJPEG", pkgConfig: "libturbojpeg",
+      providers: [.apt(["libturbojpeg0-dev"]), .brew(["jpeg-turbo"])]),
+    .systemLibrary(
+      name: "CTIFF", pkgConfig: "libtiff-4",
+      providers: [.apt(["libtiff-dev"]), .brew(["libtiff"])]),
+    .systemLibrary(
+      name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"]), .brew(["webp"])]),
+    .systemLibrary(
+      name: "CJPEG2000", pkgConfig: "libopenjp2",
+      providers: [.apt(["libopenjp2-7-dev"]), .brew(["openjpeg"])]),
+    .systemLibrary(
+      name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"]), .brew(["libzip"])]),
     .target(name: "COnnx", dependencies: ["CProtobuf"]),
     .target(
       name: "CKernels", cSettings: [.treatAllWarnings(as: .error)],
       linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
-    .target(name: "Sardonyx", dependencies: ["COnnx", "CKernels"], swiftSettings: settings),
+    .target(
+      name: "CImages", dependencies: ["CPNG", "CJPEG", "CTIFF", "CWebP", "CJPEG2000"],
+      cSettings: [.treatAllWarnings(as: .error)]),
+    .target(name: "SardonyxImages", dependencies: ["CImages"], swiftSettings: settings),
+    .target(name: "Sardonyx", dependencies: ["COnnx", "CKernels", images], swiftSettings: settings),
     .executableTarget(
       name: "SardonyxCommand",
       dependencies: [
-        "Sardonyx", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Sardonyx", "CZip", images,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
     .testTarget(
       name: "SardonyxTests", dependencies: ["Sardonyx"], swiftSettings: settings),
+    .testTarget(
+      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], swiftSettings: settings),
+    .testTarget(
+      name: "SardonyxCommandTests", dependencies: ["SardonyxCommand", "Sardonyx"],
+      swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]
 )

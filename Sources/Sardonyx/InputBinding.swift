@@ -29,7 +29,7 @@ struct InputBinding {
   private static func checkNames(_ given: [String: Value], _ graph: Graph) throws(ModelError) {
     let known = graph.inputs.map { graph.values[$0].name }
     guard let wrong = given.keys.filter({ !known.contains($0) }).min() else { return }
-    let nearest = nearestName(to: wrong, among: known).map { "did you mean \"\($0)\"? " } ?? ""
+    let nearest = known.nearest(to: wrong).map { "did you mean \"\($0)\"? " } ?? ""
     throw ModelError(
       .mismatch, "the model has no input \"\(wrong)\"",
       hint: "\(nearest)its inputs are \(known.quotedList)")

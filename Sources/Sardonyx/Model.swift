@@ -11,13 +11,27 @@ public struct Model: Sendable {
   /// - Throws: ``ModelError``: unreadable, malformed, invalid, or unsupported, the last naming all
   ///   nodes that this build has no operator for.
   public init(path: String) throws(ModelError) {
-    throw ModelError(.unsupported, "loading")
+    do throws(ModelError) {
+      try self.init(try ModelFile(path: path), folder: folderName(path))
+    } catch {
+      throw error.in(file: path)
+    }
   }
 
   /// Loads a model from the bytes of its file.
   /// - Parameter directory: where external data is looked for; nil refuses it.
   public init(bytes: [UInt8], directory: String? = nil) throws(ModelError) {
-    throw ModelError(.unsupported, "loading")
+    try self.init(ModelFile(bytes: bytes), folder: directory)
+  }
+
+  private init(_ file: ModelFile, folder: String?) throws(ModelError) {
+    try self.init(try ModelDefinition(file, folder: folder))
+  }
+
+  /// The model a definition describes.
+  init(_ definition: ModelDefinition) throws(ModelError) {
+    self.definition = definition
+    graph = try Graph(definition)
   }
 
   /// The inputs a caller gives, in the file's order; those with a default may be left out.

@@ -95,7 +95,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   // MARK: Convolution
 
   /// y[k][i] = x[depth_offsets[k] + lane_offsets[i]] for i < lanes, 0 for lanes ≤ i < width.
-  /// y has room for one vector more, which may be written. Nothing at or beyond x_end is read.
+  /// Nothing at or beyond x_end is read.
   void (*gather_panel)(
       long depth, long lanes, long width, const float *x, const float *x_end,
       const int32_t *depth_offsets, const int32_t *lane_offsets, float *y);

@@ -71,7 +71,9 @@ struct Executor {
     -> [Value?]
   {
     let facts: [Fact]
-    if let known = step.facts { facts = known } else {
+    if let known = step.facts {
+      facts = known
+    } else {
       facts = try node.outputs(inputs.facts.from(0))
     }
     var destinations: [Destination?] = []

@@ -17,7 +17,9 @@ struct ThreadCount: Equatable, Sendable {
   init(online: Int, affinity: Int?, quota: Double?) {
     var (count, reason) = (max(1, online), "\(online) processors are online")
     if let affinity, affinity < count {
-      (count, reason) = (max(1, affinity), "the process is bound to \(affinity) of \(online) processors")
+      (count, reason) = (
+        max(1, affinity), "the process is bound to \(affinity) of \(online) processors"
+      )
     }
     if let quota, max(1, Int(quota.rounded(.up))) < count {
       (count, reason) = (

@@ -45,12 +45,12 @@ struct Node: Sendable {
 }
 
 /// A remark of a pass on a node, shown by `inspect --plan`.
-struct Note: Sendable {
-  enum Kind: String, Sendable { case done, declined }
-  var pass: String
-  var kind: Kind
-  var node: String
-  var text: String
+public struct Note: Sendable {
+  public enum Kind: String, Sendable { case done, declined }
+  public let pass: String
+  public let kind: Kind
+  public let node: String
+  public let text: String
 }
 
 extension Graph {

@@ -22,7 +22,9 @@ extension [Int] {
   /// The distance in elements between neighbours along each axis of a dense row-major tensor.
   var strides: [Int] {
     var strides = [Int](repeating: 1, count: count)
-    for axis in indices.dropLast().reversed() { strides[axis] = strides[axis + 1] &* self[axis + 1] }
+    for axis in indices.dropLast().reversed() {
+      strides[axis] = strides[axis + 1] &* self[axis + 1]
+    }
     return strides
   }
 

@@ -27,5 +27,8 @@
     release = { _ = owner }
   }
 
+  /// Where the block begins, as a number that tells blocks apart.
+  var address: Int { unsafe Int(bitPattern: base) }
+
   deinit { release() }
 }

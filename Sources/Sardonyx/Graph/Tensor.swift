@@ -110,11 +110,6 @@ extension Tensor {
     return (0..<elementCount).map { unsafe TextPool.text(references[$0]) }
   }
 
-  /// The elements' bytes as they lie in memory.
-  var rawBytes: [UInt8] {
-    unsafe Array(UnsafeRawBufferPointer(start: bytes, count: byteCount))
-  }
-
   /// The elements of a tensor whose type is known to be `T`'s.
   func array<T: Element>(of _: T.Type) -> [T] {
     precondition(T.elementType == type)

@@ -31,4 +31,19 @@ enum Activation: Equatable, Sendable {
       unsafe kernel(columns, place, place, alpha, beta)
     }
   }
+
+  /// Applies the whole of it to numbers in place.
+  func apply(
+    _ count: Int, at start: UnsafeMutablePointer<Float>, with instructions: InstructionSet
+  ) {
+    let whole: Activation =
+      switch self {
+      case .none: .none
+      case .relu: .unary(.relu)
+      case .clamp(let low, let high): .unary(.clip, alpha: low, beta: high)
+      case .leaky(let slope): .unary(.leakyRelu, alpha: slope)
+      case .unary: self
+      }
+    unsafe whole.finish(rows: 1, columns: count, at: start, step: 0, with: instructions)
+  }
 }

@@ -46,6 +46,20 @@ enum Gemm {
     /// From a row of the result to the next.
     var resultStep: Int
     var epilogue = unsafe Epilogue()
+
+    /// A single column that lies as a row would: Cᵀ = Bᵀ·Aᵀ fills whole vectors.
+    fileprivate var canBeTurned: Bool {
+      guard case .strided = unsafe left, case .strided = unsafe right else { return false }
+      return unsafe resultStep == 1
+    }
+
+    fileprivate var turned: Product {
+      var turned = unsafe self
+      unsafe (turned.left, turned.right) = unsafe (right, left)
+      unsafe turned.epilogue.rowBias = unsafe epilogue.columnBias
+      unsafe turned.epilogue.columnBias = unsafe epilogue.rowBias
+      return unsafe turned
+    }
   }
 
   static func multiply(_ product: Product, _ shape: Shape, on crew: Crew) {
@@ -58,6 +72,11 @@ enum Gemm {
     _ count: Int, _ shape: Shape, on crew: Crew, product: @escaping @Sendable (Int) -> Product
   ) {
     guard count > 0, shape.rows > 0, shape.columns > 0 else { return }
+    if shape.columns == 1, shape.rows > 1, unsafe product(0).canBeTurned {
+      var turned = shape
+      (turned.rows, turned.columns) = (1, shape.rows)
+      return unsafe multiplyEach(count, turned, on: crew) { unsafe product($0).turned }
+    }
     let grid = Grid(shape, count: count, for: crew.instructions)
     if grid.chunks == 1 {
       crew.perform(count) { index in
@@ -105,7 +124,7 @@ enum Gemm {
     guard isShared else { return unsafe body(factor) }
     let width = crew.instructions.width(of: side)
     let panels = (lanes + width - 1) / width
-    unsafe crew.scratch.withFloats(panels * width * depth + width) { start in
+    unsafe crew.scratch.withFloats(panels * width * depth) { start in
       nonisolated(unsafe) let (start, factor) = unsafe (start, factor)
       crew.perform(panels) { panel in
         let lane = panel * width
@@ -119,7 +138,7 @@ enum Gemm {
 }
 
 extension Gemm.Factor {
-  /// Writes one panel of these lanes, as [depth][width]; up to a vector more may be written behind it.
+  /// Writes one panel of these lanes, as [depth][width].
   func pack(
     lanes: Range<Int>, depth: Range<Int>, width: Int, into panel: UnsafeMutablePointer<Float>,
     with instructions: InstructionSet
@@ -156,7 +175,8 @@ private struct Grid {
     let width = instructions.width(of: .right)
     let rowPanels = (rows + height - 1) / height
     let columnPanels = (columns + width - 1) / width
-    let work = 2 * Double(rows) * Double(columns) * Double(shape.depth)
+    // Reading the right factor costs about as much as multiplying it with eight rows.
+    let work = 2 * Double(rows + 8) * Double(columns) * Double(shape.depth)
     // A chunk is some tens of microseconds of work; of a long batch each product is a chunk unless it is large.
     let wanted = min(16, max(1, Int(min(work / (count < 8 ? 6e6 : 1e8), 16))))
     let columnParts = min(wanted, columnPanels)
@@ -210,7 +230,12 @@ private struct Grid {
   func run(rows: Range<Int>, columns: Range<Int>) {
     let rowPanels = unsafe (rows.count + height - 1) / height
     let leftRoom = unsafe product.left.isPacked ? 0 : rowPanels * height * pass
-    let rightRoom = unsafe width * pass + width
+    let rightRoom = unsafe width * pass
+    if case .strided(let x, laneStep: let step, depthStep: 1) = unsafe product.left,
+      case .strided(let matrix, let rowStep, depthStep: 1) = unsafe product.right, rows.count <= 3
+    {
+      return unsafe runDots(rows, columns, x, step, matrix, rowStep)
+    }
     unsafe crew.scratch.withFloats(leftRoom + rightRoom) { scratch in
       var k = 0
       repeat {
@@ -218,11 +243,43 @@ private struct Grid {
         let left = unsafe leftPanels(rows, depth, scratch + rightRoom)
         for column in unsafe stride(from: columns.lowerBound, to: columns.upperBound, by: width) {
           let panel = unsafe column..<min(column + width, columns.upperBound)
-          unsafe multiply(rows, panel, depth, left, scratch)
+          let right = unsafe rightPanel(panel, depth, rows: rows.count, scratch)
+          unsafe multiply(
+            rows, panel, depth.count, isFirst: k == 0, isLast: depth.upperBound == shape.depth,
+            left, right)
         }
         unsafe k += pass
       } while unsafe k < shape.depth
     }
+    unsafe finish(rows, columns)
+  }
+
+  /// Few rows times columns that lie along depth: dot products, which then go through a product of depth 1.
+  private func runDots(
+    _ rows: Range<Int>, _ columns: Range<Int>, _ x: UnsafePointer<Float>, _ step: Int,
+    _ matrix: UnsafePointer<Float>, _ rowStep: Int
+  ) {
+    let instructions = unsafe crew.instructions
+    unsafe crew.scratch.withFloats(columns.count + width + height) { dots in
+      let one = unsafe dots + (columns.count + width)
+      unsafe one.pointee = 1
+      for row in rows {
+        unsafe instructions.kernels.dot_rows(
+          columns.count, shape.depth, x + row * step, matrix + columns.lowerBound * rowStep,
+          rowStep, dots)
+        for column in unsafe stride(from: 0, to: columns.count, by: width) {
+          let first = columns.lowerBound + column
+          let panel = unsafe first..<min(first + width, columns.upperBound)
+          unsafe multiply(
+            row..<row + 1, panel, 1, isFirst: true, isLast: true, (UnsafePointer(one), height),
+            (UnsafePointer(dots + column), width))
+        }
+      }
+    }
+    unsafe finish(rows, columns)
+  }
+
+  private func finish(_ rows: Range<Int>, _ columns: Range<Int>) {
     unsafe product.epilogue.activation.finish(
       rows: rows.count, columns: columns.count,
       at: product.result + (rows.lowerBound * product.resultStep + columns.lowerBound),
@@ -269,19 +326,19 @@ private struct Grid {
   }
 
   private func multiply(
-    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Range<Int>,
-    _ left: (start: UnsafePointer<Float>, step: Int), _ scratch: UnsafeMutablePointer<Float>
+    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Int, isFirst: Bool, isLast: Bool,
+    _ left: (start: UnsafePointer<Float>, step: Int),
+    _ right: (start: UnsafePointer<Float>, step: Int)
   ) {
-    let right = unsafe rightPanel(columns, depth, rows: rows.count, scratch)
     let place = unsafe rows.lowerBound * product.resultStep + columns.lowerBound
     var panel = unsafe PanelProduct(
-      rows: rows.count, columns: columns.count, depth: depth.count,
+      rows: rows.count, columns: columns.count, depth: depth,
       a: left.start, a_step: left.step, b: right.start, b_step: right.step,
       c: product.result + place, c_step: product.resultStep,
-      alpha: shape.alpha, beta: depth.lowerBound == 0 ? shape.beta : 1,
+      alpha: shape.alpha, beta: isFirst ? shape.beta : 1,
       row_bias: nil, column_bias: nil, residual: nil, residual_step: product.resultStep,
       slope: 1, low: -.infinity, high: .infinity)
-    if unsafe depth.upperBound == shape.depth {
+    if isLast {
       let epilogue = unsafe product.epilogue
       unsafe panel.row_bias = epilogue.rowBias.map { unsafe $0 + rows.lowerBound }
       unsafe panel.column_bias = epilogue.columnBias.map { unsafe $0 + columns.lowerBound }

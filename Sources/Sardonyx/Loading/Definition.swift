@@ -45,10 +45,50 @@ struct NodeDefinition: Sendable {
   /// "" for ONNX's own operators ("ai.onnx" is read as "").
   var domain = ""
   var overload = ""
+  /// The version of its operator set where that is not the model's: in a node of a function.
+  var operatorSet: Int?
   /// Names; "" for one left out.
   var inputs: [String] = []
   var outputs: [String] = []
   var attributes: [String: Attribute] = [:]
+}
+
+extension NodeDefinition {
+  /// `"name" (Operator)`, as errors begin.
+  var label: String { "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName))" }
+
+  /// The graphs among the attributes, by name in alphabetical order.
+  var bodies: [(attribute: String, graph: GraphDefinition)] {
+    attributes.sorted { $0.key < $1.key }.compactMap { name, value in
+      if case .graph(let graph) = value { (name, graph) } else { nil }
+    }
+  }
+}
+
+extension GraphDefinition {
+  /// The names this graph itself gives a value to.
+  var definedNames: Set<String> {
+    var names = Set(inputs.map(\.name))
+    names.formUnion(initializers.map(\.name))
+    for node in nodes { names.formUnion(node.outputs) }
+    names.remove("")
+    return names
+  }
+
+  /// The names that this graph, or a graph in it, reads from the graphs around it, each once.
+  var capturedNames: [String] {
+    var seen = definedNames
+    var captured: [String] = []
+    func read(_ name: String) {
+      if !name.isEmpty && seen.insert(name).inserted { captured.append(name) }
+    }
+    for node in nodes {
+      node.inputs.forEach(read)
+      for body in node.bodies { body.graph.capturedNames.forEach(read) }
+    }
+    outputs.map(\.name).forEach(read)
+    return captured
+  }
 }
 
 /// A function of a model: a named graph whose attributes are set by the caller.

@@ -31,6 +31,9 @@ protocol Operator: Sendable {
   /// The graphs among the attributes, for passes to improve.
   var bodies: [Body] { get set }
 
+  /// The multiply-adds of one computation, for the operators where they dominate; shapes are known.
+  func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int
+
   /// False for operators whose result differs from run to run or that have an effect.
   var isDeterministic: Bool { get }
 }
@@ -43,6 +46,7 @@ extension Operator {
     get { [] }
     set { precondition(newValue.isEmpty) }
   }
+  func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int { 0 }
   var isDeterministic: Bool { true }
 }
 

@@ -2,11 +2,33 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", activationOperators),
+    ("", arithmetic),
+    ("", comparisons),
     ("", convolutions),
+    ("", elementwiseFunctions),
+    ("", folds),
+    ("", gathers),
+    ("", generators),
+    ("", images),
     ("", matrixProducts),
     ("", normalizations),
+    ("", padding),
     ("", pooling),
     ("", resizing),
+    ("", scatters),
+    ("", selections),
+    ("", shapes),
+    ("", slices),
+    ("", transpositions),
+    ("ai.onnx.ml", dictionaries),
+    ("ai.onnx.ml", featureTransforms),
+    ("ai.onnx.ml", labelEncodings),
+    ("ai.onnx.ml", linearModels),
+    ("ai.onnx.ml", supportVectorMachines),
+    ("ai.onnx.ml", treeEnsembles),
+    ("ai.onnx.preview.training", optimizers),
+    ("com.microsoft", microsoftActivationOperators),
   ]
 
   /// Every operator by `domain:name`.

@@ -86,7 +86,9 @@ private struct BatchNormalizationFold {
     let name = graph.values[node.inputs[1]!].name
     changed.inputs[1] = graph.addConstant(name + "_folded", newWeights)
     let biasInput = graph.addConstant(name + "_folded_bias", newBias)
-    if changed.inputs.count > 2 { changed.inputs[2] = biasInput } else {
+    if changed.inputs.count > 2 {
+      changed.inputs[2] = biasInput
+    } else {
       changed.inputs.append(biasInput)
     }
     if node.operatorName == "Gemm" { changed.attributes["beta"] = .float(1) }

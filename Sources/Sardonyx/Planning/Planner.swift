@@ -23,12 +23,13 @@ extension Graph {
   /// Adds inner values to the outputs.
   fileprivate mutating func expose(_ taps: [String]) throws(ModelError) {
     guard !taps.isEmpty else { return }
-    let known = Dictionary(values.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { a, _ in a })
+    let known = Dictionary(
+      values.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { a, _ in a })
     for tap in taps {
       guard let id = known[tap] else {
         throw ModelError(
           .mismatch, "the graph has no value named \"\(tap)\"",
-          hint: nearestName(to: tap, among: known.keys).map { "did you mean \"\($0)\"?" })
+          hint: known.keys.nearest(to: tap).map { "did you mean \"\($0)\"?" })
       }
       if !outputs.contains(id) { outputs.append(id) }
     }

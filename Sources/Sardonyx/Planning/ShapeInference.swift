@@ -23,7 +23,9 @@ struct ShapeInference {
       do throws(ModelError) {
         try infer(position, node, inputs)
       } catch {
-        guard leniently || error.code == .undetermined else { throw error.at(node: node.label(inputs)) }
+        guard leniently || error.code == .undetermined else {
+          throw error.at(node: node.label(inputs))
+        }
       }
     }
   }

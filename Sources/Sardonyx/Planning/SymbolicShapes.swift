@@ -26,7 +26,8 @@ struct SymbolicShapes {
     }
   }
 
-  private mutating func refine(_ id: Int, _ symbol: String, _ reference: Fact?, _ variants: [Fact?]) {
+  private mutating func refine(_ id: Int, _ symbol: String, _ reference: Fact?, _ variants: [Fact?])
+  {
     guard let base = reference?.shape, var shape = facts[id].shape else { return }
     guard variants.allSatisfy({ $0?.shape?.count == base.count }) else {
       facts[id].shape = nil
@@ -35,7 +36,9 @@ struct SymbolicShapes {
     for axis in base.indices {
       let extents = [base[axis]] + variants.map { $0!.shape![axis] }
       guard Set(extents).count > 1 else { continue }
-      if case .known = shape[axis] { shape[axis] = Self.fit(extents, symbol) } else {
+      if case .known = shape[axis] {
+        shape[axis] = Self.fit(extents, symbol)
+      } else {
         shape[axis] = .unknown
       }
     }

@@ -104,7 +104,8 @@ extension Comparison.Entry {
       passed = parts?.allSatisfy(\.passed) ?? false
       remark =
         parts == nil
-        ? "\(value.type) of another structure than the reference" : parts!.compactMap(\.remark).first
+        ? "\(value.type) of another structure than the reference"
+        : parts!.compactMap(\.remark).first
     }
   }
 
@@ -122,7 +123,9 @@ extension Comparison.Entry {
     case (.optional(let left?, _), .optional(let right?, _)): return [entry(left, right)]
     case (.optional(nil, _), .optional(nil, _)): return []
     case (.map(let keys, let values), .map(let otherKeys, let otherValues)):
-      return [entry(.tensor(keys), .tensor(otherKeys)), entry(.tensor(values), .tensor(otherValues))]
+      return [
+        entry(.tensor(keys), .tensor(otherKeys)), entry(.tensor(values), .tensor(otherValues)),
+      ]
     default: return nil
     }
   }

@@ -86,7 +86,9 @@ public struct Metrics: Sendable, Equatable {
     var largest: UInt64 = 0
     for (x, y) in zip(numbers, reference) where !(x.isNaN && y.isNaN) {
       let (left, right) = (rank(x), rank(y))
-      largest = max(largest, left > right ? UInt64(bitPattern: left &- right) : UInt64(bitPattern: right &- left))
+      largest = max(
+        largest,
+        left > right ? UInt64(bitPattern: left &- right) : UInt64(bitPattern: right &- left))
     }
     return largest
   }

@@ -9,7 +9,10 @@ func run(
     name: "test", operatorName: operatorName, domain: domain,
     inputs: inputs.indices.map { inputs[$0] == nil ? "" : "input\($0)" },
     outputs: (0..<outputs).map { "output\($0)" }, attributes: attributes)
-  var reader = NodeReader(node, operatorSet: opset, version: version ?? opset)
+  let schema = Schema.find(operatorName, domain: domain, operatorSet: opset)
+  try schema?.check(node)
+  try schema?.check(types: inputs.map { $0?.type })
+  var reader = NodeReader(node, operatorSet: opset, version: version ?? schema?.since ?? opset)
   guard let make = OperatorTable.find(operatorName, domain: domain) else {
     throw ModelError(.unsupported, operatorName)
   }

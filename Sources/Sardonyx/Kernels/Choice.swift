@@ -1,0 +1,33 @@
+extension Broadcast {
+  /// z = condition ? x : y for three tensors that have this broadcast's shapes; x, y and z have one
+  /// type, whatever it is.
+  func choose(by condition: Tensor, _ x: Tensor, _ y: Tensor, into z: Destination) {
+    switch z.type.byteCount {
+    case 1: choose(by: condition, x, y, into: z, as: UInt8.self)
+    case 2: choose(by: condition, x, y, into: z, as: UInt16.self)
+    case 4: choose(by: condition, x, y, into: z, as: UInt32.self)
+    case 8: choose(by: condition, x, y, into: z, as: UInt64.self)
+    default: choose(by: condition, x, y, into: z, as: UInt128.self)
+    }
+  }
+
+  private func choose<Bits: BitwiseCopyable>(
+    by condition: Tensor, _ x: Tensor, _ y: Tensor, into z: Destination, as _: Bits.Type
+  ) {
+    guard elementCount > 0 else { return }
+    let conditions = unsafe condition.pointer(as: UInt8.self)
+    let (xs, ys) = unsafe (x.pointer(as: Bits.self), y.pointer(as: Bits.self))
+    var target = unsafe z.pointer(as: Bits.self)
+    let (length, steps) = (rowLength, (step(of: 0), step(of: 1), step(of: 2)))
+    for row in 0..<rowCount {
+      let condition = unsafe conditions + start(ofRow: row, in: 0)
+      let x = unsafe xs + start(ofRow: row, in: 1)
+      let y = unsafe ys + start(ofRow: row, in: 2)
+      for index in 0..<length {
+        let isChosen = unsafe condition[index * steps.0] != 0
+        unsafe target[index] = isChosen ? x[index * steps.1] : y[index * steps.2]
+      }
+      unsafe target += length
+    }
+  }
+}

@@ -1,0 +1,217 @@
+/// Replaces the calls of a model's own functions by the functions' nodes.
+///
+/// Values and nodes of a function are named after the call, as in `call/value`; names stay unique
+/// in the whole model, so that no graph inside hides a name of the graphs around it.
+struct FunctionInlining {
+  /// How deep functions may call one another.
+  static let depthLimit = 64
+  /// How many nodes all calls together may become.
+  static let nodeLimit = 1 << 22
+
+  /// What tells functions apart.
+  private struct Key: Hashable {
+    let domain: String
+    let name: String
+    let overload: String
+  }
+
+  private let functions: [Key: FunctionDefinition]
+  private let operatorSets: [String: Int]
+  /// All names in use anywhere in the model.
+  private var taken: Set<String>
+  /// The functions being inlined, outermost first.
+  private var calls: [Key] = []
+  private var nodeCount = 0
+
+  init(_ model: ModelDefinition) throws(ModelError) {
+    var functions: [Key: FunctionDefinition] = [:]
+    for function in model.functions {
+      let key = Key(domain: function.domain, name: function.name, overload: function.overload)
+      guard functions.updateValue(function, forKey: key) == nil else {
+        throw ModelError(.invalid, "the function \(function.name) is defined twice")
+      }
+    }
+    self.functions = functions
+    operatorSets = model.operatorSets
+    taken = model.graph.allNames
+  }
+
+  /// The graph, and the graphs in it, without calls.
+  mutating func graph(_ graph: GraphDefinition) throws(ModelError) -> GraphDefinition {
+    var graph = graph
+    graph.nodes = try nodes(graph.nodes)
+    return graph
+  }
+
+  private mutating func nodes(_ nodes: [NodeDefinition]) throws(ModelError) -> [NodeDefinition] {
+    var result: [NodeDefinition] = []
+    result.reserveCapacity(nodes.count)
+    for var node in nodes {
+      for (attribute, body) in node.bodies {
+        node.attributes[attribute] = .graph(try graph(body))
+      }
+      let key = Key(domain: node.domain, name: node.operatorName, overload: node.overload)
+      guard let function = functions[key] else {
+        result.append(node)
+        continue
+      }
+      do throws(ModelError) {
+        result += try expand(node, function, key)
+      } catch {
+        throw error.at(node: node.label)
+      }
+    }
+    return result
+  }
+
+  /// The nodes that stand for a call.
+  private mutating func expand(_ call: NodeDefinition, _ function: FunctionDefinition, _ key: Key)
+    throws(ModelError) -> [NodeDefinition]
+  {
+    guard !calls.contains(key) else {
+      throw ModelError(.invalid, "the function \(function.name) calls itself")
+    }
+    nodeCount += function.nodes.count
+    guard calls.count < Self.depthLimit, nodeCount <= Self.nodeLimit else {
+      throw ModelError(
+        .limit,
+        "functions: expected calls at most \(Self.depthLimit) deep that become at most "
+          + "\(Self.nodeLimit) nodes, got more")
+    }
+    calls.append(key)
+    defer { calls.removeLast() }
+    var substitution = try Substitution(of: call, by: function, operatorSets, &taken)
+    return try nodes(try substitution.nodes(&taken))
+  }
+}
+
+/// How the names and attributes of one function become those of one call.
+private struct Substitution {
+  private let call: NodeDefinition
+  private let function: FunctionDefinition
+  private let operatorSets: [String: Int]
+  private let prefix: String
+  private var names: [String: String] = ["": ""]
+  /// Outputs that are an input, or another output, under a second name.
+  private var copies: [(from: String, to: String)] = []
+
+  init(
+    of call: NodeDefinition, by function: FunctionDefinition, _ operatorSets: [String: Int],
+    _ taken: inout Set<String>
+  ) throws(ModelError) {
+    self.call = call
+    self.function = function
+    self.operatorSets = operatorSets.merging(function.operatorSets) { _, own in own }
+    prefix = call.name.isEmpty ? function.name : call.name
+    guard call.inputs.count <= function.inputs.count else {
+      throw .unexpected(
+        "inputs", expected: "at most \(function.inputs.count)", got: "\(call.inputs.count)",
+        code: .invalid)
+    }
+    guard call.outputs.count <= function.outputs.count else {
+      throw .unexpected(
+        "outputs", expected: "at most \(function.outputs.count)", got: "\(call.outputs.count)",
+        code: .invalid)
+    }
+    let declared = Set(function.attributeNames).union(function.attributeDefaults.keys)
+    if let unknown = call.attributes.keys.sorted().first(where: { !declared.contains($0) }) {
+      throw ModelError(.invalid, "the function \(function.name) has no attribute \(unknown)")
+    }
+    for (index, input) in function.inputs.enumerated() {
+      names[input] = index < call.inputs.count ? call.inputs[index] : ""
+    }
+    for (output, name) in zip(function.outputs, call.outputs) where !name.isEmpty {
+      if let other = names[output] {
+        copies.append((other, name))
+      } else {
+        names[output] = name
+      }
+    }
+    for name in function.nodes.flatMap(\.outputs) where names[name] == nil {
+      names[name] = unique("\(prefix)/\(name)", &taken)
+    }
+  }
+
+  mutating func nodes(_ taken: inout Set<String>) throws(ModelError) -> [NodeDefinition] {
+    var result: [NodeDefinition] = []
+    for node in function.nodes { result.append(try self.node(node, names, &taken)) }
+    for (from, to) in copies {
+      result.append(
+        NodeDefinition(
+          name: "\(prefix)/\(to)", operatorName: "Identity", operatorSet: operatorSets[""],
+          inputs: [from], outputs: [to]))
+    }
+    return result
+  }
+
+  private func node(
+    _ node: NodeDefinition, _ names: [String: String], _ taken: inout Set<String>
+  ) throws(ModelError) -> NodeDefinition {
+    var node = node
+    node.name = node.name.isEmpty ? "" : "\(prefix)/\(node.name)"
+    node.operatorSet = node.operatorSet ?? operatorSets[node.domain]
+    for index in node.inputs.indices {
+      guard let name = names[node.inputs[index]] else {
+        throw ModelError(
+          .invalid,
+          "the function \(function.name) reads \"\(node.inputs[index])\", which nothing in it makes"
+        )
+      }
+      node.inputs[index] = name
+    }
+    node.outputs = node.outputs.map { names[$0] ?? $0 }
+    for (name, attribute) in node.attributes {
+      switch attribute {
+      case .reference(let other):
+        node.attributes[name] = call.attributes[other] ?? function.attributeDefaults[other]
+      case .graph(let body):
+        node.attributes[name] = .graph(try graph(body, names, &taken))
+      default: break
+      }
+    }
+    return node
+  }
+
+  private func graph(
+    _ graph: GraphDefinition, _ outer: [String: String], _ taken: inout Set<String>
+  ) throws(ModelError) -> GraphDefinition {
+    var names = outer
+    for name in graph.definedNames.sorted() { names[name] = unique("\(prefix)/\(name)", &taken) }
+    var graph = graph
+    for index in graph.inputs.indices { rename(&graph.inputs[index].name, names) }
+    for index in graph.outputs.indices { rename(&graph.outputs[index].name, names) }
+    for index in graph.values.indices { rename(&graph.values[index].name, names) }
+    for index in graph.initializers.indices { rename(&graph.initializers[index].name, names) }
+    graph.nodes = try graph.nodes.map { (node) throws(ModelError) in
+      try self.node(node, names, &taken)
+    }
+    return graph
+  }
+
+  private func rename(_ name: inout String, _ names: [String: String]) {
+    name = names[name] ?? name
+  }
+}
+
+/// A name that starts with `name` and is not taken; it is from now on.
+func unique(_ name: String, _ taken: inout Set<String>) -> String {
+  var result = name
+  var suffix = 1
+  while !taken.insert(result).inserted {
+    suffix += 1
+    result = "\(name)_\(suffix)"
+  }
+  return result
+}
+
+extension GraphDefinition {
+  /// The names of all values here and in the graphs inside.
+  fileprivate var allNames: Set<String> {
+    var names = definedNames.union(outputs.map(\.name))
+    for node in nodes {
+      names.formUnion(node.inputs)
+      for body in node.bodies { names.formUnion(body.graph.allNames) }
+    }
+    return names
+  }
+}

@@ -1,0 +1,151 @@
+extension Graph {
+  /// The graph of a model: functions inlined, names resolved, nodes in order, operators made.
+  /// - Throws: ``ModelError``: invalid, or unsupported with all nodes that lack an operator.
+  init(_ model: ModelDefinition) throws(ModelError) {
+    var definition = model.graph
+    if !model.functions.isEmpty {
+      var inlining = try FunctionInlining(model)
+      definition = try inlining.graph(definition)
+    }
+    var builder = GraphBuilder(model)
+    let graph = try builder.graph(definition, Captures())
+    if let error = builder.missing.error { throw error }
+    self = graph
+  }
+}
+
+/// What a body reads from the graphs around it.
+struct Captures {
+  /// Values known at load; every body gets them as constants of its own that share memory.
+  var constants: [(name: String, tensor: Tensor)] = []
+  /// Values that become inputs after the declared ones.
+  var inputs: [ValueDefinition] = []
+}
+
+/// Makes graphs of definitions whose functions are inlined.
+struct GraphBuilder {
+  private let operatorSets: [String: Int]
+  /// Before IR 4 an initializer had to be listed among the inputs and was a constant all the same.
+  private let inputsHaveDefaults: Bool
+  private(set) var missing = MissingOperators()
+
+  init(_ model: ModelDefinition) {
+    operatorSets = model.operatorSets
+    inputsHaveDefaults = model.irVersion >= 4
+  }
+
+  /// A graph, or the body of a node with what it captures.
+  mutating func graph(_ definition: GraphDefinition, _ captures: Captures) throws(ModelError)
+    -> Graph
+  {
+    var scope = GraphScope(definition)
+    try scope.addInputs(of: definition, haveDefaults: inputsHaveDefaults)
+    try scope.addOutputs(of: definition.nodes)
+    scope.add(captures)
+    let nodes = definition.nodes.named()
+    for position in try scope.order(nodes) {
+      do throws(ModelError) {
+        try append(nodes[position], to: &scope)
+      } catch {
+        throw error.at(node: nodes[position].label)
+      }
+    }
+    for output in definition.outputs {
+      guard let id = scope.ids[output.name] else {
+        throw ModelError(.invalid, "nothing makes the output \"\(output.name)\"")
+      }
+      scope.graph.outputs.append(id)
+    }
+    return scope.graph
+  }
+
+  private mutating func append(_ definition: NodeDefinition, to scope: inout GraphScope)
+    throws(ModelError)
+  {
+    var inputs: [Graph.ValueID?] = []
+    for name in definition.inputs { inputs.append(try scope.id(name)) }
+    let captures = try scope.captures(of: definition)
+    let captured = try captures.inputs.map { (input) throws(ModelError) in
+      try scope.id(input.name)
+    }
+    var bodies: [String: Body] = [:]
+    for (attribute, body) in definition.bodies {
+      bodies[attribute] = Body(attribute: attribute, graph: try graph(body, captures))
+    }
+    let operatorSet = try operatorSet(of: definition)
+    guard let make = OperatorTable.find(definition.operatorName, domain: definition.domain) else {
+      missing.add(definition, operatorSet: operatorSet)
+      return
+    }
+    let schema = try schema(of: definition, operatorSet)
+    try schema?.check(definition)
+    var reader = NodeReader(
+      definition, operatorSet: operatorSet, version: schema?.since ?? operatorSet,
+      captureCount: captured.count, bodies: bodies)
+    let implementation = try make(&reader)
+    try refuse(reader.unreadAttributes, of: definition)
+    scope.graph.nodes.append(
+      Node(
+        name: definition.name, operatorName: definition.operatorName, domain: definition.domain,
+        operatorSet: operatorSet, inputs: inputs + captured,
+        outputs: definition.outputs.map { scope.ids[$0] },
+        attributes: definition.attributes.filter { bodies[$0.key] == nil },
+        implementation: implementation))
+  }
+
+  private func operatorSet(of node: NodeDefinition) throws(ModelError) -> Int {
+    if let version = node.operatorSet ?? operatorSets[node.domain] { return version }
+    // Exporters forget to import the domains of their own operators, which have one version.
+    guard node.domain.isEmpty || node.domain == "ai.onnx.ml" else { return 1 }
+    throw ModelError(
+      .invalid,
+      "the model imports no operator set of \(node.domain.isEmpty ? "ai.onnx" : node.domain)")
+  }
+
+  /// The operator's schema; nil in domains that ONNX does not define.
+  private func schema(of node: NodeDefinition, _ operatorSet: Int) throws(ModelError) -> Schema? {
+    let name = node.operatorName
+    if let schema = Schema.find(name, domain: node.domain, operatorSet: operatorSet) {
+      return schema
+    }
+    guard let first = Schema.sinceVersions(of: name, domain: node.domain).first else { return nil }
+    throw ModelError(
+      .invalid,
+      "\(name) came with operator set \(first), and the model imports operator set \(operatorSet)")
+  }
+
+  /// Attributes that the operator leaves unread change the meaning of the model, unless they are empty.
+  private func refuse(_ attributes: [String], of node: NodeDefinition) throws(ModelError) {
+    let unknown = attributes.filter { !(node.attributes[$0]?.isEmpty ?? true) }
+    guard !unknown.isEmpty else { return }
+    throw ModelError(
+      .unsupported,
+      "\(node.operatorName) has no \(unknown.count == 1 ? "attribute" : "attributes") "
+        + unknown.joined(separator: ", "))
+  }
+}
+
+extension Attribute {
+  fileprivate var isEmpty: Bool {
+    switch self {
+    case .string(let text): text.isEmpty
+    case .floats(let values): values.isEmpty
+    case .ints(let values): values.isEmpty
+    case .strings(let values): values.isEmpty
+    default: false
+    }
+  }
+}
+
+extension [NodeDefinition] {
+  /// The nodes under names that are unique among them, such as `Conv_12` for the nameless.
+  fileprivate func named() -> [NodeDefinition] {
+    var taken = Set<String>()
+    return enumerated().map { index, node in
+      var node = node
+      let name = node.name.isEmpty ? "\(node.operatorName)_\(index)" : node.name
+      node.name = unique(name, &taken)
+      return node
+    }
+  }
+}

@@ -1,0 +1,167 @@
+/// A graph in the making, with the numbers of its names.
+struct GraphScope {
+  var graph = Graph()
+  private(set) var ids: [String: Graph.ValueID] = [:]
+  /// What the file declares of values inside the graph.
+  private let declarations: [String: ValueDefinition]
+  /// Outputs of Constant nodes.
+  private var constants: [Graph.ValueID: Tensor] = [:]
+
+  init(_ definition: GraphDefinition) {
+    graph.name = definition.name
+    declarations = Dictionary(
+      (definition.values + definition.outputs).map { ($0.name, $0) }
+    ) { first, second in second.type == nil ? first : second }
+  }
+
+  // MARK: - Values
+
+  /// The number of a value a node reads; nil for one left out.
+  func id(_ name: String) throws(ModelError) -> Graph.ValueID? {
+    if name.isEmpty { return nil }
+    if let id = ids[name] { return id }
+    throw ModelError(.invalid, "nothing makes the input \"\(name)\"")
+  }
+
+  /// Adds inputs and initializers.
+  ///
+  /// An initializer that is an input too is its default, or a constant where inputs have none.
+  mutating func addInputs(of definition: GraphDefinition, haveDefaults: Bool) throws(ModelError) {
+    var initializers: [String: Tensor] = [:]
+    for (name, tensor) in definition.initializers {
+      guard initializers.updateValue(tensor, forKey: name) == nil else {
+        throw ModelError(.invalid, "the initializer \"\(name)\" is given twice")
+      }
+    }
+    for input in definition.inputs {
+      let tensor = initializers[input.name]
+      if tensor != nil && !haveDefaults { continue }
+      guard ids[input.name] == nil, !input.name.isEmpty else {
+        throw ModelError(
+          .invalid, "inputs: expected different names, got \"\(input.name)\" twice or empty")
+      }
+      let id = add(input.name, type: input.type, shape: input.shape)
+      graph.inputs.append(id)
+      graph.defaults[id] = tensor
+    }
+    for (name, tensor) in definition.initializers where ids[name] == nil {
+      addConstant(name, tensor)
+    }
+  }
+
+  /// Adds the values that nodes make.
+  mutating func addOutputs(of nodes: [NodeDefinition]) throws(ModelError) {
+    for node in nodes {
+      for name in node.outputs where !name.isEmpty {
+        guard ids[name] == nil else {
+          throw ModelError(.invalid, "the value \"\(name)\" is made twice").at(node: node.label)
+        }
+        let declared = declarations[name]
+        let id = add(name, type: declared?.type, shape: declared?.shape)
+        constants[id] = node.constant
+      }
+    }
+  }
+
+  /// Adds what a body captures; a name the body has itself hides the captured one.
+  mutating func add(_ captures: Captures) {
+    for (name, tensor) in captures.constants where ids[name] == nil { addConstant(name, tensor) }
+    var taken = Set(ids.keys)
+    for input in captures.inputs {
+      if ids[input.name] == nil {
+        graph.inputs.append(add(input.name, type: input.type, shape: input.shape))
+      } else {
+        let name = unique("\(input.name)_captured", &taken)
+        graph.inputs.append(graph.addValue(name, type: input.type, shape: input.shape))
+      }
+    }
+  }
+
+  @discardableResult
+  private mutating func add(_ name: String, type: ValueType?, shape: [Dimension]?)
+    -> Graph.ValueID
+  {
+    let id = graph.addValue(name, type: type, shape: shape)
+    ids[name] = id
+    return id
+  }
+
+  private mutating func addConstant(_ name: String, _ tensor: Tensor) {
+    let id = add(name, type: .tensor(tensor.type), shape: tensor.shape.map { .known($0) })
+    graph.values[id].constant = tensor
+  }
+
+  /// What the bodies of a node capture, together.
+  func captures(of node: NodeDefinition) throws(ModelError) -> Captures {
+    var captures = Captures()
+    var seen = Set<String>()
+    for body in node.bodies {
+      for name in body.graph.capturedNames where seen.insert(name).inserted {
+        guard let id = try id(name) else { continue }
+        if let tensor = graph.values[id].constant ?? constants[id] {
+          captures.constants.append((name, tensor))
+        } else {
+          captures.inputs.append(graph.definition(of: id))
+        }
+      }
+    }
+    return captures
+  }
+
+  // MARK: - Order
+
+  /// The positions of the nodes in an order that makes every value before it is read: that of the
+  /// file wherever it does.
+  func order(_ nodes: [NodeDefinition]) throws(ModelError) -> [Int] {
+    var producers: [String: Int] = [:]
+    for (position, node) in nodes.enumerated() {
+      for name in node.outputs where !name.isEmpty { producers[name] = position }
+    }
+    let needs = nodes.map { node in
+      (node.inputs + node.bodies.flatMap(\.graph.capturedNames)).compactMap { producers[$0] }
+    }
+    var order: [Int] = []
+    var isPlaced = [Bool](repeating: false, count: nodes.count)
+    var isOpen = isPlaced
+    for start in nodes.indices where !isPlaced[start] {
+      // Nodes whose needs are being placed, with how many of them have been looked at.
+      var open = [(position: start, next: 0)]
+      isOpen[start] = true
+      while let (position, next) = open.last {
+        guard next < needs[position].count else {
+          open.removeLast()
+          isPlaced[position] = true
+          order.append(position)
+          continue
+        }
+        open[open.count - 1].next += 1
+        let needed = needs[position][next]
+        if isPlaced[needed] { continue }
+        guard !isOpen[needed] else {
+          throw ModelError(.invalid, "the node needs its own output: the graph has a cycle")
+            .at(node: nodes[needed].label)
+        }
+        isOpen[needed] = true
+        open.append((needed, 0))
+      }
+    }
+    return order
+  }
+}
+
+extension NodeDefinition {
+  /// The tensor that a Constant node makes.
+  fileprivate var constant: Tensor? {
+    guard operatorName == "Constant", domain.isEmpty, attributes.count == 1,
+      let (name, value) = attributes.first
+    else { return nil }
+    switch value {
+    case .tensor(let tensor) where name == "value": return tensor
+    case .float(let number) where name == "value_float": return Tensor(scalar: number)
+    case .floats(let numbers) where name == "value_floats": return Tensor(numbers)
+    case .int(let number) where name == "value_int": return Tensor(scalar: Int64(number))
+    case .ints(let numbers) where name == "value_ints": return Tensor(numbers.map(Int64.init))
+    default: return nil
+    }
+  }
+}

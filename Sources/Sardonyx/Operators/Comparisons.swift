@@ -1,0 +1,107 @@
+/// Operators that answer with bools, and Where, which asks for them.
+let comparisons: OperatorFamily = [
+  "Equal": ElementwiseComparison.init,
+  "Greater": ElementwiseComparison.init,
+  "GreaterOrEqual": ElementwiseComparison.init,
+  "IsInf": IsInf.init,
+  "IsNaN": IsNaN.init,
+  "Less": ElementwiseComparison.init,
+  "LessOrEqual": ElementwiseComparison.init,
+  "Where": Where.init,
+]
+
+/// Compares each pair of elements; any comparison with NaN is false.
+struct ElementwiseComparison: Operator {
+  private enum Relation { case equal, greater, greaterOrEqual, less, lessOrEqual }
+
+  private let relation: Relation
+  private let alignment: Alignment
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    relation =
+      switch node.operatorName {
+      case "Equal": .equal
+      case "Greater": .greater
+      case "GreaterOrEqual": .greaterOrEqual
+      case "Less": .less
+      default: .lessOrEqual
+      }
+    alignment = try Alignment(&node)
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shapes = try alignment.shapes(inputs.shape(0), inputs.shape(1))
+    return [Fact(.bool, try .broadcast(shapes))]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let (x, y) = (inputs[0], inputs[1])
+    let broadcast = try Broadcast(alignment.shapes(x.shape, y.shape))
+    let answers =
+      switch x.type.computed {
+      case nil: broadcast.combine(try x.strings(), try y.strings(), function())
+      case is Int64.Type: broadcast.combine(x.converted(to: Int64.self), y.converted(), function())
+      case is UInt64.Type:
+        broadcast.combine(x.converted(to: UInt64.self), y.converted(), function())
+      case is Float.Type: broadcast.combine(x.converted(to: Float.self), y.converted(), function())
+      default: broadcast.combine(x.converted(to: Double.self), y.converted(), function())
+      }
+    outputs[0].store(elements: answers)
+  }
+
+  private func function<T: Comparable>() -> (T, T) -> Bool {
+    switch relation {
+    case .equal: (==)
+    case .greater: (>)
+    case .greaterOrEqual: (>=)
+    case .less: (<)
+    case .lessOrEqual: (<=)
+    }
+  }
+}
+
+struct IsNaN: Operator {
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] { [Fact(.bool, try inputs.shape(0))] }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    outputs[0].store(elements: inputs[0].converted(to: Double.self).map(\.isNaN))
+  }
+}
+
+/// Which elements are infinite, on the side or the sides asked for.
+struct IsInf: Operator {
+  private let negative: Bool
+  private let positive: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    negative = try node.bool("detect_negative", default: true)
+    positive = try node.bool("detect_positive", default: true)
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] { [Fact(.bool, try inputs.shape(0))] }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    outputs[0].store(
+      elements: inputs[0].converted(to: Double.self).map {
+        $0 == .infinity && positive || $0 == -.infinity && negative
+      })
+  }
+}
+
+/// condition ? X : Y, element by element, all three broadcast.
+struct Where: Operator {
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try Shape.broadcast([inputs.shape(0), inputs.shape(1), inputs.shape(2)])
+    return [Fact(try inputs.type(1), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let tensors = [inputs[0], inputs[1], inputs[2]]
+    try Broadcast(tensors.map(\.shape)).choose(
+      by: tensors[0], tensors[1], tensors[2], into: outputs[0])
+  }
+}

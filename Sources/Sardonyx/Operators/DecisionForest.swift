@@ -1,0 +1,203 @@
+/// Decision trees in one compact form, whichever operator and version described them.
+///
+/// Nodes lie in the order in which a walk that prefers the true branch meets them, so that a tree is
+/// close together in memory. A child that is negative is the leaf `~child`. Thresholds and votes are
+/// doubles, which hold the values of every allowed type.
+struct DecisionForest: Sendable {
+  /// The comparison that sends a row to the true branch, in the order of TreeEnsemble's numbers.
+  enum Mode: UInt8, Sendable {
+    case lessOrEqual, less, greaterOrEqual, greater, equal, notEqual, member
+  }
+
+  struct Node: Sendable {
+    /// For ``Mode/member`` the number of the set instead.
+    var threshold: Double
+    var feature: Int32
+    var whenTrue: Int32
+    var whenFalse: Int32
+    var mode: Mode
+    /// Whether a missing value (NaN) takes the true branch.
+    var missingIsTrue: Bool
+  }
+
+  /// What a leaf adds to one target or class.
+  struct Vote: Sendable {
+    var target: Int32
+    var weight: Double
+  }
+
+  let nodes: [Node]
+  /// The children (as in nodes) that trees begin with.
+  let roots: [Int32]
+  /// The votes of leaf i are those from `leafStarts[i]` to `leafStarts[i + 1]`.
+  let votes: [Vote]
+  let leafStarts: [Int32]
+  /// The members of each set, sorted.
+  let sets: [[Double]]
+  /// 1 + the largest feature that a node reads.
+  let width: Int
+  /// Whether all nodes compare by ≤ and send missing values to the false branch, as most do.
+  private let isPlain: Bool
+
+  init(
+    nodes: [Node], roots: [Int32], votes: [Vote], leafStarts: [Int32], sets: [[Double]]
+  ) {
+    self.nodes = nodes
+    self.roots = roots
+    self.votes = votes
+    self.leafStarts = leafStarts
+    self.sets = sets
+    width = 1 + nodes.reduce(-1) { max($0, Int($1.feature)) }
+    isPlain = nodes.allSatisfy { $0.mode == .lessOrEqual && !$0.missingIsTrue }
+  }
+
+  /// Calls `body` with each vote of the leaves that a row falls into, tree after tree.
+  @inline(__always)
+  func forEachVote(_ row: Span<Double>, _ body: (Vote) -> Void) {
+    let nodes = nodes.span
+    for root in roots {
+      let leaf = Int(~(isPlain ? plainLeaf(root, nodes, row) : leaf(root, nodes, row)))
+      for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) { body(votes[index]) }
+    }
+  }
+
+  @inline(__always)
+  private func plainLeaf(_ root: Int32, _ nodes: Span<Node>, _ row: Span<Double>) -> Int32 {
+    var position = root
+    while position >= 0 {
+      let node = nodes[Int(position)]
+      position = row[Int(node.feature)] <= node.threshold ? node.whenTrue : node.whenFalse
+    }
+    return position
+  }
+
+  private func leaf(_ root: Int32, _ nodes: Span<Node>, _ row: Span<Double>) -> Int32 {
+    var position = root
+    while position >= 0 {
+      let node = nodes[Int(position)]
+      let value = row[Int(node.feature)]
+      let isTrue = passes(value, node) || (node.missingIsTrue && value.isNaN)
+      position = isTrue ? node.whenTrue : node.whenFalse
+    }
+    return position
+  }
+
+  private func passes(_ value: Double, _ node: Node) -> Bool {
+    switch node.mode {
+    case .lessOrEqual: value <= node.threshold
+    case .less: value < node.threshold
+    case .greaterOrEqual: value >= node.threshold
+    case .greater: value > node.threshold
+    case .equal: value == node.threshold
+    case .notEqual: value != node.threshold
+    case .member: Self.contains(sets[Int(node.threshold)], value)
+    }
+  }
+
+  /// Binary search.
+  private static func contains(_ set: [Double], _ value: Double) -> Bool {
+    var range = 0..<set.count
+    while let middle = range.isEmpty ? nil : (range.lowerBound + range.upperBound) / 2 {
+      if set[middle] == value { return true }
+      range = set[middle] < value ? middle + 1..<range.upperBound : range.lowerBound..<middle
+    }
+    return false
+  }
+}
+
+/// Decision trees as a model's attributes describe them: nodes in any order, unchecked.
+struct ForestDescription {
+  struct Node {
+    var mode: DecisionForest.Mode
+    var feature: Int
+    var threshold: Double
+    var missingIsTrue: Bool
+    /// A position among ``nodes``, or `~leaf`.
+    var whenTrue: Int
+    var whenFalse: Int
+  }
+  var nodes: [Node] = []
+  var roots: [Int] = []
+  /// The votes of each leaf.
+  var leaves: [[DecisionForest.Vote]] = []
+  var sets: [[Double]] = []
+
+  /// The compact form.
+  /// - Throws: ``ModelError`` (invalid) where a child or feature does not exist or nodes form a
+  ///   cycle.
+  func compiled() throws(ModelError) -> DecisionForest {
+    var order = NodeOrder(count: nodes.count)
+    for root in roots where root >= 0 { try order.visit(root, in: self) }
+    var compact: [DecisionForest.Node] = []
+    for position in order.visited {
+      let node = nodes[position]
+      guard let feature = Int32(exactly: node.feature), feature >= 0 else {
+        throw ModelError(.invalid, "node \(position) of the trees: feature \(node.feature)")
+      }
+      compact.append(
+        DecisionForest.Node(
+          threshold: node.threshold, feature: feature,
+          whenTrue: try child(node.whenTrue, order), whenFalse: try child(node.whenFalse, order),
+          mode: node.mode, missingIsTrue: node.missingIsTrue))
+    }
+    var compactRoots: [Int32] = []
+    for root in roots { compactRoots.append(try child(root, order)) }
+    var starts: [Int32] = [0]
+    for leaf in leaves { starts.append(starts.last! + Int32(leaf.count)) }
+    return DecisionForest(
+      nodes: compact, roots: compactRoots, votes: Array(leaves.joined()), leafStarts: starts,
+      sets: sets)
+  }
+
+  private func child(_ position: Int, _ order: NodeOrder) throws(ModelError) -> Int32 {
+    if position >= 0 { return Int32(order.places[position]) }
+    guard leaves.indices.contains(~position) else {
+      throw .unexpected(
+        "a leaf of the trees", expected: "0 ..< \(leaves.count)", got: "\(~position)",
+        code: .invalid)
+    }
+    return Int32(position)
+  }
+}
+
+/// The order in which walks down from the roots meet the nodes, true branches first.
+private struct NodeOrder {
+  private(set) var visited: [Int] = []
+  /// Where each node stands in the order; -1 for those not met.
+  private(set) var places: [Int]
+  /// Nodes whose branches have all been followed.
+  private var isFinished: [Bool]
+
+  init(count: Int) {
+    places = Array(repeating: -1, count: count)
+    isFinished = Array(repeating: false, count: count)
+  }
+
+  /// Follows all branches below a node.
+  ///
+  /// A node stays on the stack until its branches are done; meeting it before then is a cycle.
+  mutating func visit(_ root: Int, in description: ForestDescription) throws(ModelError) {
+    var stack = [root]
+    while let position = stack.last {
+      guard places.indices.contains(position) else {
+        throw .unexpected(
+          "a node of the trees", expected: "0 ..< \(places.count)", got: "\(position)",
+          code: .invalid)
+      }
+      guard places[position] < 0 else {
+        isFinished[position] = true
+        stack.removeLast()
+        continue
+      }
+      places[position] = visited.count
+      visited.append(position)
+      let node = description.nodes[position]
+      for next in [node.whenFalse, node.whenTrue] where next >= 0 {
+        if places.indices.contains(next), places[next] >= 0, !isFinished[next] {
+          throw ModelError(.invalid, "node \(next) of the trees is below itself")
+        }
+        stack.append(next)
+      }
+    }
+  }
+}

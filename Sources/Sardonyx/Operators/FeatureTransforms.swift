@@ -1,0 +1,229 @@
+/// Operators of ai.onnx.ml that reshape, scale and encode features.
+let featureTransforms: OperatorFamily = [
+  "ArrayFeatureExtractor": ArrayFeatureExtractor.init,
+  "Binarizer": Binarizer.init,
+  "FeatureVectorizer": FeatureVectorizer.init,
+  "Imputer": Imputer.init,
+  "Normalizer": Normalizer.init,
+  "Scaler": Scaler.init,
+]
+
+/// Picks elements along the last axis by index; the result of a vector is a row of rank 2.
+struct ArrayFeatureExtractor: Operator {
+  init(_ node: inout NodeReader) {}
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    let shape = try facts.shape(0)
+    guard !shape.isEmpty else { throw .unexpected("rank of X", expected: "1 or more", got: "0") }
+    let picked = try facts.shape(1).elementCount
+    let outer = shape.count == 1 ? [1] : Shape(shape.dropLast())
+    return [Fact(try facts.type(0), outer + [picked])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let width = inputs[0].shape.last ?? 1
+    let indices = inputs.integers(1)
+    for index in indices where index < 0 || index >= width {
+      throw .unexpected("an index of Y", expected: "0 ..< \(width)", got: "\(index)")
+    }
+    let rows = width == 0 ? 0 : inputs[0].elementCount / width
+    let positions = (0..<rows).flatMap { row in indices.map { row * width + $0 } }
+    outputs.set(
+      0, .tensor(try Labels(inputs[0]).choose(positions, as: inputs[0].type, outputs[0].shape)))
+  }
+}
+
+/// 1 where x > threshold, else 0.
+struct Binarizer: Operator {
+  private let threshold: Double
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    threshold = Double(try node.float("threshold", default: 0))
+  }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    [Fact(try facts.type(0), try facts.shape(0))]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    outputs[0].store(inputs[0].converted(to: Double.self).map { $0 > threshold ? 1.0 : 0 })
+  }
+}
+
+/// Concatenates the rows of all inputs, each cut or zero-padded to its width.
+struct FeatureVectorizer: Operator {
+  private let widths: [Int]
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    guard let widths = try node.ints("inputdimensions") else {
+      throw node.missing("inputdimensions")
+    }
+    guard widths.count == node.inputCount, widths.allSatisfy({ (0...0x7fff_ffff).contains($0) })
+    else {
+      throw node.invalid(
+        "inputdimensions", expected: "a width for each of \(node.inputCount) inputs", got: widths)
+    }
+    self.widths = widths
+  }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    var counts: [Int] = []
+    for input in 0..<facts.count { counts.append(Self.extents(try facts.shape(input)).count) }
+    guard let count = counts.first, counts.allSatisfy({ $0 == count }) else {
+      throw .unexpected("inputs", expected: "the same number of rows", got: "\(counts)")
+    }
+    return [Fact(.float, [count, widths.reduce(0, +)])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    let destination = outputs[0]
+    let stride = destination.shape[1]
+    var result = [Double](repeating: 0, count: destination.elementCount)
+    var column = 0
+    for (input, width) in widths.enumerated() {
+      let numbers = inputs[input].converted(to: Double.self)
+      let own = Self.extents(inputs[input].shape).width
+      for row in 0..<destination.shape[0] {
+        for feature in 0..<Swift.min(own, width) {
+          result[row * stride + column + feature] = numbers[row * own + feature]
+        }
+      }
+      column += width
+    }
+    destination.store(result)
+  }
+
+  /// A vector is one row; axes after the first are flattened.
+  private static func extents(_ shape: Shape) -> (count: Int, width: Int) {
+    guard shape.count > 1 else { return (1, shape.elementCount) }
+    return (shape[0], Shape(shape.dropFirst()).elementCount)
+  }
+}
+
+/// Replaces elements that equal one value (or are NaN, if that is the value) with the one imputed
+/// for their feature.
+struct Imputer: Operator {
+  private let imputedReals: [Float]
+  private let imputedIntegers: [Int]
+  private let replacedReal: Float
+  private let replacedInteger: Int
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    imputedReals = try node.floats("imputed_value_floats") ?? []
+    imputedIntegers = try node.ints("imputed_value_int64s") ?? []
+    replacedReal = try node.float("replaced_value_float", default: 0)
+    replacedInteger = try node.int("replaced_value_int64", default: 0)
+    guard imputedReals.isEmpty != imputedIntegers.isEmpty else {
+      throw node.invalid(
+        "imputed_value_floats", expected: "values, or imputed_value_int64s, and not both",
+        got: imputedReals.isEmpty ? "neither" : "both")
+    }
+  }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    let shape = try facts.shape(0)
+    let type = try facts.type(0)
+    guard type.isFloatingPoint == imputedIntegers.isEmpty else {
+      throw .unexpected(
+        "values to impute", expected: "those of type \(type)",
+        got: imputedIntegers.isEmpty ? "floats" : "integers")
+    }
+    let count = max(imputedReals.count, imputedIntegers.count)
+    guard count == 1 || count == shape.last ?? 1 else {
+      throw .unexpected(
+        "values to impute", expected: "1 or \(shape.last ?? 1)", got: "\(count)")
+    }
+    return [Fact(type, shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    if imputedIntegers.isEmpty {
+      let value = Double(replacedReal)
+      let imputed = imputedReals.map { Double($0) }
+      outputs[0].store(
+        replace(inputs[0].converted(), by: imputed) { value.isNaN ? $0.isNaN : $0 == value })
+    } else {
+      let value = Int64(replacedInteger)
+      outputs[0].store(
+        replace(inputs[0].converted(), by: imputedIntegers.map(Int64.init)) { $0 == value })
+    }
+  }
+
+  private func replace<T: Number>(_ numbers: [T], by imputed: [T], where isReplaced: (T) -> Bool)
+    -> [T]
+  {
+    numbers.enumerated().map { isReplaced($1) ? imputed[$0 % imputed.count] : $1 }
+  }
+}
+
+/// Divides each row by its largest element, its sum of magnitudes or its length; rows whose divisor
+/// is 0 stay as they are.
+struct Normalizer: Operator {
+  enum Norm: String, CaseIterable {
+    case max = "MAX"
+    case l1 = "L1"
+    case l2 = "L2"
+  }
+  private let norm: Norm
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    norm = try node.choice("norm", default: .max)
+  }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    let shape = try facts.shape(0)
+    _ = try FeatureRows.extents(shape)
+    return [Fact(.float, shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let rows = try FeatureRows(inputs[0])
+    var result = rows.numbers
+    for index in 0..<rows.count {
+      let range = rows.range(index)
+      let divisor = divisor(rows.numbers[range])
+      for position in range where divisor != 0 { result[position] /= divisor }
+    }
+    outputs[0].store(result)
+  }
+
+  private func divisor(_ row: ArraySlice<Double>) -> Double {
+    switch norm {
+    case .max: row.max() ?? 0
+    case .l1: row.reduce(0) { $0 + abs($1) }
+    case .l2: row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    }
+  }
+}
+
+/// (x - offset) · scale, each for all features or for one.
+struct Scaler: Operator {
+  private let offset: [Double]
+  private let scale: [Double]
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    let offset = try node.doubles("offset") ?? []
+    let scale = try node.doubles("scale") ?? []
+    self.offset = offset.isEmpty ? [0] : offset
+    self.scale = scale.isEmpty ? [1] : scale
+  }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    let shape = try facts.shape(0)
+    let width = shape.last ?? 1
+    for (name, values) in [("offset", offset), ("scale", scale)]
+    where values.count != 1 && values.count != width {
+      throw .unexpected(
+        "attribute \(name)", expected: "1 or \(width) values", got: "\(values.count)")
+    }
+    return [Fact(.float, shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    let numbers = inputs[0].converted(to: Double.self)
+    outputs[0].store(
+      numbers.enumerated().map { index, x in
+        (x - offset[index % offset.count]) * scale[index % scale.count]
+      })
+  }
+}

@@ -1,0 +1,135 @@
+/// Linear models of ai.onnx.ml.
+let linearModels: OperatorFamily = [
+  "LinearClassifier": LinearClassifier.init,
+  "LinearRegressor": LinearRegressor.init,
+]
+
+/// Scores of linear functions of the features, one function a class or target.
+struct LinearFunctions: Sendable {
+  /// Row-major, a row for each function.
+  let coefficients: [Double]
+  /// One for each function, or none.
+  let intercepts: [Double]
+  let count: Int
+  let width: Int
+
+  init(_ node: inout NodeReader, count: Int?) throws(ModelError) {
+    coefficients = try node.doubles("coefficients") ?? []
+    intercepts = try node.doubles("intercepts") ?? []
+    self.count = count ?? max(intercepts.count, 1)
+    guard !coefficients.isEmpty, self.count > 0, coefficients.count % self.count == 0 else {
+      throw node.invalid(
+        "coefficients", expected: "as many for each of \(self.count) scores",
+        got: coefficients.count)
+    }
+    guard intercepts.isEmpty || intercepts.count == self.count else {
+      throw node.invalid("intercepts", expected: "\(self.count) or none", got: intercepts.count)
+    }
+    width = coefficients.count / self.count
+  }
+
+  /// The scores of all rows, row-major.
+  func scores(_ rows: FeatureRows) -> [Double] {
+    var scores: [Double] = []
+    scores.reserveCapacity(rows.count * count)
+    for row in 0..<rows.count {
+      for function in 0..<count {
+        let product = dot(
+          rows.numbers.span.extracting(rows.range(row)),
+          coefficients.span.extracting(function * width..<(function + 1) * width))
+        scores.append(product + (intercepts.isEmpty ? 0 : intercepts[function]))
+      }
+    }
+    return scores
+  }
+}
+
+/// The sum of products of two vectors of the same length.
+func dot(_ left: Span<Double>, _ right: Span<Double>) -> Double {
+  precondition(left.count == right.count)
+  var sum = 0.0
+  for index in left.indices { sum += left[index] * right[index] }
+  return sum
+}
+
+extension Collection<Double> {
+  /// The position of the largest element, the first of equals; 0 where all are NaN.
+  var indexOfLargest: Int {
+    var best = (position: 0, value: -Double.infinity)
+    for (position, value) in enumerated() where value > best.value { best = (position, value) }
+    return best.position
+  }
+}
+
+/// The class of the highest linear score, or of the sign of a single one.
+struct LinearClassifier: Operator {
+  private let functions: LinearFunctions
+  private let labels: ClassLabels
+  private let transform: PostTransform
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    labels = try ClassLabels(&node, integers: "classlabels_ints", texts: "classlabels_strings")
+    // Without intercepts only the labels tell how many scores there are.
+    let hasIntercepts = !(try node.floats("intercepts") ?? []).isEmpty
+    functions = try LinearFunctions(&node, count: hasIntercepts ? nil : max(labels.count, 1))
+    transform = try node.postTransform()
+    node.ignore("multi_class")
+    guard functions.count == 1 || functions.count == labels.count else {
+      throw node.invalid(
+        "coefficients", expected: "scores for \(labels.count) classes", got: functions.count)
+    }
+  }
+
+  /// Whether a single score tells two classes apart.
+  private var isPair: Bool { functions.count == 1 && labels.count == 2 }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    let rows = try facts.rows(features: functions.width)
+    return [
+      Fact(labels.elementType, [rows]), Fact(.float, [rows, isPair ? 2 : functions.count]),
+    ]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let rows = try FeatureRows(inputs[0])
+    let raw = functions.scores(rows)
+    var scores: [Double] = []
+    var classes: [Int] = []
+    for row in 0..<rows.count {
+      let own = raw[row * functions.count..<(row + 1) * functions.count]
+      classes.append(functions.count == 1 ? (own.first! > 0 ? 1 : 0) : own.indexOfLargest)
+      if isPair {
+        scores += transform.pair(own.first!, isProbability: true)
+      } else {
+        scores += own
+        transform.apply(&scores, scores.count - own.count..<scores.count)
+      }
+    }
+    labels.put(classes, outputs)
+    if outputs.wants(1) { outputs[1].store(scores) }
+  }
+}
+
+/// Linear scores, one for each target.
+struct LinearRegressor: Operator {
+  private let functions: LinearFunctions
+  private let transform: PostTransform
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    functions = try LinearFunctions(&node, count: try node.int("targets", default: 1))
+    transform = try node.postTransform()
+  }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    [Fact(.float, [try facts.rows(features: functions.width), functions.count])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let rows = try FeatureRows(inputs[0])
+    var scores = functions.scores(rows)
+    for row in 0..<rows.count {
+      transform.apply(&scores, row * functions.count..<(row + 1) * functions.count)
+    }
+    outputs[0].store(scores)
+  }
+}

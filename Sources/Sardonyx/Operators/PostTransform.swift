@@ -1,0 +1,94 @@
+#if canImport(Glibc)
+  private import Glibc
+#else
+  private import Darwin
+#endif
+
+/// What becomes of the scores of a classical model before they leave it.
+///
+/// Cases stand in the order of the numbers that TreeEnsemble writes for them.
+enum PostTransform: String, Sendable, CaseIterable {
+  case none = "NONE"
+  case softmax = "SOFTMAX"
+  case logistic = "LOGISTIC"
+  case softmaxZero = "SOFTMAX_ZERO"
+  case probit = "PROBIT"
+
+  /// Transforms one row of scores in place.
+  ///
+  /// The specification does not say what becomes of a row of a single score; as in onnxruntime,
+  /// only PROBIT changes it.
+  func apply(_ scores: inout [Double], _ row: Range<Int>) {
+    switch self {
+    case .none: break
+    case .probit: for index in row { scores[index] = Self.probit(scores[index]) }
+    case _ where row.count == 1: break
+    case .logistic: for index in row { scores[index] = Self.logistic(scores[index]) }
+    case .softmax: Self.softmax(&scores, row) { _ in false }
+    case .softmaxZero: Self.softmax(&scores, row) { abs($0) <= 1e-7 }
+    }
+  }
+
+  /// The scores of both classes where a model has a score for the positive one alone.
+  /// - Parameter isProbability: whether the score is a probability, so that the other is 1 - score.
+  func pair(_ score: Double, isProbability: Bool) -> [Double] {
+    switch self {
+    case .logistic: [Self.logistic(-score), Self.logistic(score)]
+    case .probit: [Self.probit(1 - score), Self.probit(score)]
+    case .none, .softmax, .softmaxZero: [isProbability ? 1 - score : -score, score]
+    }
+  }
+
+  static func logistic(_ score: Double) -> Double {
+    let positive = 1 / (1 + exp(-abs(score)))
+    return score < 0 ? 1 - positive : positive
+  }
+
+  /// The quantile of the normal distribution, by Winitzki's approximation of the inverse error
+  /// function, which all implementations share.
+  static func probit(_ probability: Double) -> Double {
+    let x = 2 * probability - 1
+    let a = 0.147
+    let logarithm = log((1 - x) * (1 + x))
+    let half = 2 / (Double.pi * a) + logarithm / 2
+    let magnitude = (-half + (half * half - logarithm / a).squareRoot()).squareRoot()
+    return 2.0.squareRoot() * (x < 0 ? -magnitude : magnitude)
+  }
+
+  /// exp(x - max) over its sum; scores to skip become 0 and do not count.
+  private static func softmax(
+    _ scores: inout [Double], _ row: Range<Int>, skip: (Double) -> Bool
+  ) {
+    let largest = scores[row].max() ?? 0
+    var sum = 0.0
+    for index in row {
+      scores[index] = skip(scores[index]) ? 0 : exp(scores[index] - largest)
+      sum += scores[index]
+    }
+    for index in row { scores[index] = sum == 0 ? 0.5 : scores[index] / sum }
+  }
+}
+
+extension NodeReader {
+  /// The attribute `post_transform`, a name.
+  mutating func postTransform() throws(ModelError) -> PostTransform {
+    try choice("post_transform", default: .none)
+  }
+
+  /// A list of floats as doubles.
+  mutating func doubles(_ name: String) throws(ModelError) -> [Double]? {
+    try floats(name)?.map { Double($0) }
+  }
+
+  /// A string attribute that names one case of an enumeration.
+  mutating func choice<T: RawRepresentable<String> & CaseIterable>(
+    _ name: String, default value: T
+  ) throws(ModelError) -> T {
+    guard let text = try string(name) else { return value }
+    guard let choice = T(rawValue: text) else {
+      let names = T.allCases.map(\.rawValue).joined(separator: ", ")
+      throw invalid(name, expected: "one of \(names)", got: text)
+    }
+    return choice
+  }
+}

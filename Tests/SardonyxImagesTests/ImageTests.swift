@@ -1,0 +1,2 @@
+import SardonyxImages
+import Testing
