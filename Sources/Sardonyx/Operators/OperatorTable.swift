@@ -4,6 +4,7 @@ enum OperatorTable {
   static let families: [(domain: String, family: OperatorFamily)] = [
     ("", activationOperators),
     ("", arithmetic),
+    ("", attention),
     ("", comparisons),
     ("", convolutions),
     ("", elementwiseFunctions),
@@ -11,10 +12,12 @@ enum OperatorTable {
     ("", gathers),
     ("", generators),
     ("", images),
+    ("", losses),
     ("", matrixProducts),
     ("", normalizations),
     ("", padding),
     ("", pooling),
+    ("", recurrentNetworks),
     ("", resizing),
     ("", scatters),
     ("", selections),
@@ -27,6 +30,7 @@ enum OperatorTable {
     ("ai.onnx.ml", linearModels),
     ("ai.onnx.ml", supportVectorMachines),
     ("ai.onnx.ml", treeEnsembles),
+    ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
     ("com.microsoft", microsoftActivationOperators),
   ]
