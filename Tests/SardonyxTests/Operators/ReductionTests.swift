@@ -122,7 +122,7 @@ import Testing
     let numbers = (0..<840).map { Float($0 * 7 % 31) * 0.25 + 0.125 }
     for axes in [[0], [1], [2], [3], [0, 1], [1, 2], [0, 2], [1, 3], [0, 3], [0, 1, 2, 3]] {
       let single = Tensor(numbers, [4, 5, 6, 7])
-      let double = Tensor(numbers.map(Double.init), [4, 5, 6, 7])
+      let double = Tensor(numbers.map { Double($0) }, [4, 5, 6, 7])
       let fast = try reduce(name, single, axes: axes).converted(to: Double.self)
       let plain = try reduce(name, double, axes: axes).converted(to: Double.self)
       #expect(zip(fast, plain).allSatisfy { abs($0 - $1) <= 1e-6 * abs($1) }, "\(axes)")
