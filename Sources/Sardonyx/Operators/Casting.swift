@@ -5,10 +5,10 @@ let casts: OperatorFamily = [
 
 /// Converts each element to a type.
 struct Cast: Operator {
-  private let conversion: Conversion
+  private let conversion: ElementConversion
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    conversion = Conversion(
+    conversion = ElementConversion(
       target: try node.castTarget(), saturates: try node.bool("saturate", default: true),
       roundMode: try node.choice("round_mode", default: .up))
   }
@@ -25,7 +25,7 @@ struct Cast: Operator {
 /// Converts each element to the type of another tensor.
 struct CastLike: Operator {
   private let saturates: Bool
-  private let roundMode: Conversion.RoundMode
+  private let roundMode: ElementConversion.RoundMode
 
   init(_ node: inout NodeReader) throws(ModelError) {
     saturates = try node.bool("saturate", default: true)
@@ -37,13 +37,13 @@ struct CastLike: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let conversion = Conversion(
+    let conversion = ElementConversion(
       target: inputs[1].type, saturates: saturates, roundMode: roundMode)
     try conversion.run(inputs[0], outputs)
   }
 }
 
-extension Conversion {
+extension ElementConversion {
   fileprivate func run(_ x: Tensor, _ outputs: Outputs) throws(ModelError) {
     if target == .string, x.type != .string {
       outputs.set(0, .tensor(Tensor(strings: try x.spelled(), x.shape)))

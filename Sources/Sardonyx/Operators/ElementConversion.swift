@@ -1,5 +1,5 @@
 /// How elements are converted to another type by ONNX's rules for Cast.
-struct Conversion: Sendable {
+struct ElementConversion: Sendable {
   /// Where a number goes that lies between two powers of two.
   enum RoundMode: String, CaseIterable { case up, down, nearest }
 
