@@ -24,6 +24,9 @@ enum OperatorTable {
     ("", parametricActivations),
     ("", pooling),
     ("", recurrentNetworks),
+    ("", quantization),
+    ("", quantizedConvolutions),
+    ("", quantizedProducts),
     ("", reductions),
     ("", resizing),
     ("", scatters),
@@ -43,6 +46,7 @@ enum OperatorTable {
     ("ai.onnx.preview.training", optimizers),
     ("com.microsoft", microsoftActivationOperators),
     ("com.microsoft", microsoftBiasedActivations),
+    ("com.microsoft", microsoftQuantization),
   ]
 
   /// Every operator by `domain:name`.
