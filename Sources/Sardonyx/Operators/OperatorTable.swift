@@ -5,6 +5,7 @@ enum OperatorTable {
     ("", accumulations),
     ("", activationOperators),
     ("", arithmetic),
+    ("", casts),
     ("", attention),
     ("", comparisons),
     ("", controlFlow),
