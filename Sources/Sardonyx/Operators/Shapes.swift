@@ -69,7 +69,7 @@ struct Identity: Operator {
     }
   }
 
-  var reusableInput: Int? { 0 }
+  var isView: Bool { true }
 }
 
 /// An operator that puts another shape on the elements of its first input.
@@ -84,7 +84,7 @@ extension ReshapingOperator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) { outputs[0].copy(inputs[0]) }
 
-  var reusableInput: Int? { 0 }
+  var isView: Bool { true }
 }
 
 /// Another shape; -1 stands for what is left, 0 for the extent of the same axis of the input.

@@ -1,0 +1,229 @@
+/// Operators that run graphs of their own.
+///
+/// Values that a body reads from the graph around it follow the node's own inputs, and the inputs
+/// that the body itself declares.
+let controlFlow: OperatorFamily = [
+  "If": If.init,
+  "Loop": Loop.init,
+  "Scan": Scan.init,
+  "SequenceMap": SequenceMap.init,
+]
+
+extension Fact {
+  /// What holds for a value that is described by either of two facts.
+  static func common(_ left: Fact, _ right: Fact) -> Fact {
+    guard left.type == right.type else { return .unknown }
+    var fact = Fact(type: left.type)
+    if left.shape == right.shape { fact.shape = left.shape }
+    return fact
+  }
+}
+
+extension Body {
+  /// Checks that the graph declares as many inputs and outputs as its operator is going to use.
+  func check(inputs: Int, captures: Int, outputs: ClosedRange<Int>) throws(ModelError) {
+    guard graph.inputs.count == inputs + captures else {
+      throw .unexpected(
+        "inputs of graph \(attribute)", expected: "\(inputs)",
+        got: "\(graph.inputs.count - captures)", code: .invalid)
+    }
+    guard outputs.contains(graph.outputs.count) else {
+      let expected =
+        outputs.count == 1 ? "\(outputs.lowerBound)" : "at least \(outputs.lowerBound)"
+      throw .unexpected(
+        "outputs of graph \(attribute)", expected: expected, got: "\(graph.outputs.count)",
+        code: .invalid)
+    }
+  }
+
+  /// What is known of a tensor output that no run has made: from the graph's own analysis, else as
+  /// declared, with 0 for what is not known.
+  func emptyOutput(_ index: Int, _ inputs: [Fact]) -> (type: ElementType, shape: Shape) {
+    let fact = outputs(inputs)[index]
+    let declared = graph.values[graph.outputs[index]]
+    let shape = declared.shape?.map { if case .known(let extent) = $0 { extent } else { 0 } }
+    return (
+      fact.elementType ?? declared.type?.elementType ?? .float, fact.shape ?? shape ?? []
+    )
+  }
+}
+
+/// One of two graphs, as the condition says.
+struct If: Operator {
+  /// `then_branch` and `else_branch`.
+  var bodies: [Body]
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    bodies = [try node.body("then_branch"), try node.body("else_branch")]
+    for body in bodies {
+      try body.check(
+        inputs: 0, captures: node.captureCount, outputs: node.outputCount...node.outputCount)
+    }
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let captured = inputs.from(1).map { $0 ?? .unknown }
+    if inputs[0].value != nil { return branch(try condition(inputs.tensor(0))).outputs(captured) }
+    return zip(bodies[0].outputs(captured), bodies[1].outputs(captured)).map(Fact.common)
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let branch = branch(try condition(inputs[0]))
+    for (index, value) in try branch.run(inputs.from(1), outputs.context).enumerated() {
+      outputs.set(index, value)
+    }
+  }
+
+  private func branch(_ condition: Bool) -> Body { bodies[condition ? 0 : 1] }
+
+  private func condition(_ tensor: Tensor) throws(ModelError) -> Bool {
+    guard tensor.elementCount == 1 else {
+      throw .unexpected("elements of cond", expected: "1", got: "\(tensor.elementCount)")
+    }
+    return tensor.converted(to: Int64.self)[0] != 0
+  }
+}
+
+/// A graph run again and again: at most M times, as long as its condition holds.
+///
+/// The body takes (iteration, condition, states…) and gives (condition, states…, elements…); the
+/// elements of all iterations, stacked, are the last outputs.
+struct Loop: Operator {
+  var bodies: [Body]
+  let ownInputCount: Int
+  let stateCount: Int
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    bodies = [try node.body("body")]
+    ownInputCount = node.inputCount
+    stateCount = max(0, ownInputCount - 2)
+    try bodies[0].check(
+      inputs: 2 + stateCount, captures: node.captureCount,
+      outputs: 1 + max(stateCount, node.outputCount)...Int.max)
+  }
+
+  func outputs(_ inputs: Facts) -> [Fact] {
+    let captured = inputs.from(ownInputCount).map { $0 ?? .unknown }
+    let control = [Fact(.int64, []), Fact(.bool, [])]
+    let initial = (0..<stateCount).map { inputs[2 + $0] }
+    let (states, elements) = bodies[0].settled(initial, after: 1) { control + $0 + captured }
+    return states + elements.map { Fact(type: $0.type) }
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let captured = inputs.from(ownInputCount)
+    let limit = try scalar(ownInputCount > 0 ? inputs.tensor(0) : nil, "M") ?? .max
+    var condition = try scalar(ownInputCount > 1 ? inputs.tensor(1) : nil, "cond") ?? 1
+    var states = (0..<stateCount).map { inputs.value(2 + $0) }
+    var elements: [[Value]] = []
+    while elements.count < limit && condition != 0 {
+      try outputs.context.checkCancellation()
+      let control = [
+        Value.tensor(Tensor(scalar: Int64(elements.count))),
+        Value.tensor(Tensor(scalar: condition != 0)),
+      ]
+      let results = try bodies[0].run(control + states + captured, outputs.context)
+      condition = try scalar(results[0].tensor, "condition") ?? 0
+      states = Array(results[1...stateCount])
+      elements.append(Array(results[(1 + stateCount)...]))
+    }
+    for (index, state) in states.enumerated() {
+      if let state { outputs.set(index, state) }
+    }
+    for index in stateCount..<bodies[0].graph.outputs.count - 1 where outputs.wants(index) {
+      let tensors = elements.compactMap { $0[index - stateCount].tensor }
+      let result =
+        tensors.isEmpty
+        ? emptyScan(index + 1, inputs) : try Tensor(stacking: tensors, 0, outputs.context)
+      outputs.set(index, .tensor(result))
+    }
+  }
+
+  /// What an output that stacks elements is after no iteration.
+  private func emptyScan(_ index: Int, _ inputs: Inputs) -> Tensor {
+    let facts = inputs.facts
+    let known = [Fact(.int64, []), Fact(.bool, [])] + (2..<2 + stateCount).map { facts[$0] }
+    let (type, shape) = bodies[0].emptyOutput(
+      index, known + facts.from(ownInputCount).map { $0 ?? .unknown })
+    return Tensor(zeros: type, [0] + shape)
+  }
+
+  private func scalar(_ tensor: Tensor?, _ name: String) throws(ModelError) -> Int? {
+    guard let tensor else { return nil }
+    guard tensor.elementCount == 1 else {
+      throw .unexpected("elements of \(name)", expected: "1", got: "\(tensor.elementCount)")
+    }
+    return Int(tensor.converted(to: Int64.self)[0])
+  }
+}
+
+extension Body {
+  /// What is known of states that the graph passes from one iteration to the next, whatever their
+  /// number; and of the outputs that follow them.
+  /// - Parameter first: the position of the states among the outputs.
+  func settled(_ initial: [Fact], after first: Int, _ inputs: ([Fact]) -> [Fact])
+    -> (states: [Fact], others: [Fact])
+  {
+    var states = initial.map { Fact.common($0, $0) }
+    while true {
+      let results = outputs(inputs(states))
+      let next = zip(states, results[first...]).map(Fact.common)
+      // Each round forgets a type or a shape, or is the last.
+      if zip(states, next).allSatisfy({ $0.type == $1.type && $0.shape == $1.shape }) {
+        return (states, Array(results[(first + states.count)...]))
+      }
+      states = next
+    }
+  }
+}
+
+/// A graph run on each element of a sequence, with the elements of other sequences at the same
+/// place; other inputs are the same each time.
+struct SequenceMap: Operator {
+  var bodies: [Body]
+  let ownInputCount: Int
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    bodies = [try node.body("body")]
+    ownInputCount = node.inputCount
+    try bodies[0].check(
+      inputs: ownInputCount, captures: node.captureCount,
+      outputs: node.outputCount...node.outputCount)
+  }
+
+  func outputs(_ inputs: Facts) -> [Fact] {
+    let elements = inputs.from(0).enumerated().map { index, fact in
+      guard index < ownInputCount, case .sequence(let element)? = fact?.type else {
+        return fact ?? .unknown
+      }
+      return Fact(type: element)
+    }
+    return bodies[0].outputs(elements).map { Fact(type: $0.type.map { .sequence($0) }) }
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let count = inputs.sequence(0).count
+    var results = [[Value]](repeating: [], count: outputs.count)
+    for position in 0..<count {
+      try outputs.context.checkCancellation()
+      var elements = inputs.from(0)
+      for index in 0..<ownInputCount {
+        guard case .sequence(let sequence, _)? = elements[index] else { continue }
+        guard sequence.count == count else {
+          throw .unexpected(
+            "length of input \(index)", expected: "\(count)", got: "\(sequence.count)")
+        }
+        elements[index] = sequence[position]
+      }
+      let values = try bodies[0].run(elements, outputs.context)
+      for (index, value) in values.enumerated() { results[index].append(value) }
+    }
+    let facts = self.outputs(inputs.facts)
+    for (index, elements) in results.enumerated() {
+      let declared = bodies[0].graph.values[bodies[0].graph.outputs[index]].type
+      var type = elements.first?.type ?? declared ?? .tensor(.float)
+      if case .sequence(let known)? = facts[index].type { type = known }
+      outputs.set(index, .sequence(elements, of: type))
+    }
+  }
+}

@@ -1,0 +1,189 @@
+/// A graph run along an axis of its scan inputs, one slice at a time.
+///
+/// The body takes (states…, slices…) and gives (states…, elements…); the elements, stacked along an
+/// axis, are the last outputs. Version 8 does so for every batch (axis 0) along axis 1.
+struct Scan: Operator {
+  var bodies: [Body]
+  private let ownInputCount: Int
+  private let stateCount: Int
+  private let scanCount: Int
+  private let inputAxes: [Int]
+  private let outputAxes: [Int]
+  private let inputsReversed: [Bool]
+  private let outputsReversed: [Bool]
+  private let hasBatches: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    let body = try node.body("body")
+    bodies = [body]
+    hasBatches = node.version < 9
+    ownInputCount = node.inputCount
+    guard let scanCount = try node.int("num_scan_inputs") else {
+      throw node.missing("num_scan_inputs")
+    }
+    let valueCount = ownInputCount - (hasBatches ? 1 : 0)
+    guard scanCount > 0, scanCount <= valueCount else {
+      throw node.invalid("num_scan_inputs", expected: "1 to \(valueCount)", got: scanCount)
+    }
+    self.scanCount = scanCount
+    stateCount = valueCount - scanCount
+    try body.check(
+      inputs: valueCount, captures: node.captureCount,
+      outputs: max(stateCount, node.outputCount)...Int.max)
+    let elementCount = body.graph.outputs.count - stateCount
+    inputAxes = try Self.list(&node, "scan_input_axes", scanCount)
+    outputAxes = try Self.list(&node, "scan_output_axes", elementCount)
+    let directions = hasBatches ? "directions" : "scan_input_directions"
+    inputsReversed = try Self.list(&node, directions, scanCount).map { $0 != 0 }
+    outputsReversed = try Self.list(&node, "scan_output_directions", elementCount).map { $0 != 0 }
+  }
+
+  /// A list attribute with one number per scanned value, 0 unless given.
+  private static func list(_ node: inout NodeReader, _ name: String, _ count: Int)
+    throws(ModelError) -> [Int]
+  {
+    let list = try node.ints(name) ?? Array(repeating: 0, count: count)
+    guard list.count == count else {
+      throw node.invalid(name, expected: "\(count) numbers", got: list.count)
+    }
+    return list
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    // Batches are rare enough to be described only once they have run.
+    if hasBatches { return bodies[0].graph.outputs.map { _ in .unknown } }
+    let captured = inputs.from(ownInputCount).map { $0 ?? .unknown }
+    var slices: [Fact] = []
+    var length: Int?
+    for (index, axis) in inputAxes.enumerated() {
+      var fact = inputs[stateCount + index]
+      fact.value = nil
+      if var shape = fact.shape {
+        length = shape.remove(at: try axis.axis(ofRank: shape.count, "scan_input_axes"))
+        fact.shape = shape
+      }
+      slices.append(fact)
+    }
+    let initial = (0..<stateCount).map { inputs[$0] }
+    let (states, elements) = bodies[0].settled(initial, after: 0) { $0 + slices + captured }
+    var stacked: [Fact] = []
+    for (element, axis) in zip(elements, outputAxes) {
+      var fact = Fact(type: element.type)
+      if var shape = element.shape, let length {
+        shape.insert(length, at: try axis.axis(ofRank: shape.count + 1, "scan_output_axes"))
+        fact.shape = shape
+      }
+      stacked.append(fact)
+    }
+    return states + stacked
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let own = (0..<ownInputCount).map { inputs.tensor($0) }
+    let captured = inputs.from(ownInputCount)
+    let results =
+      hasBatches
+      ? try runBatches(own[0], own.dropFirst().compactMap { $0 }, captured, outputs.context)
+      : try runOne(own.compactMap { $0 }, length: nil, captured, outputs.context)
+    for (index, tensor) in results.enumerated() { outputs.set(index, .tensor(tensor)) }
+  }
+
+  /// - Parameter length: the places to go through; nil for all there are.
+  private func runOne(
+    _ tensors: [Tensor], length: Int?, _ captured: [Value?], _ context: RunContext
+  ) throws(ModelError) -> [Tensor] {
+    var states = Array(tensors[..<stateCount])
+    let scanned = Array(tensors[stateCount...])
+    var axes: [Int] = []
+    for (tensor, axis) in zip(scanned, inputAxes) {
+      axes.append(try axis.axis(ofRank: tensor.shape.count, "scan_input_axes"))
+    }
+    let extents = zip(scanned, axes).map { $0.shape[$1] }
+    guard Set(extents).count == 1 else {
+      throw .unexpected(
+        "extents of scanned axes", expected: "the same for all", got: extents.joined)
+    }
+    let count = length ?? extents[0]
+    var elements: [[Tensor]] = Array(repeating: [], count: outputAxes.count)
+    for step in 0..<count {
+      try context.checkCancellation()
+      var slices: [Tensor] = []
+      for (index, tensor) in scanned.enumerated() {
+        let place = inputsReversed[index] ? count - 1 - step : step
+        slices.append(try tensor.slice(axes[index], at: place, context))
+      }
+      let results = try bodies[0].run(
+        (states + slices).map { .tensor($0) } + captured, context
+      ).compactMap(\.tensor)
+      states = Array(results[..<stateCount])
+      for index in elements.indices { elements[index].append(results[stateCount + index]) }
+    }
+    let slices = zip(scanned, axes).map { tensor, axis in
+      Fact(tensor.type, Array(tensor.shape[..<axis] + tensor.shape[(axis + 1)...]))
+    }
+    let facts = states.map { Fact($0) } + slices + captured.map { $0.map { Fact($0) } ?? .unknown }
+    return try states + elements.indices.map { (index) throws(ModelError) in
+      try stacked(elements[index], index, facts, context)
+    }
+  }
+
+  /// The elements of one output along its axis, in its direction.
+  private func stacked(
+    _ elements: [Tensor], _ index: Int, _ facts: [Fact], _ context: RunContext
+  ) throws(ModelError) -> Tensor {
+    guard elements.isEmpty else {
+      return try Tensor(
+        stacking: outputsReversed[index] ? elements.reversed() : elements, outputAxes[index],
+        context)
+    }
+    var (type, shape) = bodies[0].emptyOutput(stateCount + index, facts)
+    shape.insert(0, at: try outputAxes[index].axis(ofRank: shape.count + 1, "scan_output_axes"))
+    return Tensor(zeros: type, shape)
+  }
+
+  /// Each batch by itself; shorter sequences are filled up with zeros.
+  private func runBatches(
+    _ lengths: Tensor?, _ tensors: [Tensor], _ captured: [Value?], _ context: RunContext
+  ) throws(ModelError) -> [Tensor] {
+    let ranks = tensors.indices.map { $0 < stateCount ? 1 : 2 }
+    guard zip(tensors, ranks).allSatisfy({ $0.shape.count >= $1 }),
+      Set(tensors.map { $0.shape[0] }).count == 1
+    else {
+      throw .unexpected(
+        "inputs", expected: "one number of batches, axis 0 of each",
+        got: tensors.map { "[\($0.shape.joined)]" }.joined(separator: ", "))
+    }
+    let longest = tensors[stateCount].shape[1]
+    let lengths = lengths?.converted(to: Int64.self).map(Int.init)
+    guard tensors[0].shape[0] > 0, lengths.map({ $0.count == tensors[0].shape[0] }) ?? true,
+      lengths?.allSatisfy({ 0...longest ~= $0 }) ?? true
+    else {
+      throw .unexpected(
+        "sequence_lens", expected: "a number from 0 to \(longest) for each of at least one batch",
+        got: "[\((lengths ?? []).joined)]")
+    }
+    var batches: [[Tensor]] = []
+    for batch in 0..<tensors[0].shape[0] {
+      let slices = try tensors.map { (tensor) throws(ModelError) in
+        try tensor.slice(0, at: batch, context)
+      }
+      var results = try runOne(slices, length: lengths?[batch], captured, context)
+      for index in stateCount..<results.count {
+        results[index] = try results[index].filledUp(to: longest, context)
+      }
+      batches.append(results)
+    }
+    return try batches[0].indices.map { (index) throws(ModelError) in
+      try Tensor(stacking: batches.map { $0[index] }, 0, context)
+    }
+  }
+}
+
+extension Tensor {
+  /// This tensor with zeros behind along axis 0.
+  fileprivate func filledUp(to extent: Int, _ context: RunContext) throws(ModelError) -> Tensor {
+    guard shape[0] < extent else { return self }
+    let missing = Tensor(zeros: type, [extent - shape[0]] + shape.dropFirst())
+    return try Tensor(joining: [self, missing], 0, context)
+  }
+}
