@@ -64,9 +64,11 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
-      name: "SardonyxTests", dependencies: ["Sardonyx"], swiftSettings: settings),
+      name: "SardonyxTests", dependencies: ["Sardonyx"],
+      exclude: ["Fixtures", "Conformance/exclusions.txt"], swiftSettings: settings),
     .testTarget(
-      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], swiftSettings: settings),
+      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],
+      swiftSettings: settings),
     .testTarget(
       name: "SardonyxCommandTests", dependencies: ["SardonyxCommand", "Sardonyx"],
       swiftSettings: settings),

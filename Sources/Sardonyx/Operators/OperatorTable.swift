@@ -2,12 +2,15 @@
 enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
+    ("", accumulations),
     ("", activationOperators),
     ("", arithmetic),
     ("", attention),
     ("", comparisons),
+    ("", controlFlow),
     ("", convolutions),
     ("", elementwiseFunctions),
+    ("", extrema),
     ("", folds),
     ("", gathers),
     ("", generators),
@@ -15,14 +18,19 @@ enum OperatorTable {
     ("", losses),
     ("", matrixProducts),
     ("", normalizations),
+    ("", optionals),
     ("", padding),
+    ("", parametricActivations),
     ("", pooling),
     ("", recurrentNetworks),
+    ("", reductions),
     ("", resizing),
     ("", scatters),
     ("", selections),
+    ("", sequences),
     ("", shapes),
     ("", slices),
+    ("", softmaxes),
     ("", transpositions),
     ("ai.onnx.ml", dictionaries),
     ("ai.onnx.ml", featureTransforms),
@@ -33,6 +41,7 @@ enum OperatorTable {
     ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
     ("com.microsoft", microsoftActivationOperators),
+    ("com.microsoft", microsoftBiasedActivations),
   ]
 
   /// Every operator by `domain:name`.
