@@ -172,7 +172,8 @@ struct SplitToSequence: Operator {
       return stride(from: 0, to: extent, by: sizes[0]).map { min(sizes[0], extent - $0) }
     }
     guard sizes.allSatisfy({ $0 >= 0 }), sizes.saturatingSum() == extent else {
-      throw .unexpected("split", expected: "sizes that add up to \(extent)", got: "[\(sizes.joined)]")
+      throw .unexpected(
+        "split", expected: "sizes that add up to \(extent)", got: "[\(sizes.joined)]")
     }
     return sizes
   }
