@@ -54,7 +54,8 @@ let package = Package(
       name: "CImages", dependencies: ["CPNG", "CJPEG", "CTIFF", "CWebP", "CJPEG2000"],
       cSettings: [.treatAllWarnings(as: .error)]),
     .target(name: "SardonyxImages", dependencies: ["CImages"], swiftSettings: settings),
-    .target(name: "Sardonyx", dependencies: ["COnnx", "CKernels", images], swiftSettings: settings),
+    .target(
+      name: "Sardonyx", dependencies: ["COnnx", "CKernels", images], swiftSettings: settings),
     .executableTarget(
       name: "SardonyxCommand",
       dependencies: [
@@ -65,7 +66,8 @@ let package = Package(
     .testTarget(
       name: "SardonyxTests", dependencies: ["Sardonyx"], swiftSettings: settings),
     .testTarget(
-      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], swiftSettings: settings),
+      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],
+      swiftSettings: settings),
     .testTarget(
       name: "SardonyxCommandTests", dependencies: ["SardonyxCommand", "Sardonyx"],
       swiftSettings: settings),

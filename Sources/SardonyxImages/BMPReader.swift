@@ -2,7 +2,10 @@
 ///
 /// Source: Microsoft's BITMAPCOREHEADER, BITMAPINFOHEADER and their successors.
 struct BMPReader {
-  private enum Compression: Int { case none = 0, runs8, runs4, fields }
+  private enum Compression: Int {
+    case none = 0
+    case runs8, runs4, fields
+  }
 
   private let bytes: [UInt8]
   private let width: Int

@@ -6,6 +6,11 @@ private import CImages
   private import Darwin
 #endif
 
+extension Image {
+  /// Whether a file begins as one of a known image format does.
+  public static func isKnown(_ bytes: [UInt8]) -> Bool { ImageContainer(bytes) != nil }
+}
+
 /// The file formats, told apart by their first bytes.
 enum ImageContainer {
   case png, jpeg, tiff, webp, jpeg2000, bmp, pnm

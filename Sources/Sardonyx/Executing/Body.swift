@@ -8,17 +8,20 @@ struct Body: Sendable {
   var graph: Graph {
     didSet { plans = PlanCache() }
   }
+  /// How many inputs of the graph, its last ones, are captured.
+  let captureCount: Int
   private var plans = PlanCache()
 
-  init(attribute: String, graph: Graph) {
+  init(attribute: String, graph: Graph, captureCount: Int = 0) {
     self.attribute = attribute
     self.graph = graph
+    self.captureCount = captureCount
   }
 
   /// What the outputs will be for inputs of which this is known; unknown facts where the graph
   /// does not fit them, as in a branch that such inputs never reach.
   func outputs(_ inputs: [Fact]) -> [Fact] {
-    guard let plan = try? plans.plan(graph, inputs: inputs.map(\.withoutValue)) else {
+    guard let plan = try? plans.plan(graph, inputs: inputs) else {
       return graph.outputs.map { _ in .unknown }
     }
     return graph.outputs.map { plan.facts[$0] ?? .unknown }
@@ -27,16 +30,7 @@ struct Body: Sendable {
   /// Runs the graph.
   /// - Parameter inputs: one value per input; nil where the caller left an optional input out.
   func run(_ inputs: [Value?], _ context: RunContext) throws(ModelError) -> [Value] {
-    let facts = inputs.map { $0.map { Fact($0).withoutValue } ?? .unknown }
+    let facts = inputs.map { $0.map { Fact($0) } ?? .unknown }
     return try Executor.run(try plans.plan(graph, inputs: facts), inputs, context)
-  }
-}
-
-extension Fact {
-  /// This fact without the value, for plans that serve every value of a type and shape.
-  fileprivate var withoutValue: Fact {
-    var fact = self
-    fact.value = nil
-    return fact
   }
 }

@@ -4,19 +4,19 @@ extension Tensor {
   /// Any byte but 0 stands for true.
   /// - Throws: ``ModelError`` (mismatch) where the byte count is not that of `shape`, or where the
   ///   type is one whose elements are not plain bytes: strings, and types of less than 8 bits.
-  public init(_ type: ElementType, _ shape: Shape, bytes: RawSpan) throws(ModelError) {
+  public init(_ type: ElementType, _ shape: Shape, bytes: [UInt8]) throws(ModelError) {
     guard type != .string, type.fileBitCount >= 8 else {
       throw .unexpected(
         "element type", expected: "one whose elements are plain bytes", got: "\(type)")
     }
     guard let count = shape.checkedElementCount, count <= Int.max / type.byteCount,
-      count * type.byteCount == bytes.byteCount
+      count * type.byteCount == bytes.count
     else {
       throw .unexpected(
         "bytes of a tensor", expected: "as many as \(type)[\(shape.joined)] takes",
-        got: "\(bytes.byteCount)")
+        got: "\(bytes.count)")
     }
-    let storage = Storage(byteCount: bytes.byteCount)
+    let storage = Storage(byteCount: bytes.count)
     unsafe bytes.withUnsafeBytes { source in
       guard let base = source.baseAddress else { return }
       unsafe storage.base.copyMemory(from: base, byteCount: source.count)

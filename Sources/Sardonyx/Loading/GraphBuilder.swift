@@ -70,7 +70,8 @@ struct GraphBuilder {
     }
     var bodies: [String: Body] = [:]
     for (attribute, body) in definition.bodies {
-      bodies[attribute] = Body(attribute: attribute, graph: try graph(body, captures))
+      bodies[attribute] = Body(
+        attribute: attribute, graph: try graph(body, captures), captureCount: captured.count)
     }
     let operatorSet = try operatorSet(of: definition)
     guard let make = OperatorTable.find(definition.operatorName, domain: definition.domain) else {

@@ -7,12 +7,7 @@ internal import COnnx
   of file: ModelFile, _ initialize: (UnsafeMutablePointer<Message>?) -> Void,
   _ body: (Message) throws(ModelError) -> Result
 ) throws(ModelError) -> Result {
-  let blank = UnsafeMutablePointer<Message>.allocate(capacity: 1)
-  unsafe initialize(blank)
-  let schema = unsafe UnsafeRawPointer(blank).load(as: ProtobufCMessage.self).descriptor
-  unsafe blank.deallocate()
-  guard let schema = unsafe schema else { preconditionFailure("a message without a schema") }
-
+  let schema = unsafe messageSchema(initialize)
   let slim = unsafe try WireFormat.slim(
     UnsafeRawBufferPointer(start: file.storage.base, count: file.byteCount), schema)
   guard let message = unsafe protobuf_c_message_unpack(schema, nil, slim.count, slim) else {
@@ -20,6 +15,16 @@ internal import COnnx
   }
   defer { unsafe protobuf_c_message_free_unpacked(message, nil) }
   return unsafe try body(UnsafeRawPointer(message).load(as: Message.self))
+}
+
+/// The schema of a generated message, which its initialiser knows.
+func messageSchema<Message>(_ initialize: (UnsafeMutablePointer<Message>?) -> Void)
+  -> WireFormat.Descriptor
+{
+  let blank = UnsafeMutablePointer<Message>.allocate(capacity: 1)
+  defer { unsafe blank.deallocate() }
+  unsafe initialize(blank)
+  return unsafe UnsafeRawPointer(blank).load(as: ProtobufCMessage.self).descriptor
 }
 
 // MARK: - Fields of the generated structs

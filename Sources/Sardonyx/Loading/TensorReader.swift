@@ -52,6 +52,11 @@ final class TensorReader {
       return Tensor(strings: strings, shape)
     }
     let block = unsafe typedData(proto, type)
+    guard block.byteCount > 0 || count == 0 else {
+      throw ModelError(
+        .malformed, "no data for \(type)[\(shape.joined)]",
+        hint: "the weights of this file were left out, or lie in another file")
+    }
     return try Tensor(file: block, 0..<block.byteCount, type, shape)
   }
 

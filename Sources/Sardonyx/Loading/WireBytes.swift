@@ -10,6 +10,8 @@ enum WireType: UInt8 {
 struct WireBytes {
   private(set) var bytes: [UInt8] = []
 
+  mutating func append(_ more: some Sequence<UInt8>) { bytes += more }
+
   mutating func append(varint value: UInt64) {
     var rest = value
     while rest > 0x7F {
@@ -19,7 +21,13 @@ struct WireBytes {
     bytes.append(UInt8(rest))
   }
 
-  mutating func append(tag number: Int, _ type: WireType) {
+  mutating func append(tag number: UInt32, _ type: WireType) {
     append(varint: UInt64(number) << 3 | UInt64(type.rawValue))
+  }
+
+  mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
+    for shift in stride(from: 0, to: T.bitWidth, by: 8) {
+      bytes.append(UInt8(truncatingIfNeeded: value >> T(shift)))
+    }
   }
 }

@@ -79,6 +79,9 @@ enum Labels: Sendable {
 
   /// The elements of a string or numeric tensor.
   init(_ tensor: Tensor) throws(ModelError) {
+    guard !tensor.type.isComplex else {
+      throw .unexpected("labels", expected: "texts or numbers", got: "\(tensor.type)")
+    }
     switch tensor.type {
     case .string: self = .texts(try tensor.strings())
     case let type where type.isFloatingPoint: self = .reals(tensor.converted())

@@ -125,7 +125,7 @@ struct SVMClassifier: Operator {
         transform.apply(&scores, range)
       }
     case .duels(let duels):
-      let results = outputs.context.map(rows.count, cost: duels.vectors.count * rows.width) {
+      let results = try outputs.context.map(rows.count, cost: duels.vectors.count * rows.width) {
         duels.decide(rows.numbers.span.extracting(rows.range($0)), transform)
       }
       for result in results {
@@ -343,7 +343,7 @@ struct SVMRegressor: Operator {
     switch machine {
     case .linear(let functions): scores = functions.scores(rows)
     case .vectors(let vectors, let weights, let rho):
-      scores = outputs.context.map(rows.count, cost: vectors.count * rows.width) {
+      scores = try outputs.context.map(rows.count, cost: vectors.count * rows.width) {
         let kernels = vectors.compare(rows.numbers.span.extracting(rows.range($0)))
         return dot(kernels.span, weights.span) + rho
       }

@@ -74,13 +74,13 @@ extension NodeReader {
     var forest = ForestDescription()
     let features = try required(ints("nodes_featureids"), "nodes_featureids", count: nil)
     let size = features.count
-    let modes: [Int64] = try required(
-      tensor("nodes_modes")?.converted(), "nodes_modes", count: size)
+    let modes = try required(reals("nodes_modes", suffix: ""), "nodes_modes", count: size)
     let splits = try required(reals("nodes_splits", suffix: ""), "nodes_splits", count: size)
     let whenTrue = try children("true", count: size)
     let whenFalse = try children("false", count: size)
     let missing = try missingTracksTrue(count: size)
-    forest.sets = try memberSets(count: modes.count { $0 == DecisionForest.Mode.member.rawValue })
+    forest.sets = try memberSets(
+      count: modes.count { $0 == Double(DecisionForest.Mode.member.rawValue) })
     var nextSet = 0
     for index in 0..<size {
       guard let mode = UInt8(exactly: modes[index]).flatMap(DecisionForest.Mode.init) else {

@@ -49,9 +49,7 @@ struct Ballot: Sendable {
 
   /// The target of the highest score among those voted for, the first of equals.
   var winner: Int {
-    scores.indices.filter { hasVote[$0] }.max {
-      scores[$0] < scores[$1] || ($0 > $1 && scores[$0] == scores[$1])
-    } ?? 0
+    zip(scores, hasVote).map { $1 ? $0 : -.infinity }.indexOfLargest
   }
 }
 
@@ -69,7 +67,7 @@ struct ForestRegression: Sendable {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
-    let results = outputs.context.map(rows.count, cost: forest.cost) { row in
+    let results = try outputs.context.map(rows.count, cost: forest.cost) { row in
       var ballot = Ballot(
         forest, rows.numbers.span.extracting(rows.range(row)), targets: targets, aggregate)
       ballot.add(baseValues)
@@ -177,7 +175,7 @@ struct TreeEnsembleClassifier: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
-    let results = outputs.context.map(rows.count, cost: forest.cost) { row in
+    let results = try outputs.context.map(rows.count, cost: forest.cost) { row in
       decide(Ballot(forest, rows.numbers.span.extracting(rows.range(row)), targets: count, .sum))
     }
     labels.put(results.map(\.winner), outputs)

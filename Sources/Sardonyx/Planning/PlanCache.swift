@@ -30,7 +30,7 @@ final class PlanCache: Sendable {
       return state.entries[key]?.plan
     }
     if let known { return known }
-    let plan = try Plan(graph, inputs: inputs)
+    let plan = try Plan(graph, inputs: inputs.map(\.withoutValue))
     state.withLock { state in
       if state.entries.count >= Self.capacity,
         let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key
@@ -40,6 +40,15 @@ final class PlanCache: Sendable {
       state.entries[key] = Entry(plan: plan, lastUse: state.clock)
     }
     return plan
+  }
+}
+
+extension Fact {
+  /// This fact without the value, for plans that serve every value of a type and shape.
+  fileprivate var withoutValue: Fact {
+    var fact = self
+    fact.value = nil
+    return fact
   }
 }
 

@@ -4,9 +4,9 @@ import Testing
 
 @Suite struct ArithmeticTests {
   @Test(arguments: [
-    ("Add", [Float]([4, -1, 2.5])), ("Sub", [-2, -3, 1.5]), ("Mul", [3, -2, 1]),
-    ("Div", [1 / 3, -2, 4]), ("Pow", [1, -2, 1.4142135]),
-  ])
+    ("Add", [4, -1, 2.5]), ("Sub", [-2, -3, 1.5]), ("Mul", [3, -2, 1]), ("Div", [1 / 3, -2, 4]),
+    ("Pow", [1, -2, 1.4142135]),
+  ] as [(String, [Float])])
   func numbersAreCombinedPairByPair(name: String, expected: [Float]) throws {
     let x = Tensor([Float(1), -2, 2])
     let y = Tensor([Float(3), 1, 0.5])
@@ -35,9 +35,9 @@ import Testing
   }
 
   @Test func halvesRoundOnce() throws {
-    let x = Tensor(converting: [Float(1), 2049, 65504], to: .float16, [3])
+    let x = Tensor(converting: [Float(1), 2050, 65504], to: .float16, [3])
     let y = Tensor(converting: [Float(0.00048828125), 1, 65504], to: .float16, [3])
-    #expect(try run("Add", [x, y]).converted(to: Float.self) == [1, 2050, .infinity])
+    #expect(try run("Add", [x, y]).converted(to: Float.self) == [1, 2052, .infinity])
   }
 
   @Test func beforeOperatorSet7BroadcastingIsAskedFor() throws {

@@ -1,0 +1,149 @@
+/// Convolution and its relatives.
+let convolutions: OperatorFamily = [
+  "CausalConvWithState": CausalConvWithState.init,
+  "Conv": Conv.init,
+  "ConvTranspose": ConvTranspose.init,
+  "DeformConv": DeformConv.init,
+]
+
+/// Correlates X with the kernels W: Y[n, m] = B[m] + Σ over c of X[n, c] ⋆ W[m, c].
+///
+/// X is N×C×spatial, W is M×(C/group)×kernel, B has M numbers.
+struct Conv: ActivationAccepting {
+  let window: Window
+  let group: Int
+  /// What a pass has fused into the convolution.
+  var activation = Activation.none
+  /// Whether a pass has added an input 3, of the output's shape, that is added before `activation`.
+  var addsResidual = false
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    window = try Window(&node)
+    group = try node.int("group", default: 1)
+    guard group > 0 else { throw node.invalid("group", expected: "a positive number", got: group) }
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let extents = try extents(inputs)
+    return [Fact(try inputs.type(0), extents.outputShape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let extents = try extents(inputs.facts)
+    func compute<T: Number>(_: T.Type) {
+      var y = correlate(
+        inputs[0].converted(to: T.self), inputs[1].converted(to: T.self),
+        bias: inputs.tensor(2)?.converted(), extents)
+      if addsResidual { add(inputs[3].converted(), to: &y) }
+      activation.apply(to: &y)
+      outputs[0].store(y)
+    }
+    compute(outputs[0].type.computed!)
+  }
+
+  func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
+    let x = try inputs.shape(0)
+    let w = try inputs.shape(1)
+    try checkRanks(x, w)
+    guard x[1] == w[1] * group else {
+      throw .unexpected("channels of X", expected: "\(w[1] * group)", got: "\(x[1])")
+    }
+    guard w[0] % group == 0 else {
+      throw .unexpected(
+        "output channels of W", expected: "a multiple of \(group), the number of groups",
+        got: "\(w[0])")
+    }
+    try checkBias(inputs, channels: w[0])
+    let axes = try window.axes(over: Array(x.dropFirst(2)), kernel: Array(w.dropFirst(2)))
+    return ConvolutionExtents(
+      batch: x[0], inputChannels: x[1], outputChannels: w[0], group: group, axes: axes)
+  }
+}
+
+/// The sizes of a convolution; for a transposed one `axes` are those of the convolution it
+/// transposes, whose outputs are its inputs.
+struct ConvolutionExtents: Sendable {
+  let batch: Int
+  let inputChannels: Int
+  let outputChannels: Int
+  let group: Int
+  let axes: [WindowAxis]
+
+  var inputChannelsPerGroup: Int { inputChannels / group }
+  var outputChannelsPerGroup: Int { outputChannels / group }
+  var outputShape: Shape { [batch, outputChannels] + axes.outputExtents }
+}
+
+/// Checks that X has a batch, channels and spatial axes, and W as many axes.
+func checkRanks(_ x: Shape, _ w: Shape) throws(ModelError) {
+  guard x.count >= 3 else {
+    throw .unexpected("rank of X", expected: "at least 3", got: "\(x.count)")
+  }
+  guard w.count == x.count else {
+    throw .unexpected("rank of W", expected: "\(x.count) as X has", got: "\(w.count)")
+  }
+}
+
+/// Checks that an optional input B holds one number for each output channel.
+func checkBias(_ inputs: Facts, _ index: Int = 2, channels: Int) throws(ModelError) {
+  guard inputs.has(index) else { return }
+  let shape = try inputs.shape(index)
+  guard shape == [channels] else {
+    throw .unexpected("shape of B", expected: "[\(channels)]", got: "[\(shape.joined)]")
+  }
+}
+
+/// Adds numbers to as many others.
+func add<T: Number>(_ numbers: [T], to sums: inout [T]) {
+  for index in sums.indices { sums[index] = T.sum(sums[index], numbers[index]) }
+}
+
+/// The plain convolution that every faster one is compared with.
+///
+/// Each tap of each kernel adds its share to a row of outputs at a time, so the innermost loop has
+/// neither a branch nor a bound to look at.
+@_specialize(where T == Float)
+@_specialize(where T == Double)
+func correlate<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: ConvolutionExtents) -> [T] {
+  var y = [T](repeating: 0, count: extents.outputShape.elementCount)
+  let (axes, runs) = (extents.axes, extents.axes.runs)
+  let stride = axes.last?.stride ?? 1
+  let channels = extents.inputChannelsPerGroup
+  for n in 0..<extents.batch {
+    for m in 0..<extents.outputChannels {
+      let output = (n * extents.outputChannels + m) * axes.outputCount
+      if let bias { for index in 0..<axes.outputCount { y[output + index] = bias[m] } }
+      let firstChannel = m / extents.outputChannelsPerGroup * channels
+      for c in 0..<channels {
+        let input = (n * extents.inputChannels + firstChannel + c) * axes.inputCount
+        let kernel = (m * channels + c) * axes.tapCount
+        for run in runs {
+          let weight = w[kernel + run.tap]
+          var from = input + run.input
+          for to in output + run.output..<output + run.output + run.count {
+            y[to] = T.sum(y[to], T.product(weight, x[from]))
+            from += stride
+          }
+        }
+      }
+    }
+  }
+  return y
+}
+
+extension Activation {
+  /// Applies the function to numbers of any type.
+  func apply<T: Number>(to numbers: inout [T]) {
+    let (slope, low, high) = bounds
+    switch self {
+    case .none: return
+    case .unary: return
+    case .relu, .clamp, .leaky:
+      for index in numbers.indices {
+        var value = numbers[index].asDouble
+        if value < 0 { value *= Double(slope) }
+        numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
+      }
+    }
+  }
+}

@@ -1,0 +1,197 @@
+/// Samples each image at the points of a grid: Y[n, c, place] = X[n, c] at grid[n, place].
+///
+/// X is N×C×spatial, grid is N×places×rank; its coordinates run from -1 to 1, the last axis first.
+struct GridSample: Operator {
+  private enum Mode { case nearest, linear, cubic }
+  private enum Padding: String, CaseIterable { case zeros, border, reflection }
+
+  private let mode: Mode
+  private let padding: Padding
+  private let alignsCorners: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    let name = try node.string("mode", default: "linear")
+    switch name {
+    case "nearest": mode = .nearest
+    case "linear", "bilinear": mode = .linear
+    case "cubic", "bicubic": mode = .cubic
+    default: throw node.invalid("mode", expected: "linear, nearest or cubic", got: name)
+    }
+    padding = try node.choice("padding_mode", default: .zeros)
+    alignsCorners = try node.bool("align_corners")
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let (x, grid) = (try inputs.shape(0), try inputs.shape(1))
+    guard x.count >= 3 else {
+      throw .unexpected("rank of X", expected: "at least 3", got: "\(x.count)")
+    }
+    guard grid.count == x.count, grid[0] == x[0], grid.last == x.count - 2 else {
+      throw .unexpected(
+        "shape of grid", expected: "[\(x[0]),…,\(x.count - 2)] of rank \(x.count)",
+        got: "[\(grid.joined)]")
+    }
+    let places = Shape(grid.dropFirst().dropLast())
+    guard x.dropFirst(2).allSatisfy({ $0 > 0 }) || places.elementCount == 0 else {
+      throw .unexpected(
+        "shape of X", expected: "no empty axis where there are points", got: "[\(x.joined)]")
+    }
+    return [Fact(try inputs.type(0), x.prefix(2) + places)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let (shape, extents) = (inputs[0].shape, Shape(inputs[0].shape.dropFirst(2)))
+    let places = outputs[0].shape.dropFirst(2).reduce(1, *)
+    func compute<T: Number, C: RealNumber>(_: T.Type, _: C.Type) {
+      let x: [T] = inputs[0].converted()
+      let grid: [C] = inputs[1].converted()
+      var y = [T](repeating: 0, count: outputs[0].elementCount)
+      for n in 0..<shape[0] {
+        for place in 0..<places {
+          let first = (n * places + place) * extents.count
+          let point = (0..<extents.count).map {
+            coordinate(grid[first + extents.count - 1 - $0], extents[$0])
+          }
+          let neighbours = neighbours(of: point, extents)
+          for c in 0..<shape[1] {
+            let plane = (n * shape[1] + c) * extents.elementCount
+            y[(n * shape[1] + c) * places + place] = interpolated(x, plane, neighbours)
+          }
+        }
+      }
+      outputs[0].store(y)
+    }
+    compute(inputs[0].type.computed!, inputs[1].type.real)
+  }
+
+  private func interpolated<T: Number>(
+    _ x: [T], _ plane: Int, _ neighbours: [(index: Int, weight: Double)]
+  ) -> T {
+    if mode == .nearest { return neighbours.first.map { x[plane + $0.index] } ?? 0 }
+    return T(
+      converting: neighbours.reduce(0.0) { $0 + x[plane + $1.index].asDouble * $1.weight })
+  }
+
+  /// A coordinate of the grid as a place along an axis, brought inside where the padding says so.
+  private func coordinate<C: RealNumber>(_ coordinate: C, _ extent: Int) -> Double {
+    let count = C(extent)
+    var place =
+      alignsCorners ? (coordinate + 1) / 2 * (count - 1) : ((coordinate + 1) * count - 1) / 2
+    if mode == .nearest { place = place.rounded(.toNearestOrEven) }
+    let (low, high) = borders(extent)
+    guard place.asDouble < low || place.asDouble > high else { return place.asDouble }
+    switch padding {
+    case .zeros: return place.asDouble
+    case .border: return min(max(place.asDouble, 0), Double(extent - 1))
+    case .reflection: return reflected(place.asDouble, low, high)
+    }
+  }
+
+  /// Where an axis ends: at the centres or at the edges of its outer elements.
+  private func borders(_ extent: Int) -> (low: Double, high: Double) {
+    alignsCorners ? (0, Double(extent - 1)) : (-0.5, Double(extent) - 0.5)
+  }
+
+  /// A place beyond a border thrown back, and forth again, until it is inside.
+  private func reflected(_ place: Double, _ low: Double, _ high: Double) -> Double {
+    let range = high - low
+    guard range > 0, place < low || place > high else { return min(max(place, low), high) }
+    let distance = place < low ? low - place : place - high
+    let turns = (distance / range).rounded(.towardZero)
+    let rest = distance - turns * range
+    let isBack = (turns.truncatingRemainder(dividingBy: 2) == 0) == (place < low)
+    return isBack ? low + rest : high - rest
+  }
+
+  /// The elements that make up a point, by their index in a plane; those that are 0 are left out.
+  private func neighbours(of point: [Double], _ extents: Shape) -> [(index: Int, weight: Double)] {
+    var neighbours: [(index: Int, weight: Double)] = [(0, 1)]
+    for (coordinate, extent) in zip(point, extents) {
+      let near = weights(at: coordinate).compactMap { place, weight in
+        index(place, extent).map { ($0, weight) }
+      }
+      neighbours = neighbours.flatMap { outer in
+        near.map { (outer.index * extent + $0.0, outer.weight * $0.1) }
+      }
+    }
+    return neighbours
+  }
+
+  private func weights(at coordinate: Double) -> [(place: Int, weight: Double)] {
+    guard coordinate.isFinite, abs(coordinate) < 0x1p52 else { return [] }
+    let floor = coordinate.rounded(.down)
+    let (first, x) = (Int(floor), coordinate - floor)
+    switch mode {
+    case .nearest: return [(first, 1)]
+    case .linear: return [(first, 1 - x), (first + 1, x)]
+    case .cubic:
+      let a = -0.75
+      func far(_ d: Double) -> Double { ((a * d - 5 * a) * d + 8 * a) * d - 4 * a }
+      func near(_ d: Double) -> Double { ((a + 2) * d - (a + 3)) * d * d + 1 }
+      return [
+        (first - 1, far(x + 1)), (first, near(x)), (first + 1, near(1 - x)),
+        (first + 2, far(2 - x)),
+      ]
+    }
+  }
+
+  /// The element that a place along an axis stands for; nil where it is 0.
+  private func index(_ place: Int, _ extent: Int) -> Int? {
+    if place >= 0, place < extent { return place }
+    switch padding {
+    case .zeros: return nil
+    case .border: return min(max(place, 0), extent - 1)
+    case .reflection:
+      let (low, high) = borders(extent)
+      return min(max(Int(reflected(Double(place), low, high)), 0), extent - 1)
+    }
+  }
+}
+
+/// The grid that GridSample needs for an affine map: each place of the output times theta.
+struct AffineGrid: Operator {
+  private let alignsCorners: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    alignsCorners = try node.bool("align_corners")
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let theta = try inputs.shape(0)
+    let size = try inputs.integers(1)
+    let rank = size.count - 2
+    guard rank == 2 || rank == 3, size.allSatisfy({ $0 >= 0 }) else {
+      throw .unexpected(
+        "size", expected: "4 or 5 numbers from 0 on", got: "[\(size.joined)]")
+    }
+    guard theta == [size[0], rank, rank + 1] else {
+      throw .unexpected(
+        "shape of theta", expected: "[\(size[0]),\(rank),\(rank + 1)]", got: "[\(theta.joined)]")
+    }
+    return [Fact(try inputs.type(0), [size[0]] + size.dropFirst(2) + [rank])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let extents = Shape(outputs[0].shape.dropFirst().dropLast())
+    let rank = extents.count
+    let theta: [Double] = inputs[0].converted()
+    var grid: [Double] = []
+    grid.reserveCapacity(outputs[0].elementCount)
+    for n in 0..<outputs[0].shape[0] {
+      extents.forEachIndex { place in
+        // theta takes the last axis first.
+        let point = (0..<rank).reversed().map { coordinate(place[$0], extents[$0]) } + [1]
+        for row in 0..<rank {
+          let first = (n * rank + row) * (rank + 1)
+          grid.append(zip(theta[first...], point).reduce(0) { $0 + $1.0 * $1.1 })
+        }
+      }
+    }
+    outputs[0].store(grid)
+  }
+
+  private func coordinate(_ place: Int, _ extent: Int) -> Double {
+    guard alignsCorners else { return Double(2 * place + 1) / Double(extent) - 1 }
+    return extent == 1 ? 0 : 2 * Double(place) / Double(extent - 1) - 1
+  }
+}

@@ -1,0 +1,132 @@
+/// Normalizes all axes from `axis` on together: Y = (X - mean) / √(variance + ε) · Scale + B.
+struct LayerNormalization: Operator {
+  private let axis: Int
+  private let epsilon: Double
+  /// The type of the outputs Mean and InvStdDev.
+  private let stashType: ElementType
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    axis = try node.int("axis", default: -1)
+    epsilon = Double(try node.float("epsilon", default: 1e-5))
+    stashType = try node.elementType("stash_type") ?? .float
+    guard stashType.isFloatingPoint else {
+      throw node.invalid("stash_type", expected: "a floating-point type", got: stashType)
+    }
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    let axis = try axis.axis(ofRank: shape.count)
+    try checkBroadcast(inputs, 1, "Scale", to: shape)
+    if inputs.has(2) { try checkBroadcast(inputs, 2, "B", to: shape) }
+    let reduced = shape.indices.map { $0 < axis ? shape[$0] : 1 }
+    return [
+      Fact(try inputs.type(0), shape), Fact(stashType, reduced), Fact(stashType, reduced),
+    ]
+  }
+
+  var reusableInput: Int? { 0 }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = inputs[0].shape
+    let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    let scale: [Double] = inputs[1].repeated(to: shape)
+    let bias: [Double]? = inputs.tensor(2)?.repeated(to: shape)
+    func compute<T: RealNumber>(_: T.Type) {
+      var x: [T] = inputs[0].converted()
+      let count = x.count / max(rows, 1)
+      let moments = (0..<rows).map { Moments(x[$0 * count..<($0 + 1) * count]) }
+      let factors = moments.map { $0.inverseDeviation(epsilon) }
+      if outputs.wants(1) { outputs[1].store(moments.map(\.mean)) }
+      if outputs.wants(2) { outputs[2].store(factors) }
+      guard outputs.wants(0) else { return }
+      for index in x.indices {
+        let row = index / count
+        let value = (x[index].asDouble - moments[row].mean) * factors[row]
+        let shift = bias.map { $0[index % $0.count] } ?? 0
+        x[index] = T(converting: value * scale[index % scale.count] + shift)
+      }
+      outputs[0].store(x)
+    }
+    compute(inputs[0].type.real)
+  }
+}
+
+/// Scales all axes from `axis` on by their root mean square: Y = X / √(mean of X² + ε) · scale.
+struct RMSNormalization: Operator {
+  private let axis: Int
+  private let epsilon: Double
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    axis = try node.int("axis", default: -1)
+    epsilon = Double(try node.float("epsilon", default: 1e-5))
+    node.ignore("stash_type")
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    _ = try axis.axis(ofRank: shape.count)
+    try checkBroadcast(inputs, 1, "scale", to: shape)
+    return [Fact(try inputs.type(0), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = inputs[0].shape
+    let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    let scale: [Double] = inputs[1].repeated(to: shape)
+    func compute<T: RealNumber>(_: T.Type) {
+      var x: [T] = inputs[0].converted()
+      let count = x.count / max(rows, 1)
+      for first in stride(from: 0, to: x.count, by: max(count, 1)) {
+        let squares = x[first..<first + count].reduce(0.0) { $0 + $1.asDouble * $1.asDouble }
+        let factor = 1 / (squares / Double(count) + epsilon).squareRoot()
+        for index in first..<first + count {
+          x[index] = T(converting: x[index].asDouble * factor * scale[index % scale.count])
+        }
+      }
+      outputs[0].store(x)
+    }
+    compute(inputs[0].type.real)
+  }
+}
+
+/// Checks that an input broadcasts to a shape without changing it.
+func checkBroadcast(_ inputs: Facts, _ index: Int, _ name: String, to shape: Shape)
+  throws(ModelError)
+{
+  let own = try inputs.shape(index)
+  guard own.broadcasts(to: shape) else {
+    throw .unexpected(
+      "shape of \(name)", expected: "one that broadcasts to [\(shape.joined)]",
+      got: "[\(own.joined)]")
+  }
+}
+
+extension Shape {
+  /// Whether a tensor of this shape can be repeated to `shape`.
+  func broadcasts(to shape: Shape) -> Bool {
+    count <= shape.count && zip(self, shape.suffix(count)).allSatisfy { $0 == 1 || $0 == $1 }
+  }
+}
+
+extension Tensor {
+  /// The numbers repeated to a shape they broadcast to; where they repeat as a whole, they are
+  /// given once: element i of the shape is number i modulo the count.
+  func repeated<T: Number>(to shape: Shape) -> [T] {
+    let numbers: [T] = converted()
+    let own = Shape(self.shape.drop { $0 == 1 })
+    if own == Shape(shape.suffix(own.count)) { return numbers }
+    let missing = shape.count - self.shape.count
+    let strides = self.shape.strides
+    var repeated: [T] = []
+    repeated.reserveCapacity(shape.elementCount)
+    shape.forEachIndex { index in
+      var place = 0
+      for axis in strides.indices where self.shape[axis] != 1 {
+        place += index[axis + missing] * strides[axis]
+      }
+      repeated.append(numbers[place])
+    }
+    return repeated
+  }
+}

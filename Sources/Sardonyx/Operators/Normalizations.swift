@@ -1,0 +1,279 @@
+/// Normalizations: numbers shifted and scaled by statistics of their neighbours.
+let normalizations: OperatorFamily = [
+  "BatchNormalization": BatchNormalization.init,
+  "GroupNormalization": GroupNormalization.init,
+  "InstanceNormalization": InstanceNormalization.init,
+  "LRN": LRN.init,
+  "LayerNormalization": LayerNormalization.init,
+  "LpNormalization": LpNormalization.init,
+  "MeanVarianceNormalization": MeanVarianceNormalization.init,
+  "RMSNormalization": RMSNormalization.init,
+]
+
+/// Mean and variance (that of the whole population) of numbers, gathered in double.
+struct Moments {
+  let mean: Double
+  let variance: Double
+
+  init<T: Number>(_ numbers: some Collection<T>) {
+    let count = Double(numbers.count)
+    let mean = numbers.reduce(0.0) { $0 + $1.asDouble } / count
+    self.mean = mean
+    variance =
+      numbers.reduce(0.0) { sum, number in
+        let deviation = number.asDouble - mean
+        return sum + deviation * deviation
+      } / count
+  }
+
+  /// 1 / √(variance + ε).
+  func inverseDeviation(_ epsilon: Double) -> Double { 1 / (variance + epsilon).squareRoot() }
+}
+
+extension NodeReader {
+  /// The attribute `epsilon`.
+  fileprivate mutating func epsilon() throws(ModelError) -> Double {
+    Double(try float("epsilon", default: 1e-5))
+  }
+}
+
+/// Normalizes each channel by its mean and variance: Y = (X - mean)·scale / √(var + ε) + B.
+///
+/// In inference mean and variance are inputs; in training they are those of the batch, and the
+/// inputs are moved towards them.
+struct BatchNormalization: Operator {
+  let epsilon: Double
+  let momentum: Double
+  /// Whether the stored statistics are used.
+  let isInference: Bool
+  /// Whether parameters belong to channels, and not to single elements as `spatial=0` has it.
+  let isSpatial: Bool
+  private let version: Int
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    version = node.version
+    epsilon = try node.epsilon()
+    momentum = Double(try node.float("momentum", default: 0.9))
+    isSpatial = try node.bool("spatial", default: true)
+    node.ignore("consumed_inputs")
+    let hasStatistics = (1..<5).contains { node.hasOutput($0) }
+    switch version {
+    case ..<7: isInference = try node.bool("is_test")
+    case ..<14: isInference = !hasStatistics
+    default:
+      isInference = try !node.bool("training_mode")
+      guard !isInference || !hasStatistics else {
+        throw .unexpected(
+          "outputs", expected: "Y alone, as training_mode is 0", got: "\(node.outputCount)",
+          code: .invalid)
+      }
+    }
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    let count = try layout(shape).channels
+    for (index, name) in ["X", "scale", "B", "mean", "var"].enumerated().dropFirst() {
+      let parameter = try inputs.shape(index)
+      guard parameter.elementCount == count else {
+        throw .unexpected(
+          "elements of \(name)", expected: "\(count)", got: "\(parameter.elementCount)")
+      }
+    }
+    let type = try inputs.type(version < 14 ? 0 : 3)
+    let statistics = Fact(type, try inputs.shape(3))
+    return [Fact(try inputs.type(0), shape)] + Array(repeating: statistics, count: 4)
+  }
+
+  var reusableInput: Int? { 0 }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let layout = try layout(inputs[0].shape)
+    let parameters = (1..<5).map { inputs[$0].converted(to: Double.self) }
+    func compute<T: RealNumber>(_: T.Type) {
+      var x: [T] = inputs[0].converted()
+      var (means, variances) = (parameters[2], parameters[3])
+      if !isInference {
+        let moments = (0..<layout.channels).map { Moments(layout.elements(of: $0, in: x)) }
+        (means, variances) = (moments.map(\.mean), moments.map(\.variance))
+      }
+      if outputs.wants(0) {
+        for channel in 0..<layout.channels {
+          let scale = parameters[0][channel] / (variances[channel] + epsilon).squareRoot()
+          let (mean, shift) = (means[channel], parameters[1][channel])
+          for range in layout.ranges(of: channel) {
+            for index in range {
+              x[index] = T(converting: (x[index].asDouble - mean) * scale + shift)
+            }
+          }
+        }
+        outputs[0].store(x)
+      }
+      storeStatistics([means, variances], old: Array(parameters[2...]), outputs)
+    }
+    compute(inputs[0].type.real)
+  }
+
+  /// Outputs 1 and 2 are the running statistics, 3 and 4 those of the batch.
+  private func storeStatistics(_ batch: [[Double]], old: [[Double]], _ outputs: Outputs) {
+    for index in 0..<2 {
+      if outputs.wants(index + 1) {
+        let running = zip(old[index], batch[index]).map {
+          isInference ? $0 : $0 * momentum + $1 * (1 - momentum)
+        }
+        outputs[index + 1].store(running)
+      }
+      if outputs.wants(index + 3) { outputs[index + 3].store(batch[index]) }
+    }
+  }
+
+  private func layout(_ shape: Shape) throws(ModelError) -> ChannelView {
+    guard shape.count >= 1 else {
+      throw .unexpected("rank of X", expected: "at least 1", got: "0")
+    }
+    // ONNX counts a tensor of rank 1 as N elements of one channel.
+    guard isSpatial else {
+      return ChannelView(outer: shape[0], channels: shape[1...].reduce(1, *), inner: 1)
+    }
+    let channels = shape.count == 1 ? 1 : shape[1]
+    return ChannelView(outer: shape[0], channels: channels, inner: shape.dropFirst(2).reduce(1, *))
+  }
+}
+
+/// A tensor seen as outer × channels × inner elements.
+struct ChannelView: Sendable {
+  let outer: Int
+  let channels: Int
+  let inner: Int
+
+  /// The tensor with everything before and after an axis made one.
+  init(_ shape: Shape, axis: Int) {
+    self.init(
+      outer: shape[..<axis].reduce(1, *), channels: shape[axis],
+      inner: shape[(axis + 1)...].reduce(1, *))
+  }
+
+  init(outer: Int, channels: Int, inner: Int) {
+    self.outer = outer
+    self.channels = channels
+    self.inner = inner
+  }
+
+  /// Where a channel's elements lie.
+  func ranges(of channel: Int) -> [Range<Int>] {
+    (0..<outer).map { range(outer: $0, channel) }
+  }
+
+  func range(outer: Int, _ channel: Int) -> Range<Int> {
+    let first = (outer * channels + channel) * inner
+    return first..<first + inner
+  }
+
+  /// A channel's elements.
+  func elements<T>(of channel: Int, in x: [T]) -> [T] {
+    ranges(of: channel).flatMap { x[$0] }
+  }
+}
+
+/// Normalizes each channel of each image: Y = scale·(X - mean) / √(variance + ε) + B.
+struct InstanceNormalization: Operator {
+  private let epsilon: Double
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    epsilon = try node.epsilon()
+    node.ignore("consumed_inputs")
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    guard shape.count >= 3 else {
+      throw .unexpected("rank of input", expected: "at least 3", got: "\(shape.count)")
+    }
+    try checkParameters(inputs, count: shape[1], "scale", "B")
+    return [Fact(try inputs.type(0), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let channels = inputs[0].shape[1]
+    normalizeBlocks(inputs, outputs, blocks: inputs[0].shape[0] * channels, epsilon) {
+      index, count in
+      index / count % channels
+    }
+  }
+}
+
+/// Normalizes each group of channels of each image together.
+///
+/// Scale and bias belong to groups in version 18 and to channels since.
+struct GroupNormalization: Operator {
+  private let epsilon: Double
+  private let groups: Int
+  private let scalesGroups: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    epsilon = try node.epsilon()
+    node.ignore("stash_type")
+    guard let groups = try node.int("num_groups") else { throw node.missing("num_groups") }
+    guard groups > 0 else {
+      throw node.invalid("num_groups", expected: "a positive number", got: groups)
+    }
+    self.groups = groups
+    scalesGroups = node.version < 21
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    guard shape.count >= 2 else {
+      throw .unexpected("rank of X", expected: "at least 2", got: "\(shape.count)")
+    }
+    guard shape[1] % groups == 0 else {
+      throw .unexpected("channels of X", expected: "a multiple of \(groups)", got: "\(shape[1])")
+    }
+    try checkParameters(inputs, count: scalesGroups ? groups : shape[1], "scale", "bias")
+    return [Fact(try inputs.type(0), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = inputs[0].shape
+    let plane = max(1, shape.dropFirst(2).reduce(1, *))
+    normalizeBlocks(inputs, outputs, blocks: shape[0] * groups, epsilon) { index, count in
+      scalesGroups ? index / count % groups : index / plane % shape[1]
+    }
+  }
+}
+
+/// Checks that inputs 1 and 2 hold `count` numbers each.
+private func checkParameters(_ inputs: Facts, count: Int, _ names: String...) throws(ModelError) {
+  for (index, name) in names.enumerated() {
+    let shape = try inputs.shape(index + 1)
+    guard shape == [count] else {
+      throw .unexpected("shape of \(name)", expected: "[\(count)]", got: "[\(shape.joined)]")
+    }
+  }
+}
+
+/// Cuts X into equal blocks and normalizes each by its own moments.
+/// - Parameter parameter: which scale and bias belong to an element, by its index and the number
+///   of elements in a block.
+private func normalizeBlocks(
+  _ inputs: Inputs, _ outputs: Outputs, blocks: Int, _ epsilon: Double,
+  parameter: (_ index: Int, _ count: Int) -> Int
+) {
+  let scale: [Double] = inputs[1].converted()
+  let bias: [Double] = inputs[2].converted()
+  func compute<T: RealNumber>(_: T.Type) {
+    var x: [T] = inputs[0].converted()
+    let count = x.count / max(blocks, 1)
+    for first in stride(from: 0, to: x.count, by: max(count, 1)) {
+      let moments = Moments(x[first..<first + count])
+      let factor = moments.inverseDeviation(epsilon)
+      for index in first..<first + count {
+        let which = parameter(index, count)
+        let value = (x[index].asDouble - moments.mean) * factor
+        x[index] = T(converting: value * scale[which] + bias[which])
+      }
+    }
+    outputs[0].store(x)
+  }
+  compute(inputs[0].type.real)
+}

@@ -1,0 +1,214 @@
+/// An axis whose extent changes.
+struct ResizedAxis: Sendable {
+  let input: Int
+  let output: Int
+  let scale: Double
+  /// The part of the input that is seen, as fractions of the axis.
+  let region: (first: Double, last: Double)
+
+  /// The extent of the output before rounding, as ONNX's definitions use it.
+  var exactOutput: Double { scale * Double(input) }
+}
+
+/// How Resize finds an element of its output: which point of the input it stands for, and which
+/// neighbours of that point count how much.
+///
+/// Interpolation separates into axes, so each axis has a short list of neighbours per output.
+struct ResizeSampling: Sendable {
+  enum Mode: String, CaseIterable { case nearest, linear, cubic, bilinear }
+
+  /// The attribute `coordinate_transformation_mode`.
+  enum Mapping: String, CaseIterable {
+    case asymmetric
+    case alignCorners = "align_corners"
+    case halfPixel = "half_pixel"
+    case halfPixelSymmetric = "half_pixel_symmetric"
+    case halfPixelPyTorch = "pytorch_half_pixel"
+    case halfPixelForNearest = "tf_half_pixel_for_nn"
+    case cropAndResize = "tf_crop_and_resize"
+  }
+
+  enum Rounding: String, CaseIterable {
+    case halfDown = "round_prefer_floor"
+    case halfUp = "round_prefer_ceil"
+    case floor
+    case ceil
+  }
+
+  let mapping: Mapping
+  private let mode: Mode
+  /// nil as in version 10: down when growing, up when shrinking.
+  private let rounding: Rounding?
+  private let cubicCoefficient: Double
+  private let excludesOutside: Bool
+  private let extrapolation: Double
+  private let antialiases: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    let isSimple = node.version < 11
+    mode = try node.choice("mode", default: .nearest)
+    mapping = try node.choice(
+      "coordinate_transformation_mode", default: isSimple ? .asymmetric : .halfPixel)
+    rounding = isSimple ? nil : try node.choice("nearest_mode", default: .halfDown)
+    cubicCoefficient = Double(try node.float("cubic_coeff_a", default: -0.75))
+    excludesOutside = try node.bool("exclude_outside")
+    extrapolation = Double(try node.float("extrapolation_value", default: 0))
+    antialiases = try node.bool("antialias")
+  }
+
+  /// That of Upsample.
+  init(upsampling node: inout NodeReader) throws(ModelError) {
+    mode = try node.choice("mode", default: .nearest)
+    mapping = .asymmetric
+    rounding = .floor
+    (cubicCoefficient, excludesOutside, extrapolation, antialiases) = (0, false, 0, false)
+  }
+
+  /// Resizes the axes of a tensor that are not nil.
+  func resize(_ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination) throws(ModelError) {
+    if destination.elementCount == 0 { return }
+    for case let axis? in axes where axis.input == 0 {
+      throw .unexpected("extent of a resized axis", expected: "at least 1", got: "0")
+    }
+    if mode == .nearest, mapping != .cropAndResize {
+      return pickNearest(x, axes, destination)
+    }
+    guard x.type.computed != nil else {
+      throw .unexpected("type of X", expected: "numbers, as mode is \(mode)", got: "\(x.type)")
+    }
+    var (shape, numbers) = (x.shape, x.converted(to: Double.self))
+    for (index, axis) in axes.enumerated() {
+      guard let axis else { continue }
+      let view = ChannelView(shape, axis: index)
+      numbers = interpolate(numbers, view, (0..<axis.output).map { neighbours(of: $0, axis) })
+      shape[index] = axis.output
+    }
+    destination.store(x.type.isFloatingPoint ? numbers : numbers.map { x.type.saturated($0) })
+  }
+
+  /// Copies each output's nearest element, of whatever type.
+  private func pickNearest(_ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination) {
+    let strides = x.shape.strides
+    // Axes at the end that stay as they are move in blocks.
+    let last = (axes.lastIndex { $0 != nil } ?? -1) + 1
+    let places = axes.indices.prefix(last).map { index -> [Int] in
+      guard let axis = axes[index] else { return x.shape[index].multiples(of: strides[index]) }
+      return (0..<axis.output).map { nearest(to: $0, axis) * strides[index] }
+    }
+    var offsets = [0]
+    for place in places { offsets = offsets.flatMap { first in place.map { first + $0 } } }
+    destination.gather(x, blocksOf: x.shape.dropFirst(last).reduce(1, *), at: offsets)
+  }
+
+  private func nearest(to output: Int, _ axis: ResizedAxis) -> Int {
+    let point = point(of: output, axis)
+    let nearest: Double
+    switch rounding {
+    case .halfDown: nearest = (point - 0.5).rounded(.up)
+    case .halfUp: nearest = (point + 0.5).rounded(.down)
+    case .floor: nearest = point.rounded(.down)
+    case .ceil: nearest = point.rounded(.up)
+    case nil: nearest = point.rounded(axis.scale < 1 ? .up : .down)
+    }
+    return min(max(nearest.saturated(), 0), axis.input - 1)
+  }
+
+  /// The point of the input that an output stands for; element i is the point i.
+  private func point(of output: Int, _ axis: ResizedAxis) -> Double {
+    let place = Double(output)
+    let last = Double(axis.input - 1)
+    switch mapping {
+    case .asymmetric: return place / axis.scale
+    case .alignCorners:
+      return axis.exactOutput == 1 ? 0 : place * last / (axis.exactOutput - 1)
+    case .halfPixel: return (place + 0.5) / axis.scale - 0.5
+    case .halfPixelForNearest: return (place + 0.5) / axis.scale
+    case .halfPixelPyTorch:
+      return axis.exactOutput == 1 ? -0.5 : (place + 0.5) / axis.scale - 0.5
+    case .halfPixelSymmetric:
+      let adjustment = Double(axis.output) / axis.exactOutput
+      let offset = Double(axis.input) / 2 * (1 - adjustment)
+      return offset + (place + 0.5) / axis.scale - 0.5
+    case .cropAndResize:
+      let seen = (axis.region.last - axis.region.first) * last
+      let inside = axis.exactOutput == 1 ? seen / 2 : place * seen / (axis.exactOutput - 1)
+      return axis.region.first * last + inside
+    }
+  }
+
+  /// The elements an output is made of with their weights; nil outside of what may be seen.
+  private func neighbours(of output: Int, _ axis: ResizedAxis) -> [(index: Int, weight: Double)]? {
+    let point = point(of: output, axis)
+    guard mapping != .cropAndResize || (point >= 0 && point <= Double(axis.input - 1)) else {
+      return nil
+    }
+    if mode == .nearest { return [(nearest(to: output, axis), 1)] }
+    let shrinking = antialiases ? min(axis.scale, 1) : 1
+    let reach = (mode == .cubic ? 2 : 1) / shrinking
+    let bound = 4 * axis.input + 8
+    let first: Int = max((point - reach).rounded(.down).saturated(), -bound)
+    let last: Int = min((point + reach).rounded(.up).saturated(), bound)
+    var neighbours = (first...max(first, last)).map {
+      ($0, weight((Double($0) - point) * shrinking))
+    }
+    if excludesOutside { neighbours.removeAll { $0.0 < 0 || $0.0 >= axis.input } }
+    let sum = excludesOutside || antialiases ? neighbours.reduce(0) { $0 + $1.1 } : 1
+    return neighbours.filter { $0.1 != 0 }.map {
+      (min(max($0.0, 0), axis.input - 1), sum == 0 ? 0 : $0.1 / sum)
+    }
+  }
+
+  /// How much an element at a distance counts: the triangle of linear, Keys' kernel of cubic
+  /// interpolation.
+  private func weight(_ distance: Double) -> Double {
+    let x = abs(distance)
+    guard mode == .cubic else { return max(0, 1 - x) }
+    let a = cubicCoefficient
+    if x <= 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
+    return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0
+  }
+
+  private func interpolate(
+    _ x: [Double], _ view: ChannelView, _ neighbours: [[(index: Int, weight: Double)]?]
+  ) -> [Double] {
+    var y: [Double] = []
+    y.reserveCapacity(view.outer * neighbours.count * view.inner)
+    for outer in 0..<view.outer {
+      for neighbours in neighbours {
+        guard let neighbours else {
+          y.append(contentsOf: repeatElement(extrapolation, count: view.inner))
+          continue
+        }
+        let row = y.count
+        y.append(contentsOf: repeatElement(0, count: view.inner))
+        for (index, weight) in neighbours {
+          let source = view.range(outer: outer, index).lowerBound
+          for place in 0..<view.inner { y[row + place] += weight * x[source + place] }
+        }
+      }
+    }
+    return y
+  }
+}
+
+extension Int {
+  /// 0, step, 2·step, …, as many as this number tells.
+  fileprivate func multiples(of step: Int) -> [Int] { (0..<self).map { $0 * step } }
+}
+
+extension ElementType {
+  /// A number rounded to the nearest integer, half to even, within the bounds of this type.
+  fileprivate func saturated(_ number: Double) -> Double {
+    let bounds: (Double, Double)
+    switch self {
+    case .uint8: bounds = (0, 255)
+    case .int8: bounds = (-128, 127)
+    case .uint16: bounds = (0, 65535)
+    case .int16: bounds = (-32768, 32767)
+    case .uint32: bounds = (0, 4_294_967_295)
+    case .int32: bounds = (-2_147_483_648, 2_147_483_647)
+    default: bounds = (-.infinity, .infinity)
+    }
+    return min(max(number.rounded(.toNearestOrEven), bounds.0), bounds.1)
+  }
+}

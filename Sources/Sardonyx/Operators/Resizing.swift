@@ -1,0 +1,159 @@
+/// Tensors made larger or smaller, or sampled at given points.
+let resizing: OperatorFamily = [
+  "AffineGrid": AffineGrid.init,
+  "GridSample": GridSample.init,
+  "Resize": Resize.init,
+  "Upsample": Upsample.init,
+]
+
+/// Resizes axes by interpolation.
+struct Resize: Operator {
+  private let sampling: ResizeSampling
+  private let axes: [Int]?
+  private let policy: AspectPolicy
+  /// The positions of the inputs roi, scales and sizes; version 10 has scales alone.
+  private let inputs: (roi: Int?, scales: Int, sizes: Int?)
+
+  /// What becomes of `sizes` that would change the ratio of the extents.
+  private enum AspectPolicy: String, CaseIterable {
+    case stretch
+    case notLarger = "not_larger"
+    case notSmaller = "not_smaller"
+  }
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    sampling = try ResizeSampling(&node)
+    axes = try node.ints("axes")
+    policy = try node.choice("keep_aspect_ratio_policy", default: .stretch)
+    inputs = node.version == 10 ? (nil, 1, nil) : (1, 2, 3)
+  }
+
+  func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
+    let axes = try resizedAxes(facts)
+    let shape = try facts.shape(0)
+    return [Fact(try facts.type(0), shape.indices.map { axes[$0]?.output ?? shape[$0] })]
+  }
+
+  func run(_ values: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let axes = try resizedAxes(values.facts)
+    try sampling.resize(values[0], axes, outputs[0])
+  }
+
+  /// The change of each axis of X, nil for one that stays as it is.
+  private func resizedAxes(_ facts: Facts) throws(ModelError) -> [ResizedAxis?] {
+    let shape = try facts.shape(0)
+    let axes = try axes?.axes(ofRank: shape.count) ?? Array(shape.indices)
+    let roi = try regionOfInterest(facts, count: axes.count)
+    var resized = [ResizedAxis?](repeating: nil, count: shape.count)
+    let changes = try changes(facts, axes.map { shape[$0] })
+    for (index, axis) in axes.enumerated() {
+      let (scale, output) = changes[index]
+      let region = roi.map { ($0[index], $0[index + axes.count]) }
+      let isWhole = region.map { $0 == (0, 1) } ?? true
+      if scale == 1, output == shape[axis], isWhole { continue }
+      resized[axis] = ResizedAxis(
+        input: shape[axis], output: output, scale: scale, region: region ?? (0, 1))
+    }
+    return resized
+  }
+
+  private func regionOfInterest(_ facts: Facts, count: Int) throws(ModelError) -> [Double]? {
+    guard sampling.mapping == .cropAndResize, let index = inputs.roi, facts.has(index) else {
+      return nil
+    }
+    let roi = try facts.numbers(index)
+    guard roi.count == 2 * count else {
+      throw .unexpected("elements of roi", expected: "\(2 * count)", got: "\(roi.count)")
+    }
+    return roi
+  }
+
+  /// The scale and the new extent of each resized axis.
+  private func changes(_ facts: Facts, _ extents: [Int]) throws(ModelError)
+    -> [(scale: Double, output: Int)]
+  {
+    if let index = inputs.sizes, facts.has(index), try facts.shape(index) != [0] {
+      return try fitted(try checkedSizes(facts.integers(index), count: extents.count), extents)
+    }
+    guard facts.has(inputs.scales) else {
+      throw ModelError(.mismatch, "scales and sizes: expected one of them, got neither")
+    }
+    let scales = try checkedScales(facts.numbers(inputs.scales), count: extents.count)
+    return zip(scales, extents).map { ($0, (Double($1) * $0).rounded(.down).saturated()) }
+  }
+
+  private func checkedSizes(_ sizes: [Int], count: Int) throws(ModelError) -> [Int] {
+    guard sizes.count == count, sizes.allSatisfy({ $0 >= 0 }) else {
+      throw .unexpected(
+        "sizes", expected: "\(count) numbers from 0 on", got: "[\(sizes.joined)]")
+    }
+    return sizes
+  }
+
+  private func fitted(_ sizes: [Int], _ extents: [Int]) throws(ModelError)
+    -> [(scale: Double, output: Int)]
+  {
+    let scales = zip(sizes, extents).map { Double($0) / Double($1) }
+    let common: Double?
+    switch policy {
+    case .stretch: common = nil
+    case .notLarger: common = scales.min()
+    case .notSmaller: common = scales.max()
+    }
+    guard let common else { return Array(zip(scales, sizes)) }
+    return extents.map { (common, (Double($0) * common + 0.5).rounded(.down).saturated()) }
+  }
+}
+
+/// Checks scales: one positive number for each axis.
+private func checkedScales(_ scales: [Double], count: Int) throws(ModelError) -> [Double] {
+  guard scales.count == count, scales.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+    throw .unexpected("scales", expected: "\(count) positive numbers", got: "\(scales)")
+  }
+  return scales
+}
+
+/// The operator that Resize took the place of: every axis by its scale, from its first element on.
+struct Upsample: Operator {
+  private let sampling: ResizeSampling
+  /// The scales where they are attributes, as before version 9.
+  private let scales: [Double]?
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    sampling = try ResizeSampling(upsampling: &node)
+    switch node.version {
+    case 1:
+      guard let height = try node.float("height_scale") else { throw node.missing("height_scale") }
+      guard let width = try node.float("width_scale") else { throw node.missing("width_scale") }
+      scales = [1, 1, Double(height), Double(width)]
+    case ..<9:
+      guard let given = try node.floats("scales") else { throw node.missing("scales") }
+      scales = given.map { Double($0) }
+    default: scales = nil
+    }
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    let axes = try resizedAxes(inputs)
+    return [Fact(try inputs.type(0), shape.indices.map { axes[$0]?.output ?? shape[$0] })]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    try sampling.resize(inputs[0], try resizedAxes(inputs.facts), outputs[0])
+  }
+
+  private func resizedAxes(_ inputs: Facts) throws(ModelError) -> [ResizedAxis?] {
+    let shape = try inputs.shape(0)
+    let given: [Double]
+    if let scales { given = scales } else { given = try inputs.numbers(1) }
+    let scales = try checkedScales(given, count: shape.count)
+    return zip(shape, scales).map { extent, scale in
+      scale == 1
+        ? nil
+        : ResizedAxis(
+          input: extent, output: (Double(extent) * scale).rounded(.down).saturated(), scale: scale,
+          region: (0, 1))
+    }
+  }
+}

@@ -1,0 +1,64 @@
+public import ArgumentParser
+import Sardonyx
+
+/// How a model is run.
+struct SessionOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Threads to compute with. (default: as many as this process may keep busy)",
+      valueName: "count"))
+  var threads: Int?
+
+  @Option(
+    help: ArgumentHelp("End a run that takes longer, with exit status 1.", valueName: "seconds"))
+  var timeout: Double?
+
+  @Option(help: "What becomes of BatchNormalization: folded into weights, or unfolded.")
+  var batchnorm: Session.BatchNormalizationMode = .folded
+
+  @Flag(help: "Tell on standard error what was loaded and how long each part took.")
+  var verbose = false
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads: expected 1 to 1024, got \(threads)")
+    }
+    if let timeout, !(timeout > 0) {
+      throw ValidationError("--timeout: expected a positive number of seconds, got \(timeout)")
+    }
+  }
+
+  /// What the library calls these options.
+  var session: Session.Options {
+    var options = Session.Options()
+    options.threads = threads
+    options.timeLimit = timeout
+    options.batchNormalization = batchnorm
+    return options
+  }
+
+  /// Loads a model, and says so if asked.
+  func model(_ path: String) throws(ModelError) -> Model {
+    let start = seconds()
+    let model = try Model(path: path)
+    note("loaded \(path)", since: start)
+    return model
+  }
+
+  /// Prepares a model, and says so if asked.
+  func session(_ model: Model, taps: [String] = []) throws(ModelError) -> Session {
+    let start = seconds()
+    var options = session
+    options.taps = taps
+    let session = try Session(model, options: options)
+    note("prepared for \(session.threadReason)", since: start)
+    return session
+  }
+
+  /// A remark with the milliseconds that passed, for `--verbose`.
+  func note(_ text: String, since start: Double) {
+    if verbose { Terminal.note("\(text) (\(((seconds() - start) * 1000).text(decimals: 2)) ms)") }
+  }
+}
+
+extension Session.BatchNormalizationMode: ExpressibleByArgument {}

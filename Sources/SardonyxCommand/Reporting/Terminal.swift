@@ -1,0 +1,57 @@
+import Sardonyx
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// What people see on standard error; data goes to standard output with `print`.
+enum Terminal {
+  /// Whether people are watching standard error.
+  static let isWatched = isatty(STDERR_FILENO) == 1
+
+  /// Whether standard output may carry colours: never for `NO_COLOR`, see no-color.org.
+  static let hasColor = isatty(STDOUT_FILENO) == 1 && !isColorUnwanted
+
+  private static let isColorUnwanted =
+    unsafe getenv("NO_COLOR").map { unsafe $0.pointee != 0 } ?? false
+
+  static func report(_ error: ModelError) {
+    let word = isWatched && !isColorUnwanted ? "\u{1B}[31merror:\u{1B}[0m" : "error:"
+    writeError("\(word) \(error)\n")
+  }
+
+  /// A remark for `--verbose`.
+  static func note(_ text: String) { writeError(text + "\n") }
+
+  /// A line that the next one overwrites; nothing where nobody watches.
+  static func progress(_ text: String) {
+    if isWatched { writeError("\r\u{1B}[K\(text)") }
+  }
+
+  static func endProgress() { progress("") }
+
+  private static func writeError(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+      var written = 0
+      while written < bytes.count {
+        let count = unsafe write(
+          STDERR_FILENO, bytes.baseAddress! + written, bytes.count - written)
+        guard count > 0 else { return }
+        written += count
+      }
+    }
+  }
+}
+
+/// Ends the process.
+func leave(_ status: Int32) -> Never { exit(status) }
+
+/// Seconds from a point in time that never changes.
+func seconds() -> Double {
+  var time = timespec()
+  unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
