@@ -212,7 +212,7 @@ extension Tensor {
     let region = Region(shape).sliced(axis, from: first, count: count)
     let part = Destination(
       type, region.extents, storage: try context.allocate(type, region.extents))
-    part.copy(self, from: region)
+    part.copy(self, from: region, on: context.crew)
     return part.tensor(texts: texts)
   }
 
@@ -229,7 +229,7 @@ extension Tensor {
     let type = tensors[0].type
     guard let other = tensors.first(where: { $0.type != type }) else {
       let whole = Destination(type, shape, storage: try context.allocate(type, shape))
-      try whole.join(tensors, along: axis)
+      try whole.join(tensors, along: axis, on: context.crew)
       var texts = TextPools.none
       for tensor in tensors { texts.formUnion(tensor.texts) }
       self = whole.tensor(texts: texts)
