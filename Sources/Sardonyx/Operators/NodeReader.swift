@@ -79,6 +79,18 @@ struct NodeReader {
     try string(name) ?? value
   }
 
+  /// A string attribute that names one case of an enumeration.
+  mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    _ name: String, default value: Choice
+  ) throws(ModelError) -> Choice {
+    let text = try string(name, default: value.rawValue)
+    guard let choice = Choice(rawValue: text) else {
+      let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+      throw invalid(name, expected: "one of \(names)", got: text)
+    }
+    return choice
+  }
+
   mutating func ints(_ name: String) throws(ModelError) -> [Int]? {
     switch take(name) {
     case nil: return nil
