@@ -67,7 +67,8 @@ let package = Package(
       name: "SardonyxTests", dependencies: ["Sardonyx"],
       exclude: ["Fixtures", "Conformance/exclusions.txt"], swiftSettings: settings),
     .testTarget(
-      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], swiftSettings: settings),
+      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],
+      swiftSettings: settings),
     .testTarget(
       name: "SardonyxCommandTests", dependencies: ["SardonyxCommand", "Sardonyx"],
       swiftSettings: settings),

@@ -30,7 +30,7 @@ typedef void (*RowSoftmax)(long n, const float *x, float *y);
 typedef void (*ColumnSoftmax)(long rows, long n, const float *x, float *y, long step);
 
 /// Copies n elements that lie x_step bytes apart (0 and negative too) to adjoining places in y.
-typedef void (*StridedCopy)(long n, const void *x, long x_step, void *y);
+typedef void (*StridedCopyKernel)(long n, const void *x, long x_step, void *y);
 
 /// y[c][r] = x[r][c] for r < rows, c < columns; the steps from row to row are in elements.
 typedef void (*Transposition)(
@@ -88,7 +88,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
       long depth, long lanes, long width, const float *x, long lane_step, long depth_step, float *y);
   /// y[n] = Σk x[k]·rows[n][k] for n < count, all rows `step` apart.
   void (*dot_rows)(long count, long depth, const float *x, const float *rows, long step, float *y);
-  /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap. a and b hold 16-bit integers, k even (filled up with 0).
+  /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap.
   void (*multiply_integers)(
       long rows, long columns, long depth, const int16_t *a, const int16_t *b, int32_t *c, long c_step);
 
@@ -158,7 +158,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
 
   // MARK: Movement
 
-  StridedCopy copy_bytes, copy_2_bytes, copy_4_bytes, copy_8_bytes, copy_16_bytes;
+  StridedCopyKernel copy_bytes, copy_2_bytes, copy_4_bytes, copy_8_bytes, copy_16_bytes;
   Transposition transpose_bytes, transpose_2_bytes, transpose_4_bytes, transpose_8_bytes,
       transpose_16_bytes;
 

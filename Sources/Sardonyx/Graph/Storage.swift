@@ -1,34 +1,71 @@
+private import Synchronization
+
 /// A block of memory that tensors share; the one class that owns element bytes.
 ///
 /// Written only while a single step computes the tensor it belongs to, read-only ever after: that
 /// contract, kept by the executor, is what makes it `Sendable`.
 @safe final class Storage: @unchecked Sendable {
-  let base: UnsafeMutableRawPointer
   let byteCount: Int
-  private let release: @Sendable () -> Void
+  /// Where the bytes first lay.
+  private let source: UnsafeRawPointer
+  /// Where the bytes are; nil while they lie at an odd address and nobody has asked for them.
+  private let place: Atomic<UnsafeMutableRawPointer?>
+  /// What keeps borrowed memory alive; nil for memory of our own.
+  private let owner: (any AnyObject & Sendable)?
 
   /// Aligned for every SIMD width and for cache lines.
   static let alignment = 64
 
   /// Uninitialised memory of `byteCount` bytes.
   init(byteCount: Int) {
-    let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: max(byteCount, 1), alignment: Self.alignment)
-    unsafe base = memory
+    let memory = unsafe Self.allocate(byteCount)
     self.byteCount = byteCount
-    nonisolated(unsafe) let owned = unsafe memory
-    release = { unsafe owned.deallocate() }
+    unsafe source = UnsafeRawPointer(memory)
+    unsafe place = Atomic(memory)
+    owner = nil
   }
 
-  /// Memory that somebody else owns, kept alive by `owner` (a mapped file, a decoded message).
-  init(borrowing base: UnsafeRawPointer, byteCount: Int, owner: some AnyObject & Sendable) {
-    unsafe self.base = UnsafeMutableRawPointer(mutating: base)
+  /// Memory that `owner` keeps alive, such as a mapped file.
+  ///
+  /// - Parameter alignment: what the address must be a multiple of. A block that lies elsewhere is
+  ///   copied when it is first read, so that loading a model costs nothing for its weights.
+  init(
+    borrowing base: UnsafeRawPointer, byteCount: Int, alignment: Int = 1,
+    owner: some AnyObject & Sendable
+  ) {
     self.byteCount = byteCount
-    release = { _ = owner }
+    unsafe source = base
+    let isAligned = Int(bitPattern: base) % alignment == 0
+    unsafe place = Atomic(isAligned ? UnsafeMutableRawPointer(mutating: base) : nil)
+    self.owner = owner
   }
 
-  /// Where the block begins, as a number that tells blocks apart.
-  var address: Int { unsafe Int(bitPattern: base) }
+  /// The first byte.
+  var base: UnsafeMutableRawPointer {
+    if let place = unsafe place.load(ordering: .acquiring) { return unsafe place }
+    return unsafe align()
+  }
 
-  deinit { release() }
+  /// Where the block began, as a number that tells blocks apart.
+  var address: Int { unsafe Int(bitPattern: source) }
+
+  /// Copies the bytes; of threads that do so at once, the first one's copy stays.
+  private func align() -> UnsafeMutableRawPointer {
+    let copy = unsafe Self.allocate(byteCount)
+    unsafe copy.copyMemory(from: source, byteCount: byteCount)
+    let (isFirst, other) = unsafe place.compareExchange(
+      expected: nil, desired: copy, ordering: .acquiringAndReleasing)
+    guard !isFirst, let other = unsafe other else { return unsafe copy }
+    unsafe copy.deallocate()
+    return unsafe other
+  }
+
+  private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: alignment)
+  }
+
+  deinit {
+    guard let place = unsafe place.load(ordering: .acquiring) else { return }
+    if unsafe owner == nil || UnsafeRawPointer(place) != source { unsafe place.deallocate() }
+  }
 }

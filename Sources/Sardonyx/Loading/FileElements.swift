@@ -54,7 +54,7 @@ func packed(_ elements: [UInt8], _ type: ElementType) -> [UInt8] {
 extension Tensor {
   /// A tensor of elements that lie in a block of memory as they do in a file.
   ///
-  /// Nothing is copied unless bits are to be unpacked or the elements are not aligned.
+  /// Nothing is copied unless bits are to be unpacked, or bytes are no truth values.
   /// - Throws: ``ModelError`` (malformed) where the block does not have the bytes of the shape.
   init(file block: Storage, _ range: Range<Int>, _ type: ElementType, _ shape: Shape)
     throws(ModelError)
@@ -78,14 +78,11 @@ extension Tensor {
       self = Tensor(elements, shape).reinterpreted(as: type)
     } else if unsafe type == .bool && bytes.contains(where: { $0 > 1 }) {
       self = unsafe Tensor(bytes.map { $0 != 0 }, shape)
-    } else if unsafe Int(bitPattern: block.base + range.lowerBound) % type.memoryAlignment == 0 {
-      self.init(type, shape, storage: block, byteOffset: range.lowerBound)
     } else {
-      let copy = Storage(byteCount: range.count)
-      if let base = bytes.baseAddress {
-        unsafe copy.base.copyMemory(from: base, byteCount: range.count)
-      }
-      self.init(type, shape, storage: copy)
+      let base = unsafe UnsafeRawPointer(block.base + range.lowerBound)
+      let elements = unsafe Storage(
+        borrowing: base, byteCount: range.count, alignment: type.memoryAlignment, owner: block)
+      self.init(type, shape, storage: elements)
     }
   }
 }

@@ -80,12 +80,12 @@ struct NodeReader {
   }
 
   /// A string attribute that names one case of an enumeration.
-  mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
-    _ name: String, default value: Choice
-  ) throws(ModelError) -> Choice {
-    let text = try string(name, default: value.rawValue)
-    guard let choice = Choice(rawValue: text) else {
-      let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+  mutating func choice<T: RawRepresentable<String> & CaseIterable>(
+    _ name: String, default value: T
+  ) throws(ModelError) -> T {
+    guard let text = try string(name) else { return value }
+    guard let choice = T(rawValue: text) else {
+      let names = T.allCases.map(\.rawValue).joined(separator: ", ")
       throw invalid(name, expected: "one of \(names)", got: text)
     }
     return choice
