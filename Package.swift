@@ -66,7 +66,8 @@ let package = Package(
     .testTarget(
       name: "SardonyxTests", dependencies: ["Sardonyx"], swiftSettings: settings),
     .testTarget(
-      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], swiftSettings: settings),
+      name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],
+      swiftSettings: settings),
     .testTarget(
       name: "SardonyxCommandTests", dependencies: ["SardonyxCommand", "Sardonyx"],
       swiftSettings: settings),

@@ -74,7 +74,7 @@ def measure_sardonyx(options):
     """Times `sardonyx bench`, in a process of its own, in the same terms."""
     dims = [word for dim in options.dim for word in ("--dim", dim)]
     command = [options.sardonyx, "bench", options.model, "--json", *dims,
-               "--threads", str(options.threads), "--runs", str(options.runs)]
+               "--threads", str(options.threads), "--iterations", str(options.runs)]
     report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return report["latency_ms"], report["load_ms"]
 

@@ -1,5 +1,202 @@
 import ArgumentParser
+import Sardonyx
 
+/// `sardonyx compare`: how far two ways to compute a model are apart.
 struct CompareCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "compare")
+  static let configuration = CommandConfiguration(
+    commandName: "compare",
+    abstract: "Compare a model with BatchNormalization folded against the model as written.",
+    discussion: """
+      Runs both on the same inputs (--random 0 where none are given) and shows how far they are \
+      apart: the largest difference, the same relative to the largest magnitude of the reference, \
+      the root mean square, the cosine, and units in the last place. The reference is the model as \
+      written, another model (--against), or outputs of another engine (--reference).
+
+      Exit status: 0 all outputs are within tolerance, 1 one is not.
+      """)
+
+  @Argument(help: ArgumentHelp("The ONNX model.", valueName: "model"))
+  var path: String
+
+  @OptionGroup(title: "Input options") var input: InputOptions
+
+  @Flag(help: "Also compare every value inside the graph that both compute.")
+  var layers = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Largest difference allowed, relative to the largest magnitude of the reference.",
+      valueName: "number"))
+  var rtol = 1e-5
+
+  @Option(help: ArgumentHelp("Added to what --rtol allows.", valueName: "number"))
+  var atol = 0.0
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Compare with another engine's outputs: a NumPy archive with arrays named NAME or out:NAME, \
+      values inside the graph among them. Its arrays named in:NAME are the inputs, unless \
+      --inputs or --random say otherwise.
+      """, valueName: "file.npz"))
+  var reference: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Compare with another model as written, value by value of the same name.",
+      valueName: "model"))
+  var against: String?
+
+  @Flag(help: "Print the comparison as JSON.")
+  var json = false
+
+  @OptionGroup(title: "Running options") var options: SessionOptions
+
+  func validate() throws {
+    guard rtol >= 0, atol >= 0 else {
+      throw ValidationError("--rtol and --atol: expected 0 or more")
+    }
+    if reference != nil, against != nil {
+      throw ValidationError("--reference and --against: expected one of them")
+    }
+    if reference != nil, layers {
+      throw ValidationError("--layers: name the values inside the graph in the --reference file")
+    }
+  }
+
+  func run() throws {
+    let model = try options.model(path)
+    let comparison = try compare(model)
+    if json {
+      print(description(comparison))
+    } else {
+      print(report(comparison))
+    }
+    if !comparison.passed { throw ExitCode.failure }
+  }
+
+  private func compare(_ model: Model) throws(ModelError) -> Comparison {
+    var tolerance = Comparison.Tolerance()
+    tolerance.relative = rtol
+    tolerance.absolute = atol
+    if let reference { return try compare(model, withOutputsIn: reference, tolerance) }
+    let other = try against.map { path throws(ModelError) in try options.model(path) }
+    return try Comparison(
+      model, against: other, inputs: try input.values(for: model, standardSeed: 0),
+      options: options.session, layers: layers, tolerance: tolerance)
+  }
+
+  private func compare(
+    _ model: Model, withOutputsIn path: String, _ tolerance: Comparison.Tolerance
+  ) throws(ModelError) -> Comparison {
+    let expected = try expectations(path, model)
+    let outputs = Set(model.outputs.map(\.name))
+    let taps = expected.keys.filter { !outputs.contains($0) }.sorted()
+    let inputs = try input.values(for: model, standardArchive: path)
+    let results = try options.session(model, taps: taps).run(inputs)
+    let comparable = results.mapValues(\.stacked)
+    return Comparison(comparable, reference: expected, tolerance: tolerance)
+  }
+
+  /// The arrays `out:NAME`; where there are none, all that are no inputs.
+  private func expectations(_ path: String, _ model: Model) throws(ModelError) -> [String: Value] {
+    let inputs = Set(model.inputs.map(\.name))
+    let arrays = try InputFile(path).arrays { !$0.hasPrefix("in:") && !inputs.contains($0) }
+    let marked = arrays.filter { $0.name.hasPrefix("out:") }
+      .map { (name: String($0.name.dropFirst(4)), tensor: $0.tensor) }
+    let expected = marked.isEmpty ? arrays : marked
+    guard !expected.isEmpty else {
+      throw ModelError(
+        .mismatch, "no array is named as an output of the model",
+        hint: "its outputs are " + model.outputs.map { "\"\($0.name)\"" }.joined(separator: ", "),
+        file: path)
+    }
+    var values: [String: Value] = [:]
+    for (name, tensor) in expected {
+      let definition = model.outputs.first { $0.name == name }
+      values[name] = .tensor(try tensor.adapted(to: definition))
+    }
+    return values
+  }
+}
+
+// MARK: - Reporting
+
+extension CompareCommand {
+  /// What the left and the right side of the comparison are.
+  private var subject: String {
+    let left = "\(path), BatchNormalization \(options.batchnorm.rawValue)"
+    return "\(left), against \(reference ?? against.map { "\($0) as written" } ?? "as written")"
+  }
+
+  private func report(_ comparison: Comparison) -> String {
+    var parts = [subject]
+    if !comparison.layers.isEmpty { parts.append(table("value", comparison.layers)) }
+    parts.append(table("output", comparison.outputs))
+    if let failure = comparison.firstFailure {
+      parts.append("first value over tolerance: \(failure.name) (\(failure.operatorName))")
+    }
+    let allowed = "relative tolerance \(rtol.text())" + (atol > 0 ? " plus \(atol.text())" : "")
+    let good = comparison.outputs.count { $0.passed }
+    parts.append("\(good) of \(comparison.outputs.count) outputs within \(allowed)")
+    return parts.joined(separator: "\n\n")
+  }
+
+  private func table(_ title: String, _ entries: [Comparison.Entry]) -> String {
+    var table = Table([
+      (title, .left), ("operator", .left), ("shape", .left), ("max abs", .right),
+      ("relative", .right), ("RMS", .right), ("1 - cosine", .right), ("ULP", .right), ("", .left),
+    ])
+    for entry in entries {
+      let verdict = entry.passed ? "ok" : entry.remark ?? "differs"
+      let shape = "[\(entry.shape.map(String.init).joined(separator: ","))]"
+      guard let metrics = entry.metrics else {
+        table.append(entry.name, entry.operatorName, shape, "", "", "", "", "", verdict)
+        continue
+      }
+      table.append(
+        entry.name, entry.operatorName, shape, metrics.maxAbsolute.text(digits: 3),
+        metrics.relative.text(digits: 3), metrics.rms.text(digits: 3),
+        max(0, 1 - metrics.cosine).text(digits: 3), metrics.ulp.map { "\($0)" } ?? "", verdict)
+    }
+    return table.text
+  }
+
+  private func description(_ comparison: Comparison) -> JSON {
+    .object([
+      ("passed", .bool(comparison.passed)),
+      ("outputs", .array(comparison.outputs.map(description))),
+      ("layers", .array(comparison.layers.map(description))),
+      ("first_failure", comparison.firstFailure.map { .string($0.name) } ?? .null),
+    ])
+  }
+
+  private func description(_ entry: Comparison.Entry) -> JSON {
+    let metrics = entry.metrics
+    return .object([
+      ("name", .string(entry.name)), ("operator", .string(entry.operatorName)),
+      ("shape", .array(entry.shape.map { .number($0) })), ("passed", .bool(entry.passed)),
+      ("max_absolute", metrics.map { .number($0.maxAbsolute) } ?? .null),
+      ("relative", metrics.map { .number($0.relative) } ?? .null),
+      ("rms", metrics.map { .number($0.rms) } ?? .null),
+      ("cosine", metrics.map { .number($0.cosine) } ?? .null),
+      ("ulp", metrics?.ulp.map { .number("\($0)") } ?? .null),
+      ("remark", entry.remark.map(JSON.string) ?? .null),
+    ])
+  }
+}
+
+extension Value {
+  /// A sequence of maps as the tensor of their values, one row each, as other engines' outputs are
+  /// recorded; any other value as it is.
+  fileprivate var stacked: Value {
+    guard case .sequence(let elements, .map) = self else { return self }
+    var rows: [Tensor] = []
+    for case .map(_, let values) in elements { rows.append(values) }
+    guard let first = rows.first, rows.allSatisfy({ $0.elementCount == first.elementCount }),
+      let tensor = try? Tensor(
+        first.type, [rows.count, first.elementCount], bytes: rows.flatMap(\.rawBytes))
+    else { return self }
+    return .tensor(tensor)
+  }
 }

@@ -88,7 +88,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
       long depth, long lanes, long width, const float *x, long lane_step, long depth_step, float *y);
   /// y[n] = Σk x[k]·rows[n][k] for n < count, all rows `step` apart.
   void (*dot_rows)(long count, long depth, const float *x, const float *rows, long step, float *y);
-  /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap. a and b hold 16-bit integers, k even (filled up with 0).
+  /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap.
   void (*multiply_integers)(
       long rows, long columns, long depth, const int16_t *a, const int16_t *b, int32_t *c, long c_step);
 

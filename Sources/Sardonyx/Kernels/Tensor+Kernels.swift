@@ -54,4 +54,24 @@ extension Broadcast {
       ) { row in (start(ofRow: row, in: 0), start(ofRow: row, in: 1)) }
     }
   }
+
+  /// y = function(x) row by row, with the parameter that the second tensor has for each row.
+  func mapRows(
+    _ function: Unary, _ x: Tensor, _ alpha: Tensor, into y: Destination, on crew: Crew
+  ) {
+    guard elementCount > 0 else { return }
+    nonisolated(unsafe) let (xs, alphas, ys) = unsafe (
+      x.pointer(as: Float.self), alpha.pointer(as: Float.self), y.pointer(as: Float.self)
+    )
+    let kernel = unsafe function.kernel(of: crew.instructions)
+    let (length, xStep) = (rowLength, step(of: 0))
+    precondition(xStep == 1 || length == 1)
+    crew.performRanges(of: rowCount, by: max(1, (1 << 15) / length)) { rows in
+      for row in rows {
+        let parameter = unsafe alphas[start(ofRow: row, in: 1)]
+        unsafe kernel(
+          length, xs + start(ofRow: row, in: 0), ys + row * length, parameter, 0)
+      }
+    }
+  }
 }

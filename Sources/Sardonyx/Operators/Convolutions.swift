@@ -9,7 +9,7 @@ let convolutions: OperatorFamily = [
 /// Correlates X with the kernels W: Y[n, m] = B[m] + Σ over c of X[n, c] ⋆ W[m, c].
 ///
 /// X is N×C×spatial, W is M×(C/group)×kernel, B has M numbers.
-struct Conv: Operator {
+struct Conv: ActivationAccepting {
   let window: Window
   let group: Int
   /// What a pass has fused into the convolution.

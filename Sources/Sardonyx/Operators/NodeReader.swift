@@ -79,6 +79,18 @@ struct NodeReader {
     try string(name) ?? value
   }
 
+  /// A string attribute that names one case of an enumeration.
+  mutating func choice<T: RawRepresentable<String> & CaseIterable>(
+    _ name: String, default value: T
+  ) throws(ModelError) -> T {
+    guard let text = try string(name) else { return value }
+    guard let choice = T(rawValue: text) else {
+      let names = T.allCases.map(\.rawValue).joined(separator: ", ")
+      throw invalid(name, expected: "one of \(names)", got: text)
+    }
+    return choice
+  }
+
   mutating func ints(_ name: String) throws(ModelError) -> [Int]? {
     switch take(name) {
     case nil: return nil

@@ -79,16 +79,4 @@ extension NodeReader {
   mutating func doubles(_ name: String) throws(ModelError) -> [Double]? {
     try floats(name)?.map { Double($0) }
   }
-
-  /// A string attribute that names one case of an enumeration.
-  mutating func choice<T: RawRepresentable<String> & CaseIterable>(
-    _ name: String, default value: T
-  ) throws(ModelError) -> T {
-    guard let text = try string(name) else { return value }
-    guard let choice = T(rawValue: text) else {
-      let names = T.allCases.map(\.rawValue).joined(separator: ", ")
-      throw invalid(name, expected: "one of \(names)", got: text)
-    }
-    return choice
-  }
 }

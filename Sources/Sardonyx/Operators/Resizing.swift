@@ -157,17 +157,3 @@ struct Upsample: Operator {
     }
   }
 }
-
-extension NodeReader {
-  /// A string attribute that names a case.
-  mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
-    _ name: String, default value: Choice
-  ) throws(ModelError) -> Choice {
-    let text = try string(name, default: value.rawValue)
-    guard let choice = Choice(rawValue: text) else {
-      let names = Choice.allCases.map(\.rawValue)
-      throw invalid(name, expected: "one of \(names.joined(separator: ", "))", got: text)
-    }
-    return choice
-  }
-}

@@ -2,7 +2,7 @@
 enum Planner {
   static func passes(_ mode: Session.BatchNormalizationMode) -> [Pass] {
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
-    if mode == .folded { passes += [foldBatchNormalizations, foldConstants] }
+    if mode == .folded { passes += [foldBatchNormalizations, foldConstants, fuseEpilogues] }
     return passes
   }
 

@@ -17,8 +17,8 @@ enum NPY {
     else {
       throw ModelError(
         .malformed,
-        "data of the array: expected \(header.type)[\(list(header.shape))], got \(data.count) bytes"
-      )
+        "data of the array: expected [\(list(header.shape))] elements of \(header.itemSize) bytes, "
+          + "got \(data.count) bytes")
     }
     var elements = Array(data.prefix(size))
     if header.isFortran { elements = rowMajor(elements, header.shape, header.itemSize) }

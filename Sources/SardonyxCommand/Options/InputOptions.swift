@@ -48,8 +48,15 @@ struct InputOptions: ParsableArguments {
   }
 
   /// The values for a model's inputs.
+  /// - Parameters:
+  ///   - standardSeed: stands in for `--random` where nothing is given at all.
+  ///   - standardArchive: stands in for `--inputs` where neither it nor `--random` is given.
   /// - Throws: ``ModelError`` for files that cannot be read and inputs that do not exist.
-  func values(for model: Model) throws(ModelError) -> [String: Value] {
+  func values(
+    for model: Model, standardSeed: UInt64? = nil, standardArchive: String? = nil
+  ) throws(ModelError) -> [String: Value] {
+    let all = self.all ?? (self.seed == nil ? standardArchive : nil)
+    let seed = self.seed ?? (all == nil && singles.isEmpty ? standardSeed : nil)
     var values: [String: Value] = [:]
     if let all {
       values =

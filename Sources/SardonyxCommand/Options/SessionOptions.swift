@@ -28,6 +28,15 @@ struct SessionOptions: ParsableArguments {
     }
   }
 
+  /// What the library calls these options.
+  var session: Session.Options {
+    var options = Session.Options()
+    options.threads = threads
+    options.timeLimit = timeout
+    options.batchNormalization = batchnorm
+    return options
+  }
+
   /// Loads a model, and says so if asked.
   func model(_ path: String) throws(ModelError) -> Model {
     let start = seconds()
@@ -39,10 +48,7 @@ struct SessionOptions: ParsableArguments {
   /// Prepares a model, and says so if asked.
   func session(_ model: Model, taps: [String] = []) throws(ModelError) -> Session {
     let start = seconds()
-    var options = Session.Options()
-    options.threads = threads
-    options.timeLimit = timeout
-    options.batchNormalization = batchnorm
+    var options = session
     options.taps = taps
     let session = try Session(model, options: options)
     note("prepared for \(session.threadReason)", since: start)

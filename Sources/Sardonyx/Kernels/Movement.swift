@@ -1,0 +1,191 @@
+import CKernels
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Elements moved as bytes, whatever they mean: 1, 2, 4, 8 or 16 bytes each.
+///
+/// Transpose, Slice, Expand and their kin are one `copy` from a strided array; Gather along the first axis is `gather`.
+enum Movement {
+  /// Bytes in a chunk.
+  private static let chunk = 1 << 17
+
+  /// Fills a contiguous array of these extents from x, where element (i, j, …) is i·strides[0] + j·strides[1] + …
+  /// elements from x; strides may be 0 and negative.
+  static func copy(
+    _ extents: [Int], strides: [Int], elementSize: Int, from x: UnsafeRawPointer,
+    into y: UnsafeMutableRawPointer, on crew: Crew
+  ) {
+    guard !extents.contains(0) else { return }
+    let walk = Walk(extents, strides)
+    if let axis = walk.turnedAxis {
+      unsafe transpose(walk, axis, elementSize, from: x, into: y, crew)
+    } else {
+      unsafe copyRows(walk, elementSize, from: x, into: y, crew)
+    }
+  }
+
+  /// Row i of y is row indices[i] of x; rows are so many bytes long, and the indices are in range.
+  static func gather(
+    _ indices: UnsafeBufferPointer<Int64>, rowSize: Int, from x: UnsafeRawPointer,
+    into y: UnsafeMutableRawPointer, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y, indices) = unsafe (x, y, indices)
+    guard rowSize > 0 else { return }
+    unsafe crew.performRanges(of: indices.count, by: max(1, chunk / rowSize)) { range in
+      for row in range {
+        unsafe (y + row * rowSize).copyMemory(
+          from: x + Int(indices[row]) * rowSize, byteCount: rowSize)
+      }
+    }
+  }
+
+  /// Copies adjoining bytes.
+  static func copy(
+    byteCount: Int, from x: UnsafeRawPointer, into y: UnsafeMutableRawPointer, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    crew.performRanges(of: byteCount, by: 4 * chunk) { range in
+      unsafe (y + range.lowerBound).copyMemory(
+        from: x + range.lowerBound, byteCount: range.count)
+    }
+  }
+
+  private static func copyRows(
+    _ walk: Walk, _ size: Int, from x: UnsafeRawPointer, into y: UnsafeMutableRawPointer,
+    _ crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    let kernel = unsafe crew.instructions.copyKernel(elementSize: size)
+    let length = walk.extents.last ?? 1
+    let step = (walk.strides.last ?? 1) * size
+    let outer = Array(walk.extents.dropLast())
+    // A row alone is cut; many short rows make a chunk.
+    let parts = outer.isEmpty ? max(1, length * size / chunk) : 1
+    let part = (length + parts - 1) / parts
+    let rows = outer.product * parts
+    crew.performRanges(of: rows, by: max(1, chunk / (part * size))) { range in
+      var place = Odometer(outer, walk.strides, at: range.lowerBound / parts)
+      for row in range {
+        let first = row % parts * part
+        unsafe kernel(
+          min(part, length - first), x + (place.offset * size + first * step), step,
+          y + (row / parts * length + first) * size)
+        if parts == 1 { place.advance() }
+      }
+    }
+  }
+
+  /// The last axis strides in x while another axis adjoins there: the two are turned square by square.
+  private static func transpose(
+    _ walk: Walk, _ axis: Int, _ size: Int, from x: UnsafeRawPointer,
+    into y: UnsafeMutableRawPointer, _ crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    let kernel = unsafe crew.instructions.transposition(elementSize: size)
+    let last = walk.extents.count - 1
+    let (rows, columns) = (walk.extents[last], walk.extents[axis])
+    let targets = walk.extents.steps
+    var outer = walk
+    var outerTargets = targets
+    for index in [last, axis] {
+      outer.extents.remove(at: index)
+      outer.strides.remove(at: index)
+      outerTargets.remove(at: index)
+    }
+    let band = max(16, chunk / (size * rows) / 16 * 16)
+    let bands = (columns + band - 1) / band
+    let (walked, walkedTargets) = (outer, outerTargets)
+    crew.performRanges(
+      of: walk.extents.product / (rows * columns) * bands,
+      by: max(1, chunk / (size * rows * min(band, columns)))
+    ) { range in
+      for index in range {
+        let (number, first) = (index / bands, index % bands * band)
+        let place = indices(of: number, within: walked.extents)
+        let source = zip(place, walked.strides).reduce(first) { $0 + $1.0 * $1.1 }
+        let target = zip(place, walkedTargets).reduce(first * targets[axis]) { $0 + $1.0 * $1.1 }
+        unsafe kernel(
+          rows, min(band, columns - first), x + source * size, walk.strides[last],
+          y + target * size, targets[axis])
+      }
+    }
+  }
+}
+
+/// The way through a strided array, with axes joined that can be walked as one.
+private struct Walk: Sendable {
+  var extents: [Int] = []
+  var strides: [Int] = []
+
+  init(_ extents: [Int], _ strides: [Int]) {
+    for (extent, stride) in zip(extents, strides) where extent != 1 {
+      if let last = self.extents.indices.last, self.strides[last] == stride * extent {
+        self.extents[last] *= extent
+        self.strides[last] = stride
+      } else {
+        self.extents.append(extent)
+        self.strides.append(stride)
+      }
+    }
+  }
+
+  /// The axis that adjoins in the source, if it is not the last and both are long enough to matter.
+  var turnedAxis: Int? {
+    guard let last = extents.indices.last, strides[last] != 1, strides[last] > 0, extents[last] > 1
+    else { return nil }
+    return extents.indices.dropLast().first { strides[$0] == 1 && extents[$0] > 1 }
+  }
+}
+
+/// Counts through indices and keeps the offset that they stand for.
+private struct Odometer {
+  private let extents: [Int]
+  private let strides: [Int]
+  private var place: [Int]
+  private(set) var offset: Int
+
+  init(_ extents: [Int], _ strides: [Int], at number: Int) {
+    self.extents = extents
+    self.strides = strides
+    place = indices(of: number, within: extents)
+    offset = zip(place, strides).reduce(0) { $0 + $1.0 * $1.1 }
+  }
+
+  mutating func advance() {
+    for axis in extents.indices.reversed() {
+      place[axis] += 1
+      offset += strides[axis]
+      if place[axis] < extents[axis] { return }
+      offset -= place[axis] * strides[axis]
+      place[axis] = 0
+    }
+  }
+}
+
+extension InstructionSet {
+  fileprivate func copyKernel(elementSize: Int) -> StridedCopy {
+    switch elementSize {
+    case 1: unsafe kernels.copy_bytes
+    case 2: unsafe kernels.copy_2_bytes
+    case 4: unsafe kernels.copy_4_bytes
+    case 8: unsafe kernels.copy_8_bytes
+    case 16: unsafe kernels.copy_16_bytes
+    default: preconditionFailure("no element has \(elementSize) bytes")
+    }
+  }
+
+  fileprivate func transposition(elementSize: Int) -> Transposition {
+    switch elementSize {
+    case 1: unsafe kernels.transpose_bytes
+    case 2: unsafe kernels.transpose_2_bytes
+    case 4: unsafe kernels.transpose_4_bytes
+    case 8: unsafe kernels.transpose_8_bytes
+    case 16: unsafe kernels.transpose_16_bytes
+    default: preconditionFailure("no element has \(elementSize) bytes")
+    }
+  }
+}

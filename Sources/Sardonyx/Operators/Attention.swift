@@ -1,0 +1,143 @@
+/// Attention and what stands around it in transformers.
+let attention: OperatorFamily = [
+  "Attention": Attention.init,
+  "LinearAttention": LinearAttention.init,
+  "RotaryEmbedding": RotaryEmbedding.init,
+]
+
+/// Operators of attention that ONNX offers for trial.
+let attentionPreviews: OperatorFamily = ["FlexAttention": FlexAttention.init]
+
+/// Y = softmax(Q·Kᵀ·scale + bias)·V for each head.
+///
+/// Q, K and V are batch×heads×length×size or batch×length×(heads·size). Several heads of Q may
+/// share one of K and V. The bias gathers attn_mask, causality, windows and padding.
+struct Attention: Operator {
+  private let isCausal: Bool
+  private let queryHeads: Int?
+  private let keyHeads: Int?
+  private let scale: Float?
+  private let softcap: Double
+  private let window: (left: Int, right: Int)
+  /// What output 3 shows: 0 products, 1 after softcap, 2 with the bias, 3 after softmax.
+  private let productMode: Int
+  private let padsMask: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    isCausal = try node.bool("is_causal")
+    queryHeads = try node.int("q_num_heads")
+    keyHeads = try node.int("kv_num_heads")
+    scale = try node.float("scale")
+    softcap = Double(try node.float("softcap", default: 0))
+    window = (
+      try node.int("left_window_size", default: -1), try node.int("right_window_size", default: -1)
+    )
+    productMode = try node.int("qk_matmul_output_mode", default: 0)
+    padsMask = node.version >= 24
+    node.ignore("softmax_precision")
+    for (name, count) in [("q_num_heads", queryHeads), ("kv_num_heads", keyHeads)] {
+      guard count.map({ $0 > 0 }) ?? true else {
+        throw node.invalid(name, expected: "a positive number", got: count ?? 0)
+      }
+    }
+    guard (0...3).contains(productMode) else {
+      throw node.invalid("qk_matmul_output_mode", expected: "0 to 3", got: productMode)
+    }
+    guard window.left >= -1, window.right >= -1 else {
+      throw node.invalid(
+        "left_window_size, right_window_size", expected: "numbers from -1 on", got: window)
+    }
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let extents = try extents(inputs)
+    let type = try inputs.type(0)
+    return [
+      Fact(type, extents.outputShape), Fact(try inputs.type(1), extents.presentKeyShape),
+      Fact(try inputs.type(2), extents.presentValueShape), Fact(type, extents.productShape),
+    ]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let extents = try extents(inputs.facts)
+    let bias = try AttentionBias(inputs, extents, isCausal, window, padsMask: padsMask)
+    func compute<T: RealNumber>(_: T.Type) {
+      let query: [T] = extents.query.arranged(inputs[0].converted())
+      let keys: [T] = extents.joined(inputs.tensor(4), inputs[1], extents.key)
+      let values: [T] = extents.joined(inputs.tensor(5), inputs[2], extents.value)
+      var products: [T] = []
+      var y: [T] = []
+      for head in 0..<extents.query.batch * extents.query.heads {
+        var scores = extents.products(query, keys, head, scale: scale)
+        if productMode == 0 { products += scores }
+        if softcap > 0 { scores = scores.map { capped($0) } }
+        if productMode == 1 { products += scores }
+        let masked = bias.add(to: &scores, head: head)
+        if productMode == 2 { products += scores }
+        softmaxRows(&scores, extents.totalLength)
+        for row in masked {
+          for index in 0..<extents.totalLength { scores[row * extents.totalLength + index] = 0 }
+        }
+        if productMode == 3 { products += scores }
+        y += extents.weighted(scores, values, head)
+      }
+      if outputs.wants(0) { outputs[0].store(extents.output.restored(y)) }
+      if outputs.wants(1) { outputs[1].store(keys) }
+      if outputs.wants(2) { outputs[2].store(values) }
+      if outputs.wants(3) { outputs[3].store(products) }
+    }
+    compute(inputs[0].type.real)
+  }
+
+  private func capped<T: RealNumber>(_ score: T) -> T {
+    score.through { softcap * ($0 / softcap).hyperbolicTangent }
+  }
+
+  private func extents(_ inputs: Facts) throws(ModelError) -> AttentionExtents {
+    let query = try HeadLayout("Q", inputs.shape(0), heads: queryHeads)
+    let key = try HeadLayout("K", inputs.shape(1), heads: keyHeads)
+    let value = try HeadLayout("V", inputs.shape(2), heads: keyHeads)
+    guard inputs.has(4) == inputs.has(5) else {
+      throw ModelError(
+        .mismatch, "past_key and past_value: expected both or none, got one of them")
+    }
+    var past = 0
+    if inputs.has(4) {
+      let shape = try inputs.shape(4)
+      try checkRank(shape, 4, "past_key")
+      past = shape[2]
+      try check(inputs, 4, "past_key", key.shape(length: past))
+      try check(inputs, 5, "past_value", value.shape(length: past))
+    }
+    if inputs.has(6) { try check(inputs, 6, "nonpad_kv_seqlen", [query.batch]) }
+    return try AttentionExtents(query: query, key: key, value: value, pastLength: past)
+  }
+
+  private func check(_ inputs: Facts, _ index: Int, _ name: String, _ expected: Shape)
+    throws(ModelError)
+  {
+    let shape = try inputs.shape(index)
+    guard shape == expected else {
+      throw .unexpected(
+        "shape of \(name)", expected: "[\(expected.joined)]", got: "[\(shape.joined)]")
+    }
+  }
+}
+
+/// Replaces each row of `length` scores by its softmax; a row of -∞ alone becomes zeros.
+func softmaxRows<T: RealNumber>(_ scores: inout [T], _ length: Int) {
+  for first in stride(from: 0, to: scores.count, by: max(length, 1)) {
+    let row = first..<first + length
+    let maximum = scores[row].reduce(-T.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
+    guard maximum > -.infinity || maximum.isNaN else {
+      for index in row { scores[index] = 0 }
+      continue
+    }
+    var sum = 0.0
+    for index in row {
+      scores[index] = (scores[index] - maximum).exponential
+      sum += scores[index].asDouble
+    }
+    for index in row { scores[index] = T(converting: scores[index].asDouble / sum) }
+  }
+}

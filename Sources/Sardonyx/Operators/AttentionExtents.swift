@@ -1,0 +1,235 @@
+/// How a tensor holds vectors by batch, head and position.
+struct HeadLayout: Sendable {
+  let batch: Int
+  let heads: Int
+  let length: Int
+  let size: Int
+  /// batch×length×(heads·size) instead of batch×heads×length×size.
+  let isPacked: Bool
+
+  init(batch: Int, heads: Int, length: Int, size: Int, isPacked: Bool) {
+    self.batch = batch
+    self.heads = heads
+    self.length = length
+    self.size = size
+    self.isPacked = isPacked
+  }
+
+  /// - Parameter heads: the attribute that a tensor of rank 3 needs.
+  init(_ name: String, _ shape: Shape, heads: Int?) throws(ModelError) {
+    if shape.count == 4 {
+      self.init(
+        batch: shape[0], heads: shape[1], length: shape[2], size: shape[3], isPacked: false)
+      return
+    }
+    guard shape.count == 3 else {
+      throw .unexpected("rank of \(name)", expected: "3 or 4", got: "\(shape.count)")
+    }
+    guard let heads, heads > 0 else {
+      throw ModelError(
+        .invalid, "\(name) has rank 3: expected the number of its heads as an attribute, got none")
+    }
+    guard shape[2] % heads == 0 else {
+      throw .unexpected(
+        "last axis of \(name)", expected: "a multiple of \(heads), the number of heads",
+        got: "\(shape[2])")
+    }
+    self.init(
+      batch: shape[0], heads: heads, length: shape[1], size: shape[2] / heads, isPacked: true)
+  }
+
+  /// batch×heads×`length`×size.
+  func shape(length: Int) -> Shape { [batch, heads, length, size] }
+
+  var shape: Shape { isPacked ? [batch, length, heads * size] : shape(length: length) }
+
+  /// The vectors as batch×heads×length×size.
+  func arranged<T>(_ x: [T]) -> [T] { isPacked ? swapped(x, heads, length) : x }
+
+  /// The vectors of batch×heads×length×size as this layout has them.
+  func restored<T>(_ x: [T]) -> [T] { isPacked ? swapped(x, length, heads) : x }
+
+  /// batch×inner×outer×size to batch×outer×inner×size.
+  private func swapped<T>(_ x: [T], _ outer: Int, _ inner: Int) -> [T] {
+    var y: [T] = []
+    y.reserveCapacity(x.count)
+    for b in 0..<batch {
+      for first in 0..<outer {
+        for second in 0..<inner {
+          let place = ((b * inner + second) * outer + first) * size
+          y.append(contentsOf: x[place..<place + size])
+        }
+      }
+    }
+    return y
+  }
+}
+
+/// The sizes of an attention.
+struct AttentionExtents: Sendable {
+  let query: HeadLayout
+  let key: HeadLayout
+  let value: HeadLayout
+  let pastLength: Int
+
+  init(query: HeadLayout, key: HeadLayout, value: HeadLayout, pastLength: Int = 0)
+    throws(ModelError)
+  {
+    (self.query, self.key, self.value) = (query, key, value)
+    self.pastLength = pastLength
+    guard key.batch == query.batch, value.batch == query.batch else {
+      throw .unexpected(
+        "batch of K and V", expected: "\(query.batch)", got: "\(key.batch) and \(value.batch)")
+    }
+    guard key.size == query.size else {
+      throw .unexpected("head size of K", expected: "\(query.size)", got: "\(key.size)")
+    }
+    guard value.heads == key.heads, value.length == key.length else {
+      throw .unexpected(
+        "heads and length of V", expected: "\(key.heads) and \(key.length)",
+        got: "\(value.heads) and \(value.length)")
+    }
+    guard key.heads > 0 ? query.heads % key.heads == 0 : query.heads == 0 else {
+      throw .unexpected(
+        "heads of Q", expected: "a multiple of \(key.heads), the heads of K",
+        got: "\(query.heads)")
+    }
+  }
+
+  var totalLength: Int { pastLength + key.length }
+  var productShape: Shape { [query.batch, query.heads, query.length, totalLength] }
+  var presentKeyShape: Shape { key.shape(length: totalLength) }
+  var presentValueShape: Shape { value.shape(length: totalLength) }
+  var outputShape: Shape { output.shape }
+
+  var output: HeadLayout {
+    HeadLayout(
+      batch: query.batch, heads: query.heads, length: query.length, size: value.size,
+      isPacked: query.isPacked)
+  }
+
+  /// The past followed by what is new, as batch×heads×length×size.
+  func joined<T: Number>(_ past: Tensor?, _ new: Tensor, _ layout: HeadLayout) -> [T] {
+    let arranged: [T] = layout.arranged(new.converted())
+    guard let past: [T] = past?.converted() else { return arranged }
+    let (old, added) = (pastLength * layout.size, layout.length * layout.size)
+    var joined: [T] = []
+    joined.reserveCapacity(past.count + arranged.count)
+    for head in 0..<layout.batch * layout.heads {
+      joined.append(contentsOf: past[head * old..<(head + 1) * old])
+      joined.append(contentsOf: arranged[head * added..<(head + 1) * added])
+    }
+    return joined
+  }
+
+  /// The head of K and V that a head of Q, counted through the batch, attends to.
+  private func keyHead(_ head: Int) -> Int {
+    let sharing = query.heads / key.heads
+    return head / query.heads * key.heads + head % query.heads / sharing
+  }
+
+  /// Q·Kᵀ·scale of a head, as query length × total length; scale is 1/√size where none is given.
+  func products<T: RealNumber>(_ q: [T], _ k: [T], _ head: Int, scale: Float?) -> [T] {
+    let (rows, columns, depth) = (query.length, totalLength, query.size)
+    var products = [T](repeating: 0, count: rows * columns)
+    multiply(
+      q, MatrixView(columns: depth, offset: head * rows * depth),
+      k, MatrixView(columns: depth, offset: keyHead(head) * columns * depth).transposed,
+      into: &products, at: 0, m: rows, n: columns, k: depth)
+    let factor = T(scale.map { Double($0) } ?? 1 / Double(depth).squareRoot())
+    return products.map { $0 * factor }
+  }
+
+  /// P·V of a head.
+  func weighted<T: RealNumber>(_ p: [T], _ v: [T], _ head: Int) -> [T] {
+    var y = [T](repeating: 0, count: query.length * value.size)
+    let first = keyHead(head) * totalLength * value.size
+    multiply(
+      p, MatrixView(columns: totalLength), v, MatrixView(columns: value.size, offset: first),
+      into: &y, at: 0, m: query.length, n: value.size, k: totalLength)
+    return y
+  }
+}
+
+/// What is added to the scores of an attention: -∞ where a query may not see a key.
+struct AttentionBias {
+  private let extents: AttentionExtents
+  private let isCausal: Bool
+  private let window: (left: Int, right: Int)
+  /// Keys that count in each sample, if not all.
+  private let validLengths: [Int]?
+  private let mask: [Double]?
+  private let maskShape: Shape
+  private let maskStrides: [Int]
+
+  /// - Parameter padsMask: whether a mask shorter than the keys forbids the rest of them.
+  init(
+    _ inputs: Inputs, _ extents: AttentionExtents, _ isCausal: Bool,
+    _ window: (left: Int, right: Int), padsMask: Bool
+  ) throws(ModelError) {
+    self.extents = extents
+    self.isCausal = isCausal
+    self.window = window
+    validLengths = inputs.has(6) ? inputs.integers(6) : nil
+    guard let tensor = inputs.tensor(3) else {
+      (mask, maskShape, maskStrides) = (nil, [], [])
+      return
+    }
+    var full = extents.productShape
+    if padsMask, let last = tensor.shape.last, last <= extents.totalLength {
+      full[3] = last
+    }
+    guard tensor.shape.broadcasts(to: full) else {
+      throw .unexpected(
+        "shape of attn_mask", expected: "one that broadcasts to [\(full.joined)]",
+        got: "[\(tensor.shape.joined)]")
+    }
+    let numbers: [Double] = tensor.converted()
+    mask = tensor.type == .bool ? numbers.map { $0 == 0 ? -.infinity : 0 } : numbers
+    maskShape = Array(repeating: 1, count: 4 - tensor.shape.count) + tensor.shape
+    maskStrides = zip(maskShape, maskShape.strides).map { $0 == 1 ? 0 : $1 }
+    self.padsMask = padsMask
+  }
+
+  private var padsMask = false
+
+  /// Adds the bias of a head, counted through the batch; returns the queries that see no key.
+  func add<T: RealNumber>(to scores: inout [T], head: Int) -> [Int] {
+    let (sample, headOfSample) = head.quotientAndRemainder(dividingBy: extents.query.heads)
+    let first =
+      sample * (maskStrides.first ?? 0) + headOfSample * (mask == nil ? 0 : maskStrides[1])
+    var masked: [Int] = []
+    for row in 0..<extents.query.length {
+      let visible = visibleKeys(row, sample)
+      var isMasked = true
+      for column in 0..<extents.totalLength {
+        var bias = visible.contains(column) ? 0 : -Double.infinity
+        if let mask {
+          let isBeyond = padsMask && column >= maskShape[3]
+          let place = first + row * maskStrides[2] + column * maskStrides[3]
+          bias += isBeyond ? -.infinity : mask[place]
+        }
+        if bias != -.infinity { isMasked = false }
+        if bias != 0 { scores[row * extents.totalLength + column] += T(converting: bias) }
+      }
+      if isMasked { masked.append(row) }
+    }
+    return masked
+  }
+
+  /// The keys that a query sees, but for the mask.
+  private func visibleKeys(_ row: Int, _ sample: Int) -> Range<Int> {
+    let offset =
+      extents.pastLength > 0 || validLengths == nil
+      ? extents.pastLength : validLengths![sample] &- extents.query.length
+    let position = row &+ offset
+    var first = 0
+    var last = min(extents.totalLength, validLengths?[sample] ?? .max)
+    if isCausal { last = min(last, position &+ 1) }
+    if window.left >= 0 { first = max(first, position &- window.left) }
+    if window.right >= 0, window.right < extents.totalLength {
+      last = min(last, position &+ window.right &+ 1)
+    }
+    return first..<max(first, last)
+  }
+}

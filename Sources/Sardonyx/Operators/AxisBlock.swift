@@ -1,0 +1,24 @@
+/// A tensor seen from one of its axes: [outer, count, inner].
+struct AxisBlock: Sendable, Equatable {
+  let outer: Int
+  let count: Int
+  let inner: Int
+
+  /// The axes of `shape` in `axes` become one; those before and behind it, too.
+  init(_ shape: Shape, axes: Range<Int>) {
+    outer = shape[..<axes.lowerBound].reduce(1, &*)
+    count = shape[axes].reduce(1, &*)
+    inner = shape[axes.upperBound...].reduce(1, &*)
+  }
+
+  /// Every element for itself.
+  init(elements: Int) { (outer, count, inner) = (elements, 1, 1) }
+
+  /// Calls `body` with the place of the first element of each line along the axis, whose elements
+  /// lie ``inner`` apart.
+  func forEachLine(_ body: (Int) -> Void) {
+    for block in 0..<outer {
+      for place in 0..<inner { body(block &* count &* inner &+ place) }
+    }
+  }
+}

@@ -1,0 +1,212 @@
+/// Networks that go through a sequence step by step.
+let recurrentNetworks: OperatorFamily = [
+  "GRU": { node throws(ModelError) in try Recurrence(&node, .gru) },
+  "LSTM": { node throws(ModelError) in try Recurrence(&node, .lstm) },
+  "RNN": { node throws(ModelError) in try Recurrence(&node, .rnn) },
+]
+
+/// What happens at one step of a recurrent network.
+enum RecurrentCell: Sendable {
+  case rnn, gru, lstm
+
+  /// Blocks of `hidden_size` rows in the weights.
+  var gateCount: Int {
+    switch self {
+    case .rnn: 1
+    case .gru: 3
+    case .lstm: 4
+    }
+  }
+
+  /// The functions of the equations, in their order.
+  var functions: [String] {
+    switch self {
+    case .rnn: ["Tanh"]
+    case .gru: ["Sigmoid", "Tanh"]
+    case .lstm: ["Sigmoid", "Tanh", "Tanh"]
+    }
+  }
+}
+
+/// RNN, GRU or LSTM over a batch of sequences, in one direction or both.
+///
+/// X is steps×batch×input, W directions×(gates·hidden)×input, R directions×(gates·hidden)×hidden, B
+/// directions×(2·gates·hidden), Y steps×directions×batch×hidden; `layout=1` has the batch first.
+struct Recurrence: Operator {
+  enum Direction: String, CaseIterable {
+    case forward, reverse, bidirectional
+    /// The default of GRU-1 as the specification spells it.
+    case foward
+
+    var count: Int { self == .bidirectional ? 2 : 1 }
+  }
+
+  let cell: RecurrentCell
+  private let direction: Direction
+  private let hiddenSize: Int?
+  private let isBatchFirst: Bool
+  private let equations: RecurrentEquations
+  /// For each direction, its functions.
+  private let functions: [[UnaryFunction]]
+
+  init(_ node: inout NodeReader) throws(ModelError) { try self.init(&node, .rnn) }
+
+  init(_ node: inout NodeReader, _ cell: RecurrentCell) throws(ModelError) {
+    self.cell = cell
+    direction = try node.choice("direction", default: .forward)
+    hiddenSize = try node.int("hidden_size")
+    isBatchFirst = try node.bool("layout")
+    equations = RecurrentEquations(
+      cell: cell, clip: try node.float("clip").map { Double($0) } ?? .infinity,
+      appliesResetLater: try node.bool("linear_before_reset"),
+      couplesForget: try node.bool("input_forget"))
+    functions = try node.recurrentFunctions(cell, directions: direction.count)
+    node.ignore("output_sequence")
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let extents = try extents(inputs)
+    let type = try inputs.type(0)
+    let state = Fact(type, extents.stateShape)
+    return [Fact(type, extents.outputShape), state, state]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let extents = try extents(inputs.facts)
+    let lengths = inputs.has(4) ? inputs.integers(4) : nil
+    if let wrong = lengths?.first(where: { $0 < 0 || $0 > extents.steps }) {
+      throw .unexpected("sequence_lens", expected: "0 to \(extents.steps)", got: "\(wrong)")
+    }
+    func compute<T: RealNumber>(_: T.Type) {
+      var states = RecurrentStates<T>(extents, inputs.tensor(5), inputs.tensor(6))
+      for index in 0..<direction.count {
+        let weights = RecurrentWeights<T>(inputs, direction: index, extents)
+        equations.run(
+          over: inputs[0].converted(), weights, functions[index], extents, direction: index,
+          isReverse: direction == .reverse || index == 1, lengths: lengths, &states)
+      }
+      if outputs.wants(0) { outputs[0].store(states.sequence) }
+      if outputs.wants(1) { outputs[1].store(states.hidden) }
+      if outputs.wants(2) { outputs[2].store(states.cell) }
+    }
+    compute(inputs[0].type.real)
+  }
+
+  private func extents(_ inputs: Facts) throws(ModelError) -> RecurrentExtents {
+    let (x, r) = (try inputs.shape(0), try inputs.shape(2))
+    try checkRank(x, 3, "X")
+    try checkRank(r, 3, "R")
+    let extents = RecurrentExtents(
+      steps: x[isBatchFirst ? 1 : 0], batch: x[isBatchFirst ? 0 : 1], input: x[2],
+      hidden: hiddenSize ?? r[2], directions: direction.count, gates: cell.gateCount,
+      isBatchFirst: isBatchFirst)
+    let (rows, hidden) = (extents.gates * extents.hidden, extents.hidden)
+    let count = direction.count
+    try check(inputs, 1, "W", [count, rows, extents.input])
+    try check(inputs, 2, "R", [count, rows, hidden])
+    try check(inputs, 3, "B", [count, 2 * rows])
+    try check(inputs, 4, "sequence_lens", [extents.batch])
+    try check(inputs, 5, "initial_h", extents.stateShape)
+    try check(inputs, 6, "initial_c", extents.stateShape)
+    try check(inputs, 7, "P", [count, 3 * hidden])
+    return extents
+  }
+
+  private func check(_ inputs: Facts, _ index: Int, _ name: String, _ expected: Shape)
+    throws(ModelError)
+  {
+    guard inputs.has(index) else { return }
+    let shape = try inputs.shape(index)
+    guard shape == expected else {
+      throw .unexpected(
+        "shape of \(name)", expected: "[\(expected.joined)]", got: "[\(shape.joined)]")
+    }
+  }
+}
+
+/// The sizes of a recurrent network, and where its tensors hold what.
+struct RecurrentExtents: Sendable {
+  let steps: Int
+  let batch: Int
+  let input: Int
+  let hidden: Int
+  let directions: Int
+  let gates: Int
+  let isBatchFirst: Bool
+
+  var outputShape: Shape {
+    isBatchFirst ? [batch, steps, directions, hidden] : [steps, directions, batch, hidden]
+  }
+
+  var stateShape: Shape {
+    isBatchFirst ? [batch, directions, hidden] : [directions, batch, hidden]
+  }
+
+  /// The row of X at a step.
+  func inputRow(_ step: Int, _ sample: Int) -> Int {
+    isBatchFirst ? sample * steps + step : step * batch + sample
+  }
+
+  /// The first element of Y at a step.
+  func output(_ step: Int, _ direction: Int, _ sample: Int) -> Int {
+    hidden
+      * (isBatchFirst
+        ? (sample * steps + step) * directions + direction
+        : (step * directions + direction) * batch + sample)
+  }
+
+  /// The first element of a state.
+  func state(_ direction: Int, _ sample: Int) -> Int {
+    hidden * (isBatchFirst ? sample * directions + direction : direction * batch + sample)
+  }
+}
+
+extension NodeReader {
+  /// The functions of each direction, each with the numbers of `activation_alpha` and
+  /// `activation_beta` that it takes, in their order.
+  fileprivate mutating func recurrentFunctions(_ cell: RecurrentCell, directions: Int)
+    throws(ModelError) -> [[UnaryFunction]]
+  {
+    var alphas = (try floats("activation_alpha") ?? [])[...]
+    var betas = (try floats("activation_beta") ?? [])[...]
+    var names = try strings("activations") ?? cell.functions
+    let count = cell.functions.count
+    if names.count < count * directions { names += names }
+    guard names.count >= count * directions else {
+      throw invalid("activations", expected: "\(count * directions) names", got: names)
+    }
+    var functions: [UnaryFunction] = []
+    for name in names.prefix(count * directions) {
+      functions.append(try recurrentFunction(name, &alphas, &betas))
+    }
+    return (0..<directions).map { Array(functions[$0 * count..<($0 + 1) * count]) }
+  }
+
+  private func recurrentFunction(
+    _ name: String, _ alphas: inout ArraySlice<Float>, _ betas: inout ArraySlice<Float>
+  ) throws(ModelError) -> UnaryFunction {
+    switch name.lowercased() {
+    case "affine":
+      let (alpha, beta) = (alphas.popFirst() ?? 1, betas.popFirst() ?? 0)
+      return UnaryFunction(real: { Double(alpha) * $0 + Double(beta) })
+    case "elu": return .elu(alpha: alphas.popFirst() ?? 1)
+    case "hardsigmoid":
+      return .hardSigmoid(alpha: alphas.popFirst() ?? 0.2, beta: betas.popFirst() ?? 0.5)
+    case "leakyrelu": return .leakyRelu(alpha: alphas.popFirst() ?? 0.01)
+    case "relu": return .relu
+    case "scaledtanh":
+      let (alpha, beta) = (alphas.popFirst() ?? 1, betas.popFirst() ?? 1)
+      return UnaryFunction(real: { Double(alpha) * (Double(beta) * $0).hyperbolicTangent })
+    case "sigmoid": return .sigmoid
+    case "softplus":
+      return UnaryFunction(real: { max($0, 0) + (1 + (-abs($0)).exponential).logarithm })
+    case "softsign": return UnaryFunction(real: { $0 / (1 + abs($0)) })
+    case "tanh": return UnaryFunction(.tanh, real: { $0.hyperbolicTangent })
+    case "thresholdedrelu":
+      let alpha = Double(alphas.popFirst() ?? 1)
+      return UnaryFunction(real: { $0 >= alpha ? $0 : 0 })
+    default:
+      throw invalid("activations", expected: "names of activations for recurrence", got: name)
+    }
+  }
+}

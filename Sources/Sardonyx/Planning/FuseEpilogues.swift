@@ -1,0 +1,115 @@
+extension Planner {
+  /// Lets a float32 Conv, Gemm or MatMul finish the activation behind it, and a Conv the residual
+  /// sum before that, while its results are still in the cache.
+  static let fuseEpilogues = Pass(name: "fuse epilogues") { graph throws(ModelError) in
+    var fusion = EpilogueFusion(graph)
+    for position in graph.nodes.indices { fusion.fuse(from: position) }
+    graph = fusion.graph
+  }
+}
+
+/// An operator whose result can go through a function before it is stored.
+protocol ActivationAccepting: Operator {
+  var activation: Activation { get set }
+}
+
+private struct EpilogueFusion {
+  var graph: Graph
+  private var readers: [[Int]]
+  private lazy var shapes = SymbolicShapes(graph).facts.map(\.shape)
+
+  init(_ graph: Graph) {
+    self.graph = graph
+    readers = graph.readers()
+  }
+
+  /// Takes what follows the node at `position` into it, as far as that goes.
+  mutating func fuse(from position: Int) {
+    guard graph.nodes[position].domain.isEmpty,
+      graph.nodes[position].implementation is any ActivationAccepting,
+      graph.constant(graph.nodes[position], 1)?.type == .float
+    else { return }
+    let next = addResidual(from: position) ?? position
+    activate(from: next)
+  }
+
+  /// Moves the node into the place of the one that alone reads its output.
+  private mutating func move(_ position: Int, to next: Int, _ implementation: any Operator) {
+    var node = graph.nodes[position]
+    node.implementation = implementation
+    let follower = graph.nodes[next]
+    graph.note("fuse epilogues", .done, follower, "done by \(node.label)")
+    graph.nodes[position].outputs = []
+    node.outputs = follower.outputs
+    graph.nodes[next] = node
+    for case let id? in node.inputs {
+      readers[id].removeAll { $0 == position }
+      readers[id].append(next)
+    }
+  }
+
+  private func soleReader(_ position: Int) -> Int? {
+    guard let result = graph.nodes[position].outputs.first ?? nil, readers[result].count == 1,
+      !graph.outputs.contains(result)
+    else { return nil }
+    return readers[result][0]
+  }
+
+  private mutating func activate(from position: Int) {
+    guard var implementation = graph.nodes[position].implementation as? any ActivationAccepting,
+      implementation.activation == .none, let next = soleReader(position),
+      graph.nodes[next].inputs.first == graph.nodes[position].outputs.first,
+      let activation = graph.activation(graph.nodes[next])
+    else { return }
+    implementation.activation = activation
+    move(position, to: next, implementation)
+  }
+
+  /// - Returns: where the Conv stands afterwards.
+  private mutating func addResidual(from position: Int) -> Int? {
+    guard var conv = graph.nodes[position].implementation as? Conv,
+      conv.activation == .none, !conv.addsResidual, let next = soleReader(position),
+      graph.nodes[next].operatorName == "Add", graph.nodes[next].domain.isEmpty,
+      graph.nodes[next].attributes.isEmpty, let result = graph.nodes[position].outputs[0],
+      let residual = graph.nodes[next].inputs.first(where: { $0 != result }) ?? nil,
+      let shape = shapes[result], !shape.contains(.unknown), shapes[residual] == shape
+    else { return nil }
+    conv.addsResidual = true
+    var inputs = graph.nodes[position].inputs
+    while inputs.count < 3 { inputs.append(nil) }
+    graph.nodes[position].inputs = inputs + [residual]
+    move(position, to: next, conv)
+    return next
+  }
+}
+
+extension Graph {
+  /// The function a node applies to each element, if a kernel can do it as it stores.
+  fileprivate func activation(_ node: Node) -> Activation? {
+    guard node.domain.isEmpty else { return nil }
+    func float(_ name: String, _ fallback: Float) -> Float {
+      if case .float(let value)? = node.attributes[name] { value } else { fallback }
+    }
+    switch node.operatorName {
+    case "Relu": return .relu
+    case "LeakyRelu": return .leaky(slope: float("alpha", 0.01))
+    case "Sigmoid": return .unary(.sigmoid)
+    case "Tanh": return .unary(.tanh)
+    case "HardSwish": return .unary(.hardSwish)
+    case "HardSigmoid":
+      return .unary(.hardSigmoid, alpha: float("alpha", 0.2), beta: float("beta", 0.5))
+    case "Clip": return clamp(node, float("min", -.infinity), float("max", .infinity))
+    default: return nil
+    }
+  }
+
+  /// Clip with bounds that are attributes (before version 11) or constants.
+  private func clamp(_ node: Node, _ low: Float, _ high: Float) -> Activation? {
+    func bound(_ index: Int, _ fallback: Float) -> Float? {
+      guard node.hasInput(index) else { return fallback }
+      return constant(node, index)?.converted(to: Float.self).first
+    }
+    guard let low = bound(1, low), let high = bound(2, high) else { return nil }
+    return .clamp(low: low, high: high)
+  }
+}
