@@ -64,7 +64,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .testTarget(
-      name: "SardonyxTests", dependencies: ["Sardonyx"], swiftSettings: settings),
+      name: "SardonyxTests", dependencies: ["Sardonyx"],
+      exclude: ["Fixtures", "Conformance/exclusions.txt"], swiftSettings: settings),
     .testTarget(
       name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],
       swiftSettings: settings),

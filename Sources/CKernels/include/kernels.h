@@ -30,7 +30,7 @@ typedef void (*RowSoftmax)(long n, const float *x, float *y);
 typedef void (*ColumnSoftmax)(long rows, long n, const float *x, float *y, long step);
 
 /// Copies n elements that lie x_step bytes apart (0 and negative too) to adjoining places in y.
-typedef void (*StridedCopy)(long n, const void *x, long x_step, void *y);
+typedef void (*StridedCopyKernel)(long n, const void *x, long x_step, void *y);
 
 /// y[c][r] = x[r][c] for r < rows, c < columns; the steps from row to row are in elements.
 typedef void (*Transposition)(
@@ -158,7 +158,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
 
   // MARK: Movement
 
-  StridedCopy copy_bytes, copy_2_bytes, copy_4_bytes, copy_8_bytes, copy_16_bytes;
+  StridedCopyKernel copy_bytes, copy_2_bytes, copy_4_bytes, copy_8_bytes, copy_16_bytes;
   Transposition transpose_bytes, transpose_2_bytes, transpose_4_bytes, transpose_8_bytes,
       transpose_16_bytes;
 

@@ -167,7 +167,7 @@ private struct Odometer {
 }
 
 extension InstructionSet {
-  fileprivate func copyKernel(elementSize: Int) -> StridedCopy {
+  fileprivate func copyKernel(elementSize: Int) -> StridedCopyKernel {
     switch elementSize {
     case 1: unsafe kernels.copy_bytes
     case 2: unsafe kernels.copy_2_bytes

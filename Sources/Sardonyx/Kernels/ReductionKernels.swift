@@ -4,12 +4,12 @@ import CKernels
 ///
 /// `reduce` serves ReduceSum and its kin, `softmax` both softmaxes, `normalizeRows` the layer normalizations and
 /// `moments` whatever else needs a mean and a variance.
-enum Reduction: CaseIterable, Sendable {
+enum ReductionKernel: CaseIterable, Sendable {
   case sum, mean, sumOfSquares, maximum, minimum
 
   /// y[outer, inner] from x[outer, count, inner]. Nothing sums to 0, has no mean (NaN), and has the maximum -∞.
   static func reduce(
-    _ reduction: Reduction, outer: Int, count: Int, inner: Int, _ x: UnsafePointer<Float>,
+    _ reduction: ReductionKernel, outer: Int, count: Int, inner: Int, _ x: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
     if inner == 1 {
@@ -133,7 +133,7 @@ enum Reduction: CaseIterable, Sendable {
         let (row, first) = (index / parts, index % parts * part)
         unsafe partial[index] = kernel(min(part, count - first), x + (row * count + first))
       }
-      let combined = self == .sumOfSquares ? Reduction.sum : self
+      let combined = self == .sumOfSquares ? ReductionKernel.sum : self
       unsafe combined.reduceRows(rows, parts, partial, into: y, crew)
     }
   }

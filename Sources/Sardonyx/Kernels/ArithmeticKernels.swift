@@ -5,12 +5,12 @@ enum Arithmetic: CaseIterable, Sendable { case add, subtract, multiply }
 
 /// A number that kernels add, subtract and multiply.
 protocol KernelNumber: BitwiseCopyable, Sendable {
-  typealias BinaryFunction =
+  typealias PairwiseKernel =
     (
       Int, UnsafePointer<Self>, Int, UnsafePointer<Self>, Int, UnsafeMutablePointer<Self>
     ) -> Void
 
-  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> BinaryFunction
+  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> PairwiseKernel
 }
 
 extension Elementwise {
@@ -30,7 +30,7 @@ extension Elementwise {
 }
 
 extension Float: KernelNumber {
-  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> BinaryFunction {
+  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> PairwiseKernel {
     switch function {
     case .add: unsafe instructions.kernels.add
     case .subtract: unsafe instructions.kernels.subtract
@@ -40,7 +40,7 @@ extension Float: KernelNumber {
 }
 
 extension Double: KernelNumber {
-  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> BinaryFunction {
+  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> PairwiseKernel {
     switch function {
     case .add: unsafe instructions.kernels.add_doubles
     case .subtract: unsafe instructions.kernels.subtract_doubles
@@ -50,7 +50,7 @@ extension Double: KernelNumber {
 }
 
 extension Int32: KernelNumber {
-  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> BinaryFunction {
+  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> PairwiseKernel {
     switch function {
     case .add: unsafe instructions.kernels.add_int32
     case .subtract: unsafe instructions.kernels.subtract_int32
@@ -60,7 +60,7 @@ extension Int32: KernelNumber {
 }
 
 extension Int64: KernelNumber {
-  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> BinaryFunction {
+  static func kernel(_ function: Arithmetic, of instructions: InstructionSet) -> PairwiseKernel {
     switch function {
     case .add: unsafe instructions.kernels.add_int64
     case .subtract: unsafe instructions.kernels.subtract_int64

@@ -16,7 +16,7 @@ struct PoolingShape: Hashable, Sendable {
 /// Maxima or averages of windows of float32, prepared for one shape.
 ///
 /// For each row of outputs the input rows that its windows meet are first made into one, and that is then gone along.
-/// A global pooling is a `Reduction` of [planes, size, 1].
+/// A global pooling is a `ReductionKernel` of [planes, size, 1].
 struct Pooling: Sendable {
   enum Kind: Hashable, Sendable {
     /// NaN where the window holds one; -∞ where it holds nothing.
