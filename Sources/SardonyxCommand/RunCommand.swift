@@ -113,7 +113,7 @@ struct RunCommand: ParsableCommand {
   private func writeProtobufs(_ values: [Value], _ folder: String) throws(ModelError) {
     try makeFolder(folder)
     for (index, value) in values.enumerated() {
-      try write(try value.protobuf(), toFile: "\(folder)/output_\(index).pb")
+      try write(value.protobuf(), toFile: "\(folder)/output_\(index).pb")
     }
   }
 
