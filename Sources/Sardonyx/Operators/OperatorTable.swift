@@ -23,6 +23,7 @@ enum OperatorTable {
     ("", padding),
     ("", parametricActivations),
     ("", pooling),
+    ("", randomness),
     ("", recurrentNetworks),
     ("", quantization),
     ("", quantizedConvolutions),
@@ -33,8 +34,10 @@ enum OperatorTable {
     ("", selections),
     ("", sequences),
     ("", shapes),
+    ("", signals),
     ("", slices),
     ("", softmaxes),
+    ("", texts),
     ("", transpositions),
     ("ai.onnx.ml", dictionaries),
     ("ai.onnx.ml", featureTransforms),
@@ -47,6 +50,7 @@ enum OperatorTable {
     ("com.microsoft", microsoftActivationOperators),
     ("com.microsoft", microsoftBiasedActivations),
     ("com.microsoft", microsoftQuantization),
+    ("com.microsoft", microsoftTexts),
   ]
 
   /// Every operator by `domain:name`.
