@@ -50,7 +50,8 @@ struct SmallFloat: Sendable {
     case .ieee: infinityBits | (1 << UInt16(mantissaBits - 1))
     case .allOnes: magnitudeMask
     case .negativeZero: signBit
-    case .none: largestBits
+    // Without NaN there is only a zero that stands out.
+    case .none: signBit
     }
   }
 
