@@ -145,7 +145,8 @@ extension Kernels {
     }
 
     private func check<Number: KernelNumber & Numeric>(
-      on crew: Crew, _ left: [Number], _ right: [Number], _ add: @escaping (Number, Number) -> Number,
+      on crew: Crew, _ left: [Number], _ right: [Number],
+      _ add: @escaping (Number, Number) -> Number,
       _ subtract: @escaping (Number, Number) -> Number,
       _ multiply: @escaping (Number, Number) -> Number
     ) {
