@@ -36,6 +36,12 @@ public struct ValueDefinition: Sendable {
   public var type: ValueType?
   /// nil where no rank is declared, and for values that are not tensors.
   public var shape: [Dimension]?
+
+  public init(name: String, type: ValueType? = nil, shape: [Dimension]? = nil) {
+    self.name = name
+    self.type = type
+    self.shape = shape
+  }
 }
 
 /// A call of an operator or a function.

@@ -13,21 +13,27 @@ struct FunctionInlining {
     let domain: String
     let name: String
     let overload: String
+
+    init(of node: NodeDefinition) {
+      (domain, name, overload) = (node.domain, node.operatorName, node.overload)
+    }
+
+    init(of function: FunctionDefinition) {
+      (domain, name, overload) = (function.domain, function.name, function.overload)
+    }
   }
 
   private let functions: [Key: FunctionDefinition]
   private let operatorSets: [String: Int]
   /// All names in use anywhere in the model.
   private var taken: Set<String>
-  /// The functions being inlined, outermost first.
-  private var calls: [Key] = []
-  private var nodeCount = 0
+  /// How many nodes a call of each function becomes; nil while that is being counted.
+  private var nodeCounts: [Key: Int?] = [:]
 
   init(_ model: ModelDefinition) throws(ModelError) {
     var functions: [Key: FunctionDefinition] = [:]
     for function in model.functions {
-      let key = Key(domain: function.domain, name: function.name, overload: function.overload)
-      guard functions.updateValue(function, forKey: key) == nil else {
+      guard functions.updateValue(function, forKey: Key(of: function)) == nil else {
         throw ModelError(.invalid, "the function \(function.name) is defined twice")
       }
     }
@@ -50,13 +56,14 @@ struct FunctionInlining {
       for (attribute, body) in node.bodies {
         node.attributes[attribute] = .graph(try graph(body))
       }
-      let key = Key(domain: node.domain, name: node.operatorName, overload: node.overload)
+      let key = Key(of: node)
       guard let function = functions[key] else {
         result.append(node)
         continue
       }
       do throws(ModelError) {
-        result += try expand(node, function, key)
+        _ = try nodeCount(key, function, depth: 1)
+        result += try expand(node, function)
       } catch {
         throw error.at(node: node.label)
       }
@@ -64,22 +71,44 @@ struct FunctionInlining {
     return result
   }
 
-  /// The nodes that stand for a call.
-  private mutating func expand(_ call: NodeDefinition, _ function: FunctionDefinition, _ key: Key)
-    throws(ModelError) -> [NodeDefinition]
+  /// Counts the nodes of a call before any is made.
+  /// - Throws: ``ModelError``: invalid for a function that calls itself, limit.
+  private mutating func nodeCount(_ key: Key, _ function: FunctionDefinition, depth: Int)
+    throws(ModelError) -> Int
   {
-    guard !calls.contains(key) else {
+    if let known = nodeCounts[key] {
+      if let known { return known }
       throw ModelError(.invalid, "the function \(function.name) calls itself")
     }
-    nodeCount += function.nodes.count
-    guard calls.count < Self.depthLimit, nodeCount <= Self.nodeLimit else {
+    nodeCounts[key] = .some(nil)
+    let count = try nodeCount(function.nodes, depth: depth)
+    guard depth <= Self.depthLimit, count <= Self.nodeLimit else {
       throw ModelError(
         .limit,
         "functions: expected calls at most \(Self.depthLimit) deep that become at most "
           + "\(Self.nodeLimit) nodes, got more")
     }
-    calls.append(key)
-    defer { calls.removeLast() }
+    nodeCounts[key] = count
+    return count
+  }
+
+  private mutating func nodeCount(_ nodes: [NodeDefinition], depth: Int) throws(ModelError)
+    -> Int
+  {
+    var count = nodes.count
+    for node in nodes {
+      for body in node.bodies { count += try nodeCount(body.graph.nodes, depth: depth) }
+      if let function = functions[Key(of: node)], depth <= Self.depthLimit {
+        count += try nodeCount(Key(of: node), function, depth: depth + 1)
+      }
+    }
+    return count
+  }
+
+  /// The nodes that stand for a call.
+  private mutating func expand(_ call: NodeDefinition, _ function: FunctionDefinition)
+    throws(ModelError) -> [NodeDefinition]
+  {
     var substitution = try Substitution(of: call, by: function, operatorSets, &taken)
     return try nodes(try substitution.nodes(&taken))
   }

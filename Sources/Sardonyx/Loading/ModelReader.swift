@@ -4,15 +4,11 @@ extension ModelDefinition {
   /// Reads a model from its file.
   /// - Parameter folder: where external data is looked for; nil refuses it.
   init(_ file: ModelFile, folder: String?) throws(ModelError) {
-    do throws(ModelError) {
-      self = unsafe try withMessage(of: file, onnx__model_proto__init) {
-        (proto) throws(ModelError) in
-        unsafe try ModelReader(tensors: TensorReader(file, folder: folder)).model(proto)
+    self = unsafe try withMessage(of: file, onnx__model_proto__init) { (proto) throws(ModelError) in
+      guard unsafe proto.graph != nil else {
+        throw ModelError(.malformed, "the file holds no graph", hint: file.appearance)
       }
-    } catch  where error.code == .malformed && error.hint == nil {
-      var hinted = error
-      hinted.hint = file.appearance
-      throw hinted
+      return unsafe try ModelReader(tensors: TensorReader(file, folder: folder)).model(proto)
     }
     self.file = file.path
   }
@@ -23,9 +19,6 @@ struct ModelReader {
   let tensors: TensorReader
 
   func model(_ proto: Onnx__ModelProto) throws(ModelError) -> ModelDefinition {
-    guard let graph = unsafe proto.graph else {
-      throw ModelError(.malformed, "the file holds no graph")
-    }
     var model = ModelDefinition()
     model.irVersion = unsafe proto.ir_version
     model.producerName = unsafe text(proto.producer_name)
@@ -37,7 +30,7 @@ struct ModelReader {
     // Imports came with IR 3; before, there was one operator set.
     if model.operatorSets.isEmpty && model.irVersion < 3 { model.operatorSets[""] = 1 }
     model.metadata = unsafe dictionary(proto.n_metadata_props, proto.metadata_props)
-    model.graph = unsafe try self.graph(graph.pointee)
+    model.graph = unsafe try graph(proto.graph.pointee)
     model.functions = unsafe try messages(proto.n_functions, proto.functions)
       .map { (function) throws(ModelError) in unsafe try self.function(function) }
     return model

@@ -8,13 +8,26 @@ internal import COnnx
   _ body: (Message) throws(ModelError) -> Result
 ) throws(ModelError) -> Result {
   let schema = unsafe messageSchema(initialize)
-  let slim = unsafe try WireFormat.slim(
-    UnsafeRawBufferPointer(start: file.storage.base, count: file.byteCount), schema)
-  guard let message = unsafe protobuf_c_message_unpack(schema, nil, slim.count, slim) else {
-    throw ModelError(.malformed, "protobuf-c cannot unpack the message")
-  }
+  let message = unsafe try unpack(file, schema)
   defer { unsafe protobuf_c_message_free_unpacked(message, nil) }
   return unsafe try body(UnsafeRawPointer(message).load(as: Message.self))
+}
+
+private func unpack(_ file: ModelFile, _ schema: WireFormat.Descriptor) throws(ModelError)
+  -> UnsafeMutablePointer<ProtobufCMessage>
+{
+  do throws(ModelError) {
+    let slim = unsafe try WireFormat.slim(
+      UnsafeRawBufferPointer(start: file.storage.base, count: file.byteCount), schema)
+    if let message = unsafe protobuf_c_message_unpack(schema, nil, slim.count, slim) {
+      return unsafe message
+    }
+    throw ModelError(.malformed, "protobuf-c cannot unpack the message")
+  } catch {
+    var hinted = error
+    if error.code == .malformed { hinted.hint = file.appearance }
+    throw hinted
+  }
 }
 
 /// The schema of a generated message, which its initialiser knows.

@@ -161,5 +161,6 @@ final class TensorReader {
 func elementType(_ number: Int32) throws(ModelError) -> ElementType {
   if let type = ElementType(rawValue: number) { return type }
   let got = number == 0 ? "none" : "number \(number)"
-  throw .unexpected("element type", expected: "one of ONNX 1.23", got: got, code: .unsupported)
+  throw .unexpected(
+    "element type", expected: "one that this build knows", got: got, code: .unsupported)
 }

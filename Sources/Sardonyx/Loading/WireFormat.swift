@@ -17,6 +17,8 @@ internal import COnnx
 @safe struct WireFormat {
   /// How deep messages may lie in one another; a graph in a graph takes three levels.
   static let depthLimit = 64
+  /// How many messages a file may hold; protobuf-c makes hundreds of bytes of two.
+  static let messageLimit = 1 << 24
   /// Both protobuf and protobuf-c refuse longer messages.
   private static let byteLimit = Int(Int32.max)
   /// Lengths in the slim copy take this many bytes, so that they can be filled in afterwards.
@@ -29,7 +31,8 @@ internal import COnnx
   private var slim: [UInt8] = []
   /// The message-typed fields that lead to where the walk is.
   private var path: [Step] = []
-  /// Where the walk is, for messages.
+  private var messageCount = 0
+  /// Where the walk is.
   private var position = 0
 
   /// One field on the way down.
@@ -101,6 +104,12 @@ internal import COnnx
       throw fault(
         start, "nesting", expected: "at most \(Self.depthLimit) messages in one another",
         got: "more", code: .limit)
+    }
+    messageCount += 1
+    guard messageCount <= Self.messageLimit else {
+      throw fault(
+        start, "the file", expected: "at most \(Self.messageLimit) messages", got: "more",
+        code: .limit)
     }
     let end = position
     position = start

@@ -1,0 +1,222 @@
+import Testing
+
+@testable import Sardonyx
+
+/// Runs a model of float tensors.
+private func run(_ definition: GraphDefinition, _ inputs: [String: Tensor]) throws -> [Float] {
+  let session = try Session(try model(definition))
+  let results = try session.run(inputs.mapValues(Value.tensor))
+  return try #require(results[definition.outputs[0].name]?.tensor).elements()
+}
+
+private let x = Tensor([1, -2] as [Float])
+
+@Suite struct GraphBuilderTests {
+  @Test func namesBecomeNumbersInTheOrderOfTheFile() throws {
+    let graph = try model(
+      graph(
+        [declared("x", .float, [-1])],
+        [node("Neg", ["x"], ["a"]), node("Add", ["a", "w"], ["y"])],
+        [declared("y")], constants: ["w": x])
+    ).graph
+    #expect(graph.inputs.map { graph.values[$0].name } == ["x"])
+    #expect(graph.values[graph.inputs[0]].shape == [.symbol("N")])
+    #expect(graph.outputs.map { graph.values[$0].name } == ["y"])
+    #expect(graph.nodes.map(\.operatorName) == ["Neg", "Add"])
+    #expect(graph.constant(graph.nodes[1], 1)?.memory == x.memory)
+    #expect(graph.nodes[1].inputs[0] == graph.nodes[0].outputs[0])
+  }
+
+  @Test func nodesAreReorderedWhereTheFileHasThemWrong() throws {
+    let graph = try model(
+      graph(
+        [declared("x")],
+        [
+          node("Add", ["b", "a"], ["y"]), node("Abs", ["a"], ["b"]), node("Neg", ["x"], ["a"]),
+        ], [declared("y")])
+    ).graph
+    #expect(graph.nodes.map(\.operatorName) == ["Neg", "Abs", "Add"])
+  }
+
+  @Test func namelessAndDoubleNodesGetNamesOfTheirOwn() throws {
+    var nodes = ["a", "b", "c", "d"].map { node("Neg", ["x"], [$0]) }
+    nodes[0].name = ""
+    nodes[1].name = "n"
+    nodes[2].name = "n"
+    nodes[3].name = ""
+    let graph = try model(graph([declared("x")], nodes, [declared("d")])).graph
+    #expect(graph.nodes.map(\.name) == ["Neg_0", "n", "n_2", "Neg_3"])
+  }
+
+  @Test func aCycleIsInvalid() {
+    #expect(
+      throws: ModelError(
+        .invalid, "the node needs its own output: the graph has a cycle",
+        node: "\"the Neg\" (Neg)")
+    ) {
+      try model(
+        graph([], [node("Neg", ["b"], ["a"]), node("Abs", ["a"], ["b"])], [declared("a")]))
+    }
+  }
+
+  @Test func aValueIsMadeOnce() {
+    #expect(
+      throws: ModelError(.invalid, "the value \"a\" is made twice", node: "\"the Abs\" (Abs)")
+    ) {
+      try model(
+        graph(
+          [declared("x")], [node("Neg", ["x"], ["a"]), node("Abs", ["x"], ["a"])],
+          [declared("a")]))
+    }
+  }
+
+  @Test func whatIsReadMustBeMade() {
+    #expect(
+      throws: ModelError(
+        .invalid, "nothing makes the input \"b\"", node: "\"the Neg\" (Neg)")
+    ) { try model(graph([], [node("Neg", ["b"], ["a"])], [declared("a")])) }
+    #expect(throws: ModelError(.invalid, "nothing makes the output \"a\"")) {
+      try model(graph([], [], [declared("a")]))
+    }
+  }
+
+  @Test func anInitializerOfAnInputIsItsDefault() throws {
+    let definition = graph(
+      [declared("x"), declared("w", .float, [2])], [node("Add", ["x", "w"], ["y"])],
+      [declared("y")], constants: ["w": x])
+    #expect(try model(definition).optionalInputs == ["w"])
+    #expect(try run(definition, ["x": x]) == [2, -4])
+    #expect(try run(definition, ["x": x, "w": Tensor([5, 5] as [Float])]) == [6, 3])
+  }
+
+  @Test func beforeVersion4InitializersAreConstantsThoughListedAsInputs() throws {
+    var old = ModelDefinition()
+    old.irVersion = 3
+    old.operatorSets = ["": 8]
+    old.graph = graph(
+      [declared("x"), declared("w", .float, [2])], [node("Add", ["x", "w"], ["y"])],
+      [declared("y")], constants: ["w": x])
+    let model = try Model(old)
+    #expect(model.inputs.map(\.name) == ["x"])
+    #expect(model.optionalInputs.isEmpty)
+  }
+
+  @Test func allMissingOperatorsAreToldAtOnce() {
+    let branch = graph([], [node("Cosh2", ["x"], ["b"])], [declared("b")])
+    var nodes = ["p", "q", "r", "s"].map { node("Convv", ["x"], [$0]) }
+    for index in nodes.indices { nodes[index].name = "conv \(index)" }
+    nodes.append(
+      node("If", ["c"], ["y"], ["then_branch": .graph(branch), "else_branch": .graph(branch)]))
+    nodes.append(node("Made", ["x"], ["t"], domain: "org.example"))
+    #expect(
+      throws: ModelError(
+        .unsupported,
+        "no operator of this build does "
+          + "Convv (ai.onnx 17) of nodes \"conv 0\", \"conv 1\", \"conv 2\" and 1 more; "
+          + "Cosh2 (ai.onnx 17) of nodes \"the Cosh2\", \"the Cosh2\"; "
+          + "Made (org.example 1) of node \"the Made\"",
+        hint: "the nearest name to Convv is Conv; the nearest name to Cosh2 is Cosh")
+    ) { try model(graph([declared("x"), declared("c", .bool)], nodes, [declared("y")])) }
+  }
+
+  @Test func anOperatorOfALaterOperatorSetIsInvalid() {
+    #expect(
+      throws: ModelError(
+        .invalid,
+        "Gelu came with operator set 20, and the model imports operator set 17",
+        node: "\"the Gelu\" (Gelu)")
+    ) { try model(graph([declared("x")], [node("Gelu", ["x"], ["y"])], [declared("y")])) }
+  }
+
+  @Test func anOperatorSetMustBeImported() {
+    var definition = ModelDefinition()
+    definition.irVersion = 8
+    definition.graph = graph([declared("x")], [node("Neg", ["x"], ["y"])], [declared("y")])
+    #expect(
+      throws: ModelError(
+        .invalid, "the model imports no operator set of ai.onnx", node: "\"the Neg\" (Neg)")
+    ) { try Model(definition) }
+  }
+}
+
+@Suite struct CaptureTests {
+  /// If `c`, then x + w (captured: an input, a constant), else the captured -x itself.
+  private func choice() -> GraphDefinition {
+    let then = graph([], [node("Add", ["x", "w"], ["t"])], [declared("t")])
+    let otherwise = graph([], [], [declared("m")])
+    return graph(
+      [declared("x", .float, [2]), declared("c", .bool, [])],
+      [
+        node("Neg", ["x"], ["m"]),
+        node(
+          "If", ["c"], ["y"], ["then_branch": .graph(then), "else_branch": .graph(otherwise)]),
+      ], [declared("y")], constants: ["w": Tensor([10, 20] as [Float])])
+  }
+
+  @Test func capturedValuesAreInputsAndCapturedConstantsConstants() throws {
+    let graph = try model(choice()).graph
+    let node = graph.nodes[1]
+    #expect(node.inputs.map { graph.values[$0!].name } == ["c", "m", "x"])
+    for body in node.implementation.bodies {
+      #expect(body.graph.inputs.map { body.graph.values[$0].name } == ["m", "x"])
+      #expect(body.captureCount == 2)
+      let weight = body.graph.values.first { $0.name == "w" }?.constant
+      #expect(weight?.storage === graph.constant(named: "w")?.storage)
+    }
+    for (condition, expected) in [(true, [11, 18]), (false, [-1, 2])] as [(Bool, [Float])] {
+      #expect(try run(choice(), ["x": x, "c": Tensor(scalar: condition)]) == expected)
+    }
+  }
+
+  @Test func aNameOfTheBodyHidesTheOneAround() throws {
+    let then = graph([], [node("Abs", ["x"], ["m"])], [declared("m")])
+    let otherwise = graph([], [node("Identity", ["m"], ["t"])], [declared("t")])
+    let definition = graph(
+      [declared("x", .float, [2]), declared("c", .bool, [])],
+      [
+        node("Neg", ["x"], ["m"]),
+        node(
+          "If", ["c"], ["y"], ["then_branch": .graph(then), "else_branch": .graph(otherwise)]),
+      ], [declared("y")])
+    for (condition, expected) in [(true, [1, 2]), (false, [-1, 2])] as [(Bool, [Float])] {
+      #expect(try run(definition, ["x": x, "c": Tensor(scalar: condition)]) == expected)
+    }
+  }
+
+  @Test func bodiesInBodiesCaptureThroughTheOnesAround() throws {
+    let inner = graph([], [node("Neg", ["x"], ["i"])], [declared("i")])
+    let outer = graph(
+      [],
+      [node("If", ["c"], ["o"], ["then_branch": .graph(inner), "else_branch": .graph(inner)])],
+      [declared("o")])
+    let definition = graph(
+      [declared("x", .float, [2]), declared("c", .bool, [])],
+      [node("If", ["c"], ["y"], ["then_branch": .graph(outer), "else_branch": .graph(outer)])],
+      [declared("y")])
+    #expect(try run(definition, ["x": x, "c": Tensor(scalar: true)]) == [-1, 2])
+  }
+
+  @Test func aNodeWaitsForWhatItsBodiesCapture() throws {
+    var definition = choice()
+    definition.nodes.reverse()
+    #expect(try model(definition).graph.nodes.map(\.operatorName) == ["Neg", "If"])
+  }
+
+  @Test func aGraphIsWrittenBackWithItsCaptures() throws {
+    let loaded = try model(choice())
+    let bytes = try loaded.definition.replacing(graph: loaded.graph).bytes()
+    let again = try definition(bytes)
+    #expect(again.graph.nodes[1].inputs == ["c"])
+    #expect(again.graph.nodes[1].bodies.allSatisfy { $0.graph.inputs.isEmpty })
+    #expect(again.graph.nodes[1].bodies.allSatisfy { $0.graph.initializers.isEmpty })
+    for (condition, expected) in [(true, [11, 18]), (false, [-1, 2])] as [(Bool, [Float])] {
+      #expect(try run(again.graph, ["x": x, "c": Tensor(scalar: condition)]) == expected)
+    }
+  }
+}
+
+extension Graph {
+  fileprivate func constant(named name: String) -> Tensor? {
+    values.first { $0.name == name }?.constant
+  }
+}

@@ -1,0 +1,53 @@
+import Testing
+
+@testable import Sardonyx
+
+@Suite struct ModelFileTests {
+  @Test func aMissingFileIsUnreadable() {
+    #expect(
+      throws: ModelError(
+        .unreadable, "the file cannot be opened: No such file or directory", file: "/none.onnx")
+    ) { try Model(path: "/none.onnx") }
+  }
+
+  @Test func aFolderIsNoModel() {
+    #expect(throws: ModelError(.unreadable, "expected a file, got a folder", file: "/")) {
+      try Model(path: "/")
+    }
+  }
+
+  @Test func aDeviceIsNoModel() {
+    #expect(
+      throws: ModelError(.unreadable, "expected a file, got something else", file: "/dev/null")
+    ) { try Model(path: "/dev/null") }
+  }
+
+  @Test func anEmptyFileIsMalformed() throws {
+    let folder = try TemporaryFolder()
+    try folder.write([], to: "empty.onnx")
+    let path = "\(folder.path)/empty.onnx"
+    #expect(throws: ModelError(.malformed, "the file is empty", file: path)) {
+      try Model(path: path)
+    }
+  }
+
+  @Test func noBytesHoldNoGraph() {
+    #expect(
+      throws: ModelError(
+        .malformed, "the file holds no graph",
+        hint: "the file may be damaged, or not an ONNX model at all")
+    ) { try Model(bytes: []) }
+  }
+
+  @Test func tensorsOutliveTheDefinitionTheyWereReadWith() throws {
+    let folder = try TemporaryFolder()
+    let expected = randomTensor([1000])
+    var model = ModelDefinition()
+    model.graph = graph([], [], [], constants: ["w": expected])
+    let path = "\(folder.path)/model.onnx"
+    try model.write(to: path)
+    let tensor = try ModelDefinition(ModelFile(path: path), folder: nil).graph.initializers[0]
+      .tensor
+    #expect(tensor.memory == expected.memory)
+  }
+}
