@@ -7,6 +7,10 @@ extension Graph {
       var inlining = try FunctionInlining(model)
       definition = try inlining.graph(definition)
     }
+    if definition.hasGradient {
+      var expansion = GradientExpansion(definition, operatorSets: model.operatorSets)
+      definition = try expansion.graph(definition)
+    }
     var builder = GraphBuilder(model)
     let graph = try builder.graph(definition, Captures())
     if let error = builder.missing.error { throw error }
