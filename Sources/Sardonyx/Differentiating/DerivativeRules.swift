@@ -73,11 +73,13 @@ let derivativeRules: [String: DerivativeRule] = [
   // Axes
   "Concat": differentiateConcat,
   "LogSoftmax": softmax { w, y, dy, sum in w("Sub", dy, w("Mul", w("Exp", y), sum(&w, dy))) },
-  "ReduceMean": { w, node, dy in
+  "ReduceMean": { (w, node, dy) throws(ModelError) in
     let sum = try differentiateReduction(&w, node, dy)
     return [w("Mul", sum, w.share(of: node.inputs[0], for: node.outputs[0]))]
   },
-  "ReduceSum": { w, node, dy in [try differentiateReduction(&w, node, dy)] },
+  "ReduceSum": { (w, node, dy) throws(ModelError) in
+    [try differentiateReduction(&w, node, dy)]
+  },
   "Softmax": softmax { w, y, dy, sum in
     let product = w("Mul", dy, y)
     return w("Sub", product, w("Mul", y, sum(&w, product)))
