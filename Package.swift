@@ -70,7 +70,11 @@ let package = Package(
       name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],
       swiftSettings: settings),
     .testTarget(
-      name: "SardonyxCommandTests", dependencies: ["SardonyxCommand", "Sardonyx"],
+      name: "SardonyxCommandTests",
+      dependencies: [
+        "SardonyxCommand", "Sardonyx",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6]

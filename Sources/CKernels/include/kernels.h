@@ -83,9 +83,11 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   // MARK: Matrix products
 
   void (*multiply_panel)(const PanelProduct *);
-  /// y[k][i] = x[i·lane_step + k·depth_step] for i < lanes, 0 for lanes ≤ i < width.
-  void (*pack_panel)(
-      long depth, long lanes, long width, const float *x, long lane_step, long depth_step, float *y);
+  /// y[i / width][k][i % width] = x[i·lane_step + k·depth_step] for i < lanes; the last panel is filled up with zeros.
+  /// A panel is y_step from the next.
+  void (*pack_panels)(
+      long depth, long lanes, long width, const float *x, long lane_step, long depth_step, float *y,
+      long y_step);
   /// y[n] = Σk x[k]·rows[n][k] for n < count, all rows `step` apart.
   void (*dot_rows)(long count, long depth, const float *x, const float *rows, long step, float *y);
   /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap.
@@ -94,11 +96,10 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
 
   // MARK: Convolution
 
-  /// y[k][i] = x[depth_offsets[k] + lane_offsets[i]] for i < lanes, 0 for lanes ≤ i < width.
-  /// Nothing at or beyond x_end is read.
-  void (*gather_panel)(
+  /// The same of x[depth_offsets[k] + lane_offsets[i]]. Nothing at or beyond x_end is read.
+  void (*gather_panels)(
       long depth, long lanes, long width, const float *x, const float *x_end,
-      const int32_t *depth_offsets, const int32_t *lane_offsets, float *y);
+      const int32_t *depth_offsets, const int32_t *lane_offsets, float *y, long y_step);
   void (*correlate_plane)(const PlaneCorrelation *);
   /// y[i·y_step] += x[i].
   void (*add_spread)(long n, const float *x, float *y, long y_step);

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// What all nodes of one run share: the crew, the limits, the randomness, the profile.
 final class RunContext: Sendable {
   let crew: Crew
@@ -5,6 +7,8 @@ final class RunContext: Sendable {
   let memoryLimit: Int
   /// The seed that random operators without a seed of their own start from.
   let seed: UInt64
+  /// How many nodes have drawn a seed.
+  private let drawn = Atomic<UInt64>(0)
   /// Where node times are noted, if anybody asked for them.
   let profile: Profile?
 
@@ -16,6 +20,17 @@ final class RunContext: Sendable {
     self.memoryLimit = memoryLimit
     self.seed = seed
     self.profile = profile
+  }
+
+  /// A seed for a random operator that states none: another at each call, the same in each run, as
+  /// nodes run in one order.
+  func drawSeed() -> UInt32 {
+    // SplitMix64, which spreads numbers that lie close together.
+    let count = drawn.wrappingAdd(1, ordering: .relaxed).newValue
+    var bits = seed &+ count &* 0x9E37_79B9_7F4A_7C15
+    bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+    return UInt32(truncatingIfNeeded: bits ^ (bits >> 31))
   }
 
   /// Memory for a value of the given type and shape.

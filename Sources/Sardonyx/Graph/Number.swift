@@ -15,6 +15,8 @@ protocol Number: Element, Comparable, ExpressibleByIntegerLiteral {
   init(converting value: Int64)
   init(converting value: UInt64)
   var asDouble: Double { get }
+  /// The nearest single-precision number, rounded once.
+  var asFloat: Float { get }
   var isNaN: Bool { get }
 }
 
@@ -44,6 +46,7 @@ extension Float: RealNumber {
   init(converting value: Int64) { self.init(value) }
   init(converting value: UInt64) { self.init(value) }
   var asDouble: Double { Double(self) }
+  var asFloat: Float { self }
 }
 
 extension Double: RealNumber {
@@ -56,6 +59,7 @@ extension Double: RealNumber {
   init(converting value: Int64) { self.init(value) }
   init(converting value: UInt64) { self.init(value) }
   var asDouble: Double { self }
+  var asFloat: Float { Float(self) }
 }
 
 extension Int64: Number {
@@ -69,6 +73,7 @@ extension Int64: Number {
   init(converting value: Int64) { self = value }
   init(converting value: UInt64) { self.init(truncatingIfNeeded: value) }
   var asDouble: Double { Double(self) }
+  var asFloat: Float { Float(self) }
   var isNaN: Bool { false }
 }
 
@@ -83,6 +88,7 @@ extension UInt64: Number {
   init(converting value: Int64) { self.init(truncatingIfNeeded: value) }
   init(converting value: UInt64) { self = value }
   var asDouble: Double { Double(self) }
+  var asFloat: Float { Float(self) }
   var isNaN: Bool { false }
 }
 

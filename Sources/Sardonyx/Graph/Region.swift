@@ -14,6 +14,11 @@ struct Region: Sendable, Equatable {
     strides = shape.strides
   }
 
+  /// Whether its elements lie side by side in row-major order.
+  var isDense: Bool {
+    zip(extents, zip(strides, extents.strides)).allSatisfy { $0 <= 1 || $1.0 == $1.1 }
+  }
+
   var isEmpty: Bool { extents.contains(0) }
 
   /// The region with its axes in another order: axis i is axis `permutation[i]` of this one.

@@ -51,7 +51,7 @@ extension Tensor {
     func integer(_ number: T) -> Int64 { Int64(converting: number) }
     if T.elementType == type { return put { $0 } }
     switch type {
-    case .float: put { Float($0.asDouble) }
+    case .float: put { $0.asFloat }
     case .double: put { $0.asDouble }
     case .int8: put { Int8(truncatingIfNeeded: integer($0)) }
     case .int16: put { Int16(truncatingIfNeeded: integer($0)) }

@@ -181,6 +181,7 @@ struct Convolution: Sendable {
       let padding = Padding(shape)
       crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size))) { range in
         for plane in range {
+          unsafe padding.clear(padded + plane * size)
           unsafe padding.copy(x + plane * padding.inputSize, into: padded + plane * size)
         }
       }
@@ -204,6 +205,7 @@ struct Convolution: Sendable {
     let work = plane.outputs * (shape.taps + 4) + size
     crew.performRanges(of: shape.batch * channels, by: max(1, (1 << 18) / work)) { range in
       unsafe crew.scratch.withFloats(room) { padded in
+        unsafe padding.clear(padded)
         for index in range {
           let channel = index % channels
           if index == range.lowerBound || channel % perInput == 0 {
@@ -247,8 +249,13 @@ private struct Padding: Sendable {
     rowStarts = lattice(shape.input.dropLast(), steps.dropLast()).map { $0 + Int32(origin) }
   }
 
+  /// Fills a plane with zeros.
+  func clear(_ padded: UnsafeMutablePointer<Float>) {
+    unsafe padded.update(repeating: 0, count: size)
+  }
+
+  /// Copies the input into a plane that holds zeros around it.
   func copy(_ x: UnsafePointer<Float>, into padded: UnsafeMutablePointer<Float>) {
-    if size != inputSize { unsafe padded.update(repeating: 0, count: size) }
     for (row, start) in rowStarts.enumerated() {
       unsafe (padded + Int(start)).update(from: x + row * rowLength, count: rowLength)
     }

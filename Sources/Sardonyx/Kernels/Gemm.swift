@@ -103,7 +103,7 @@ enum Gemm {
     var packed = unsafe product
     unsafe withPanels(
       of: product.left, .left, lanes: shape.rows, depth: shape.depth,
-      if: grid.columnBlocks > 1, crew
+      if: grid.columnBlocks > 1 && shape.rows > Block.mostDotRows, crew
     ) { left in
       unsafe packed.left = left
       unsafe withPanels(
@@ -126,11 +126,11 @@ enum Gemm {
     let panels = (lanes + width - 1) / width
     unsafe crew.scratch.withFloats(panels * width * depth) { start in
       nonisolated(unsafe) let (start, factor) = unsafe (start, factor)
-      crew.perform(panels) { panel in
-        let lane = panel * width
+      let group = unsafe Block.panelsAtOnce * width
+      crew.performRanges(of: lanes, by: group) { lanes in
         unsafe factor.pack(
-          lanes: lane..<min(lane + width, lanes), depth: 0..<depth, width: width,
-          into: start + lane * depth, with: crew.instructions)
+          lanes: lanes, depth: 0..<depth, width: width, into: start + lanes.lowerBound * depth,
+          with: crew.instructions)
       }
       unsafe body(.panels(start))
     }
@@ -138,28 +138,28 @@ enum Gemm {
 }
 
 extension Gemm.Factor {
-  /// Writes one panel of these lanes, as [depth][width].
+  /// Writes panels of these lanes one after the other, each as [depth][width].
   func pack(
-    lanes: Range<Int>, depth: Range<Int>, width: Int, into panel: UnsafeMutablePointer<Float>,
+    lanes: Range<Int>, depth: Range<Int>, width: Int, into panels: UnsafeMutablePointer<Float>,
     with instructions: InstructionSet
   ) {
     switch unsafe self {
     case .strided(let start, let laneStep, let depthStep):
-      unsafe instructions.kernels.pack_panel(
+      unsafe instructions.kernels.pack_panels(
         depth.count, lanes.count, width,
         start + (lanes.lowerBound * laneStep + depth.lowerBound * depthStep), laneStep, depthStep,
-        panel)
+        panels, width * depth.count)
     case .gathered(let start, let end, let laneOffsets, let depthOffsets):
-      unsafe instructions.kernels.gather_panel(
+      unsafe instructions.kernels.gather_panels(
         depth.count, lanes.count, width, start, end, depthOffsets + depth.lowerBound,
-        laneOffsets + lanes.lowerBound, panel)
+        laneOffsets + lanes.lowerBound, panels, width * depth.count)
     case .panels:
       preconditionFailure("a packed factor is not packed again")
     }
   }
 }
 
-/// How a product is cut: into blocks of whole tiles, columns first.
+/// How a product is cut: into blocks of whole tiles.
 private struct Grid {
   let rowBlocks: Int
   let columnBlocks: Int
@@ -179,12 +179,15 @@ private struct Grid {
     let work = 2 * Double(rows + 8) * Double(columns) * Double(shape.depth)
     // A chunk is some tens of microseconds of work; of a long batch each product is a chunk unless it is large.
     let wanted = min(16, max(1, Int(min(work / (count < 8 ? 6e6 : 1e8), 16))))
-    let columnParts = min(wanted, columnPanels)
-    columnsPerBlock = (columnPanels + columnParts - 1) / columnParts * width
-    columnBlocks = (columns + columnsPerBlock - 1) / columnsPerBlock
-    let rowParts = min((wanted + columnBlocks - 1) / columnBlocks, rowPanels)
+    // The larger factor is cut first, so that it is read once.
+    let cutsRows = rows > columns
+    let most = min(wanted, cutsRows ? rowPanels : columnPanels)
+    let rest = min((wanted + most - 1) / most, cutsRows ? columnPanels : rowPanels)
+    let (rowParts, columnParts) = cutsRows ? (most, rest) : (rest, most)
     rowsPerBlock = (rowPanels + rowParts - 1) / rowParts * height
+    columnsPerBlock = (columnPanels + columnParts - 1) / columnParts * width
     rowBlocks = (rows + rowsPerBlock - 1) / rowsPerBlock
+    columnBlocks = (columns + columnsPerBlock - 1) / columnsPerBlock
   }
 
   var chunks: Int { rowBlocks * columnBlocks }
@@ -202,6 +205,11 @@ private struct Grid {
 
 /// The product as seen by a chunk, which computes some rows of some columns over the whole depth.
 @unsafe private struct Block {
+  /// Panels of the right factor that are packed together, so that their source is read in long stretches.
+  static let panelsAtOnce = 4
+  /// Rows that are not worth packing a factor for.
+  static let mostDotRows = 3
+
   private var product: Gemm.Product
   private var shape: Gemm.Shape
   private let crew: Crew
@@ -228,30 +236,46 @@ private struct Grid {
   }
 
   func run(rows: Range<Int>, columns: Range<Int>) {
-    let rowPanels = unsafe (rows.count + height - 1) / height
-    let leftRoom = unsafe product.left.isPacked ? 0 : rowPanels * height * pass
-    let rightRoom = unsafe width * pass
     if case .strided(let x, laneStep: let step, depthStep: 1) = unsafe product.left,
-      case .strided(let matrix, let rowStep, depthStep: 1) = unsafe product.right, rows.count <= 3
+      case .strided(let matrix, let rowStep, depthStep: 1) = unsafe product.right,
+      unsafe rows.count <= Block.mostDotRows
     {
       return unsafe runDots(rows, columns, x, step, matrix, rowStep)
     }
-    unsafe crew.scratch.withFloats(leftRoom + rightRoom) { scratch in
-      var k = 0
-      repeat {
-        let depth = unsafe k..<min(k + pass, shape.depth)
-        let left = unsafe leftPanels(rows, depth, scratch + rightRoom)
-        for column in unsafe stride(from: columns.lowerBound, to: columns.upperBound, by: width) {
-          let panel = unsafe column..<min(column + width, columns.upperBound)
-          let right = unsafe rightPanel(panel, depth, rows: rows.count, scratch)
-          unsafe multiply(
-            rows, panel, depth.count, isFirst: k == 0, isLast: depth.upperBound == shape.depth,
-            left, right)
-        }
-        unsafe k += pass
-      } while unsafe k < shape.depth
+    let leftRoom =
+      unsafe product.left.isPacked ? 0 : (rows.count + height - 1) / height * height * shape.depth
+    let rightRoom = unsafe Block.panelsAtOnce * width * pass
+    unsafe crew.scratch.withFloats(rightRoom + leftRoom) { scratch in
+      let left = unsafe leftPanels(rows, scratch + rightRoom)
+      let group = unsafe Block.panelsAtOnce * width
+      for first in stride(from: columns.lowerBound, to: columns.upperBound, by: group) {
+        let group = first..<min(first + group, columns.upperBound)
+        var k = 0
+        repeat {
+          let depth = unsafe k..<min(k + pass, shape.depth)
+          unsafe multiply(rows, group, depth, left, scratch)
+          unsafe k += pass
+        } while unsafe k < shape.depth
+      }
     }
     unsafe finish(rows, columns)
+  }
+
+  /// One pass over some panels of columns.
+  private func multiply(
+    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Range<Int>, _ left: UnsafePointer<Float>,
+    _ scratch: UnsafeMutablePointer<Float>
+  ) {
+    let right = unsafe rightPanels(columns, depth, rows: rows.count, scratch)
+    for (index, column) in unsafe stride(
+      from: columns.lowerBound, to: columns.upperBound, by: width
+    ).enumerated() {
+      unsafe multiply(
+        rows, column..<min(column + width, columns.upperBound), depth.count,
+        isFirst: depth.lowerBound == 0, isLast: depth.upperBound == shape.depth,
+        (left + depth.lowerBound * height, height * shape.depth),
+        (right.start + index * right.panelStep, right.rowStep))
+    }
   }
 
   /// Few rows times columns that lie along depth: dot products, which then go through a product of depth 1.
@@ -286,42 +310,38 @@ private struct Grid {
       step: product.resultStep, with: crew.instructions)
   }
 
-  /// The left factor's panels for these rows and this depth, and the step from one to the next.
+  /// The left factor's panels for these rows.
   private func leftPanels(
-    _ rows: Range<Int>, _ depth: Range<Int>, _ scratch: UnsafeMutablePointer<Float>
-  ) -> (start: UnsafePointer<Float>, step: Int) {
+    _ rows: Range<Int>, _ scratch: UnsafeMutablePointer<Float>
+  ) -> UnsafePointer<Float> {
     if case .panels(let start) = unsafe product.left {
-      let place = unsafe start + (rows.lowerBound * shape.depth + depth.lowerBound * height)
-      return unsafe (place, height * shape.depth)
+      return unsafe start + rows.lowerBound * shape.depth
     }
-    let step = unsafe height * depth.count
-    for (panel, row) in unsafe stride(from: rows.lowerBound, to: rows.upperBound, by: height)
-      .enumerated()
-    {
-      unsafe product.left.pack(
-        lanes: row..<min(row + height, rows.upperBound), depth: depth, width: height,
-        into: scratch + panel * step, with: crew.instructions)
-    }
-    return unsafe (UnsafePointer(scratch), step)
+    unsafe product.left.pack(
+      lanes: rows, depth: 0..<shape.depth, width: height, into: scratch, with: crew.instructions)
+    return unsafe UnsafePointer(scratch)
   }
 
-  /// The right factor's panel for these columns and this depth, and its step from row to row.
-  private func rightPanel(
+  /// The right factor's panels for these columns and this depth, and the steps from panel to panel and row to row.
+  private func rightPanels(
     _ columns: Range<Int>, _ depth: Range<Int>, rows: Int, _ scratch: UnsafeMutablePointer<Float>
-  ) -> (start: UnsafePointer<Float>, step: Int) {
+  ) -> (start: UnsafePointer<Float>, panelStep: Int, rowStep: Int) {
     switch unsafe product.right {
     case .panels(let start):
       return unsafe (
-        start + (columns.lowerBound * shape.depth + depth.lowerBound * width), width
+        start + (columns.lowerBound * shape.depth + depth.lowerBound * width),
+        width * shape.depth, width
       )
     case .strided(let start, laneStep: 1, let depthStep)
-    where unsafe rows <= 4 * height && columns.count == width:
+    where unsafe rows <= 4 * height && columns.count % width == 0:
       // Few rows would not repay the copy.
-      return unsafe (start + (columns.lowerBound + depth.lowerBound * depthStep), depthStep)
+      return unsafe (
+        start + (columns.lowerBound + depth.lowerBound * depthStep), width, depthStep
+      )
     default:
       unsafe product.right.pack(
         lanes: columns, depth: depth, width: width, into: scratch, with: crew.instructions)
-      return unsafe (UnsafePointer(scratch), width)
+      return unsafe (UnsafePointer(scratch), width * depth.count, width)
     }
   }
 

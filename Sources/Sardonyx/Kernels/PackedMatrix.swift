@@ -22,12 +22,8 @@ struct PackedMatrix: Sendable {
     width = instructions.width(of: side)
     let panels = (lanes + width - 1) / width
     memory = AlignedMemory(byteCount: panels * width * depth * MemoryLayout<Float>.stride)
-    for panel in 0..<panels {
-      let lane = panel * width
-      unsafe instructions.kernels.pack_panel(
-        depth, min(width, lanes - lane), width, start + lane * laneStep, laneStep, depthStep,
-        memory.floats + lane * depth)
-    }
+    unsafe instructions.kernels.pack_panels(
+      depth, lanes, width, start, laneStep, depthStep, memory.floats, width * depth)
   }
 
   var start: UnsafePointer<Float> { unsafe UnsafePointer(memory.floats) }

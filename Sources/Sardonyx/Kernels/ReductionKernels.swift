@@ -31,14 +31,16 @@ enum ReductionKernel: CaseIterable, Sendable {
     let instructions = crew.instructions
     guard count > 0 else { return }
     if inner == 1 {
-      let kernel = unsafe logarithm ? instructions.kernels.log_softmax : instructions.kernels.softmax
+      let kernel =
+        unsafe logarithm ? instructions.kernels.log_softmax : instructions.kernels.softmax
       crew.performRanges(of: outer, by: rowsPerChunk(count)) { rows in
         for row in rows { unsafe kernel(count, x + row * count, y + row * count) }
       }
       return
     }
     let kernel =
-      unsafe logarithm ? instructions.kernels.log_softmax_columns : instructions.kernels.softmax_columns
+      unsafe logarithm
+      ? instructions.kernels.log_softmax_columns : instructions.kernels.softmax_columns
     crew.performColumns(outer: outer, count: count, inner: inner) { group, columns in
       let place = group * count * inner + columns.lowerBound
       unsafe kernel(count, columns.count, x + place, y + place, inner)

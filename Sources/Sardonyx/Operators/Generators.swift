@@ -51,7 +51,9 @@ struct ConstantOfShape: Operator {
     return [Fact(value.type, shape)]
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) { outputs[0].fill(value) }
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    outputs[0].fill(value, on: outputs.context.crew)
+  }
 }
 
 /// A matrix of zeros with ones on diagonal `k`, of the input's shape.
@@ -86,7 +88,8 @@ struct EyeLike: Operator {
     target.start = row * columns + column
     target.strides = [columns + 1]
     let one = Tensor(converting: [Int64(1)], to: eye.type, [])
-    eye.copy(one, from: Region([]).broadcast(to: target.extents), to: target)
+    eye.copy(
+      one, from: Region([]).broadcast(to: target.extents), to: target, on: outputs.context.crew)
   }
 }
 

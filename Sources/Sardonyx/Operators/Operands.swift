@@ -145,6 +145,11 @@ struct Destination: Sendable {
     self.byteOffset = byteOffset
   }
 
+  /// The same memory for elements of another type of the same size.
+  init(_ other: Destination, as type: ElementType) {
+    self.init(type, other.shape, storage: other.storage, byteOffset: other.byteOffset)
+  }
+
   var elementCount: Int { shape.elementCount }
   var byteCount: Int { elementCount * type.byteCount }
 

@@ -5,6 +5,7 @@ enum OperatorTable {
     ("", accumulations),
     ("", activationOperators),
     ("", arithmetic),
+    ("", casts),
     ("", attention),
     ("", comparisons),
     ("", controlFlow),
@@ -22,6 +23,7 @@ enum OperatorTable {
     ("", padding),
     ("", parametricActivations),
     ("", pooling),
+    ("", randomness),
     ("", recurrentNetworks),
     ("", reductions),
     ("", resizing),
@@ -29,8 +31,10 @@ enum OperatorTable {
     ("", selections),
     ("", sequences),
     ("", shapes),
+    ("", signals),
     ("", slices),
     ("", softmaxes),
+    ("", texts),
     ("", transpositions),
     ("ai.onnx.ml", dictionaries),
     ("ai.onnx.ml", featureTransforms),
@@ -42,6 +46,7 @@ enum OperatorTable {
     ("ai.onnx.preview.training", optimizers),
     ("com.microsoft", microsoftActivationOperators),
     ("com.microsoft", microsoftBiasedActivations),
+    ("com.microsoft", microsoftTexts),
   ]
 
   /// Every operator by `domain:name`.

@@ -47,19 +47,21 @@ struct Pad: Operator {
     let (input, output) = (inputs[0], outputs[0])
     let pads = try pads(inputs.facts, rank: input.shape.count)
     if mode == .constant && pads.contains(where: { $0.before > 0 || $0.after > 0 }) {
-      fill(output, inputs.tensor(2))
+      fill(output, inputs.tensor(2), on: outputs.context.crew)
     }
     let stretches = input.shape.indices.map { axis in
       Stretch.all(mode, extent: input.shape[axis], pads[axis].before, pads[axis].after)
     }
-    copy(input, output, stretches, axis: 0, Region(input.shape), Region(output.shape))
+    copy(
+      input, output, stretches, axis: 0, Region(input.shape), Region(output.shape),
+      on: outputs.context.crew)
   }
 
-  private func fill(_ output: Destination, _ value: Tensor?) {
+  private func fill(_ output: Destination, _ value: Tensor?, on crew: Crew) {
     if let value, value.elementCount > 0 {
-      output.fill(value)
+      output.fill(value, on: crew)
     } else if fixedValue != 0 {
-      output.fill(Tensor(converting: [fixedValue], to: output.type, []))
+      output.fill(Tensor(converting: [fixedValue], to: output.type, []), on: crew)
     } else {
       output.clear()
     }
@@ -68,14 +70,16 @@ struct Pad: Operator {
   /// Copies each combination of stretches of the axes from `axis` on.
   private func copy(
     _ input: Tensor, _ output: Destination, _ stretches: [[Stretch]], axis: Int,
-    _ source: Region, _ target: Region
+    _ source: Region, _ target: Region, on crew: Crew
   ) {
-    guard axis < stretches.count else { return output.copy(input, from: source, to: target) }
+    guard axis < stretches.count else {
+      return output.copy(input, from: source, to: target, on: crew)
+    }
     for stretch in stretches[axis] {
       copy(
         input, output, stretches, axis: axis + 1,
         source.sliced(axis, from: stretch.source, step: stretch.step, count: stretch.count),
-        target.sliced(axis, from: stretch.target, count: stretch.count))
+        target.sliced(axis, from: stretch.target, count: stretch.count), on: crew)
     }
   }
 

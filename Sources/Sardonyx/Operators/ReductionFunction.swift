@@ -8,9 +8,8 @@
 struct ReductionFunction: Sendable {
   /// A kernel for single precision, and what is done to its result.
   struct Kernel: Sendable {
-    let reduction: AxisReduction
-    /// From the kernel's result and the count of numbers.
-    var finish: @Sendable (Double, Int) -> Double = { result, _ in result }
+    let reduction: ReductionKernel
+    var finish: @Sendable (Double) -> Double = { $0 }
   }
 
   var kernel: Kernel?
@@ -39,8 +38,8 @@ struct ReductionFunction: Sendable {
       y.store(lines(x, block, signed).map { y.type.clamped($0) })
     case is UInt64.Type: y.store(lines(x, block, unsigned))
     case is Float.Type where kernel != nil:
-      let results = kernel!.reduction.apply(block, x, on: crew)
-      y.store(results.map { kernel!.finish(Double($0), block.count) })
+      let results = block.reduce(kernel!.reduction, x, on: crew)
+      y.store(results.map { kernel!.finish(Double($0)) })
     default: y.store(lines(x, block, real))
     }
   }
@@ -100,7 +99,7 @@ extension ReductionFunction {
     signed: { $0.reduce(0, &+) }, unsigned: { $0.reduce(0, &+) })
 
   static let mean = ReductionFunction(
-    Kernel(reduction: .sum, finish: { $0 / Double($1) }),
+    Kernel(reduction: .mean),
     real: { sum.real($0) / Double($0.count) })
 
   static let maximum = ReductionFunction(
@@ -138,7 +137,7 @@ extension ReductionFunction {
 
   /// log Σ x.
   static let logarithmOfSum = ReductionFunction(
-    Kernel(reduction: .sum, finish: { sum, _ in log(sum) }), real: { log(sum.real($0)) })
+    Kernel(reduction: .sum, finish: { log($0) }), real: { log(sum.real($0)) })
 
   /// log Σ eˣ, with the largest number taken out lest the sum overflow.
   static let logarithmOfExponentials = ReductionFunction(

@@ -73,7 +73,7 @@ struct Reduce: Operator {
     let turned = order.map { shape[$0] }
     let copy = Destination(
       tensor.type, turned, storage: try context.allocate(tensor.type, turned))
-    copy.copy(tensor, from: Region(shape).permuted(order))
+    copy.copy(tensor, from: Region(shape).permuted(order), on: context.crew)
     return (
       copy.tensor(texts: .none), AxisBlock(turned, axes: kept.count..<turned.count)
     )

@@ -122,9 +122,10 @@ struct Scan: Operator {
       Fact(tensor.type, Array(tensor.shape[..<axis] + tensor.shape[(axis + 1)...]))
     }
     let facts = states.map { Fact($0) } + slices + captured.map { $0.map { Fact($0) } ?? .unknown }
-    return try states + elements.indices.map { (index) throws(ModelError) in
-      try stacked(elements[index], index, facts, context)
-    }
+    return try states
+      + elements.indices.map { (index) throws(ModelError) in
+        try stacked(elements[index], index, facts, context)
+      }
   }
 
   /// The elements of one output along its axis, in its direction.

@@ -8,13 +8,13 @@ let scatters: OperatorFamily = [
 ]
 
 /// How an update joins the element it is written to.
-private enum Reduction: String {
+private enum ScatterReduction: String {
   case none, add, mul, max, min
 
   init(_ node: inout NodeReader) throws(ModelError) {
     let name = try node.string("reduction", default: "none")
     let isExtremum = name == "max" || name == "min"
-    guard let reduction = Reduction(rawValue: name), !isExtremum || node.version >= 18 else {
+    guard let reduction = ScatterReduction(rawValue: name), !isExtremum || node.version >= 18 else {
       let all = node.version >= 18 ? "none, add, mul, max or min" : "none, add or mul"
       throw node.invalid("reduction", expected: all, got: name)
     }
@@ -43,7 +43,7 @@ extension Destination {
   /// Becomes `data` with block i of `updates` joined to the block at element `offsets[i]`.
   fileprivate func scatter(
     _ data: Tensor, _ updates: Tensor, blocksOf length: Int, at offsets: [Int],
-    _ reduction: Reduction
+    _ reduction: ScatterReduction
   ) {
     guard reduction != .none, updates.elementCount > 0 else {
       copy(data)
@@ -69,11 +69,11 @@ extension Destination {
 /// `data` with the elements whose place along an axis `indices` names replaced by `updates`.
 struct ScatterElements: Operator {
   let axis: Int
-  private let reduction: Reduction
+  private let reduction: ScatterReduction
 
   init(_ node: inout NodeReader) throws(ModelError) {
     axis = try node.int("axis", default: 0)
-    reduction = try Reduction(&node)
+    reduction = try ScatterReduction(&node)
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -98,9 +98,9 @@ struct ScatterElements: Operator {
 
 /// `data` with the slices whose first coordinates `indices` holds replaced by `updates`.
 struct ScatterND: Operator {
-  private let reduction: Reduction
+  private let reduction: ScatterReduction
 
-  init(_ node: inout NodeReader) throws(ModelError) { reduction = try Reduction(&node) }
+  init(_ node: inout NodeReader) throws(ModelError) { reduction = try ScatterReduction(&node) }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let (data, indices) = (try inputs.shape(0), try inputs.shape(1))
@@ -174,7 +174,8 @@ struct TensorScatter: Operator {
         outputs[0].copy(
           inputs[1],
           from: update.sliced(0, from: batch, count: 1).sliced(axis, from: from, count: count),
-          to: cache.sliced(0, from: batch, count: 1).sliced(axis, from: to, count: count))
+          to: cache.sliced(0, from: batch, count: 1).sliced(axis, from: to, count: count),
+          on: outputs.context.crew)
       }
     }
   }

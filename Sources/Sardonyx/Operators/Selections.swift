@@ -35,7 +35,7 @@ struct Compress: Operator {
     where isChosen != 0 {
       outputs[0].copy(
         inputs[0], from: source.sliced(axis, from: index, count: 1),
-        to: target.sliced(axis, from: place, count: 1))
+        to: target.sliced(axis, from: place, count: 1), on: outputs.context.crew)
       place += 1
     }
   }

@@ -172,7 +172,8 @@ struct SplitToSequence: Operator {
       return stride(from: 0, to: extent, by: sizes[0]).map { min(sizes[0], extent - $0) }
     }
     guard sizes.allSatisfy({ $0 >= 0 }), sizes.saturatingSum() == extent else {
-      throw .unexpected("split", expected: "sizes that add up to \(extent)", got: "[\(sizes.joined)]")
+      throw .unexpected(
+        "split", expected: "sizes that add up to \(extent)", got: "[\(sizes.joined)]")
     }
     return sizes
   }
@@ -211,7 +212,7 @@ extension Tensor {
     let region = Region(shape).sliced(axis, from: first, count: count)
     let part = Destination(
       type, region.extents, storage: try context.allocate(type, region.extents))
-    part.copy(self, from: region)
+    part.copy(self, from: region, on: context.crew)
     return part.tensor(texts: texts)
   }
 
@@ -228,7 +229,7 @@ extension Tensor {
     let type = tensors[0].type
     guard let other = tensors.first(where: { $0.type != type }) else {
       let whole = Destination(type, shape, storage: try context.allocate(type, shape))
-      try whole.join(tensors, along: axis)
+      try whole.join(tensors, along: axis, on: context.crew)
       var texts = TextPools.none
       for tensor in tensors { texts.formUnion(tensor.texts) }
       self = whole.tensor(texts: texts)

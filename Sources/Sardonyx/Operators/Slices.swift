@@ -33,7 +33,7 @@ struct Slice: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    outputs[0].copy(inputs[0], from: try region(inputs.facts))
+    outputs[0].copy(inputs[0], from: try region(inputs.facts), on: outputs.context.crew)
   }
 
   private func region(_ inputs: Facts) throws(ModelError) -> Region {
@@ -116,7 +116,8 @@ struct Split: Operator {
     for (index, size) in try sizes(inputs.facts, extent: shape[axis]).enumerated() {
       if outputs.wants(index) {
         outputs[index].copy(
-          inputs[0], from: Region(shape).sliced(axis, from: first, count: size))
+          inputs[0], from: Region(shape).sliced(axis, from: first, count: size),
+          on: outputs.context.crew)
       }
       first += size
     }
@@ -162,7 +163,8 @@ struct Concat: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    try outputs[0].join((0..<inputs.count).map { inputs[$0] }, along: axis)
+    try outputs[0].join(
+      (0..<inputs.count).map { inputs[$0] }, along: axis, on: outputs.context.crew)
   }
 }
 
@@ -189,14 +191,14 @@ extension [Int] {
 
 extension Destination {
   /// Fills this tensor with others, one after the other along an axis.
-  func join(_ tensors: [Tensor], along axis: Int) throws(ModelError) {
+  func join(_ tensors: [Tensor], along axis: Int, on crew: Crew) throws(ModelError) {
     let axis = try axis.axis(ofRank: shape.count)
     var first = 0
     for tensor in tensors {
       let count = tensor.shape[axis]
       copy(
         tensor, from: Region(tensor.shape),
-        to: Region(shape).sliced(axis, from: first, count: count))
+        to: Region(shape).sliced(axis, from: first, count: count), on: crew)
       first += count
     }
   }
@@ -231,6 +233,6 @@ struct CenterCropPad: Operator {
       target = target.sliced(axis, from: (new[axis] - count) / 2, count: count)
     }
     if old != new { outputs[0].clear() }
-    outputs[0].copy(inputs[0], from: source, to: target)
+    outputs[0].copy(inputs[0], from: source, to: target, on: outputs.context.crew)
   }
 }

@@ -47,8 +47,8 @@ struct Softmax: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let block = try axis.block(of: inputs[0].shape)
-    let isDone = SoftmaxRows.apply(
-      logarithm: isLogarithm, block, inputs[0], into: outputs[0], on: outputs.context.crew)
+    let isDone = block.softmax(
+      logarithm: isLogarithm, inputs[0], into: outputs[0], on: outputs.context.crew)
     if isDone { return }
     var numbers = inputs[0].converted(to: Double.self)
     block.forEachLine { first in

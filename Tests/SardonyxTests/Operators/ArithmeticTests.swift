@@ -3,10 +3,11 @@ import Testing
 @testable import Sardonyx
 
 @Suite struct ArithmeticTests {
-  @Test(arguments: [
-    ("Add", [4, -1, 2.5]), ("Sub", [-2, -3, 1.5]), ("Mul", [3, -2, 1]), ("Div", [1 / 3, -2, 4]),
-    ("Pow", [1, -2, 1.4142135]),
-  ] as [(String, [Float])])
+  @Test(
+    arguments: [
+      ("Add", [4, -1, 2.5]), ("Sub", [-2, -3, 1.5]), ("Mul", [3, -2, 1]), ("Div", [1 / 3, -2, 4]),
+      ("Pow", [1, -2, 1.4142135]),
+    ] as [(String, [Float])])
   func numbersAreCombinedPairByPair(name: String, expected: [Float]) throws {
     let x = Tensor([Float(1), -2, 2])
     let y = Tensor([Float(3), 1, 0.5])

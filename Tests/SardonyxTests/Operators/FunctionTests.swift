@@ -19,7 +19,9 @@ import Testing
       #expect(y.type == type)
       for (got, wanted) in zip(y.converted(to: Double.self), expected) {
         let isClose = abs(got - wanted) <= tolerance * max(abs(wanted), 0.1)
-        #expect(isClose || got == wanted || got.isNaN && wanted.isNaN, "\(name) of \(type): \(got) for \(wanted)")
+        #expect(
+          isClose || got == wanted || got.isNaN && wanted.isNaN,
+          "\(name) of \(type): \(got) for \(wanted)")
       }
     }
   }

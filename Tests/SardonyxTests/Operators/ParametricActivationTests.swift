@@ -10,7 +10,8 @@ import Testing
     let late = try run("Clip", [x, Tensor(scalar: Float(-1)), Tensor(scalar: Float(2))])
     #expect(try late.elements(of: Float.self).prefix(3) == [-1, 0.5, 2])
     #expect(try late.elements(of: Float.self)[3].isNaN)
-    #expect(try run("Clip", [x, nil, Tensor(scalar: Float(0))]).elements().prefix(3) == [Float(-3), 0, 0])
+    #expect(
+      try run("Clip", [x, nil, Tensor(scalar: Float(0))]).elements().prefix(3) == [Float(-3), 0, 0])
     #expect(try run("Clip", [x]).elements().prefix(3) == [Float(-3), 0.5, 9])
   }
 
@@ -26,7 +27,10 @@ import Testing
   @Test func integersAreBoundExactly() throws {
     let x = Tensor([Int64.max, 0, Int64.min])
     #expect(try run("Clip", [x, Tensor(scalar: Int64(-5))]).elements() == [Int64.max, 0, -5])
-    #expect(try run("Clip", [Tensor([UInt8(200)]), nil, Tensor(scalar: UInt8(100))]).elements() == [UInt8(100)])
+    #expect(
+      try run("Clip", [Tensor([UInt8(200)]), nil, Tensor(scalar: UInt8(100))]).elements() == [
+        UInt8(100)
+      ])
   }
 
   @Test func aBoundIsOneNumber() {
@@ -42,8 +46,12 @@ import Testing
     #expect(try perChannel.elements() == [Float(-0.5), 2, -1.5, -8, 5, -12])
     let perElement = try run("PRelu", [x, Tensor([Float(1), 2, 3])])
     #expect(try perElement.elements() == [Float(-1), 2, -9, -4, 5, -18])
-    #expect(try run("PRelu", opset: 6, [x, Tensor([Float(0.5), 2])]).elements() == [Float(-0.5), 2, -1.5, -8, 5, -12])
-    #expect(try run("PRelu", [Tensor([Int32(-2), 3]), Tensor([Int32(4)])]).elements() == [Int32(-8), 3])
+    #expect(
+      try run("PRelu", opset: 6, [x, Tensor([Float(0.5), 2])]).elements() == [
+        Float(-0.5), 2, -1.5, -8, 5, -12,
+      ])
+    #expect(
+      try run("PRelu", [Tensor([Int32(-2), 3]), Tensor([Int32(4)])]).elements() == [Int32(-8), 3])
     let error = #expect(throws: ModelError.self) {
       try run("PRelu", [Tensor([Float(1)]), Tensor([Float(1), 2])])
     }

@@ -22,7 +22,8 @@ import Testing
     let rows = try reduce("ReduceSum", x, axes: [-1], keep: false)
     #expect(rows.shape == [2, 3])
     #expect(try rows.elements() == [Float(10), 26, 42, 58, 74, 90])
-    #expect(try reduce("ReduceSum", x, axes: [1]).elements() == [Float(15), 18, 21, 24, 51, 54, 57, 60])
+    #expect(
+      try reduce("ReduceSum", x, axes: [1]).elements() == [Float(15), 18, 21, 24, 51, 54, 57, 60])
     let outer = try reduce("ReduceSum", x, axes: [0, 2])
     #expect(outer.shape == [1, 3, 1])
     #expect(try outer.elements() == [Float(68), 100, 132])
@@ -49,15 +50,19 @@ import Testing
   @Test func earlierVersionsHaveAnAttribute() throws {
     let sums = try run("ReduceSum", opset: 11, [x], ["axes": .ints([0]), "keepdims": .int(0)])
     #expect(sums.shape == [3, 4])
-    #expect(try run("ReduceMean", opset: 13, [x], ["axes": .ints([1, 2])]).elements() == [Float(6.5), 18.5])
+    #expect(
+      try run("ReduceMean", opset: 13, [x], ["axes": .ints([1, 2])]).elements() == [
+        Float(6.5), 18.5,
+      ])
   }
 
-  @Test(arguments: [
-    ("ReduceL1", 10), ("ReduceL2", 30.0.squareRoot()), ("ReduceLogSum", log(10)),
-    ("ReduceLogSumExp", log(exp(1) + exp(2) + exp(3) + exp(4))), ("ReduceMax", 4),
-    ("ReduceMean", 2.5), ("ReduceMin", 1), ("ReduceProd", 24), ("ReduceSum", 10),
-    ("ReduceSumSquare", 30),
-  ] as [(String, Double)])
+  @Test(
+    arguments: [
+      ("ReduceL1", 10), ("ReduceL2", 30.0.squareRoot()), ("ReduceLogSum", log(10)),
+      ("ReduceLogSumExp", log(exp(1) + exp(2) + exp(3) + exp(4))), ("ReduceMax", 4),
+      ("ReduceMean", 2.5), ("ReduceMin", 1), ("ReduceProd", 24), ("ReduceSum", 10),
+      ("ReduceSumSquare", 30),
+    ] as [(String, Double)])
   func eachOfThemInEveryArithmetic(name: String, expected: Double) throws {
     for type in [ElementType.double, .float, .float16, .bfloat16, .int32, .uint64] {
       if type.isInteger && name.hasPrefix("ReduceLog") { continue }
@@ -79,11 +84,12 @@ import Testing
     #expect(try reduce("ReduceSum", Tensor([Double.infinity, 1])).elements() == [Double.infinity])
   }
 
-  @Test(arguments: [
-    ("ReduceSum", 0), ("ReduceProd", 1), ("ReduceMax", -.infinity), ("ReduceMin", .infinity),
-    ("ReduceL1", 0), ("ReduceL2", 0), ("ReduceLogSum", -.infinity),
-    ("ReduceLogSumExp", -.infinity), ("ReduceSumSquare", 0),
-  ] as [(String, Float)])
+  @Test(
+    arguments: [
+      ("ReduceSum", 0), ("ReduceProd", 1), ("ReduceMax", -.infinity), ("ReduceMin", .infinity),
+      ("ReduceL1", 0), ("ReduceL2", 0), ("ReduceLogSum", -.infinity),
+      ("ReduceLogSumExp", -.infinity), ("ReduceSumSquare", 0),
+    ] as [(String, Float)])
   func nothingReducesToTheNeutralElement(name: String, expected: Float) throws {
     let empty = Tensor(zeros: .float, [2, 0, 3])
     let result = try reduce(name, empty, axes: [1])
@@ -104,17 +110,20 @@ import Testing
   @Test func largeExponentsDoNotOverflow() throws {
     let y = try reduce("ReduceLogSumExp", Tensor([Double(1000), 1000]))
     #expect(abs(try y.elements()[0] - (1000 + log(2.0))) < 1e-12)
-    #expect(try reduce("ReduceL2", Tensor([3e200, 4e200])).elements() == [5e200])
+    let norm = try reduce("ReduceL2", Tensor([3e200, 4e200])).elements(of: Double.self)[0]
+    #expect(abs(norm / 5e200 - 1) < 1e-15)
     let nan = try reduce("ReduceMax", Tensor([Float(1), .nan, 2]))
     #expect(try nan.elements(of: Float.self)[0].isNaN)
   }
 
-  @Test(arguments: ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceLogSum"])
+  @Test(arguments: [
+    "ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceLogSum",
+  ])
   func singlePrecisionAgreesWithDouble(name: String) throws {
     let numbers = (0..<840).map { Float($0 * 7 % 31) * 0.25 + 0.125 }
     for axes in [[0], [1], [2], [3], [0, 1], [1, 2], [0, 2], [1, 3], [0, 3], [0, 1, 2, 3]] {
       let single = Tensor(numbers, [4, 5, 6, 7])
-      let double = Tensor(numbers.map(Double.init), [4, 5, 6, 7])
+      let double = Tensor(numbers.map { Double($0) }, [4, 5, 6, 7])
       let fast = try reduce(name, single, axes: axes).converted(to: Double.self)
       let plain = try reduce(name, double, axes: axes).converted(to: Double.self)
       #expect(zip(fast, plain).allSatisfy { abs($0 - $1) <= 1e-6 * abs($1) }, "\(axes)")
@@ -124,7 +133,8 @@ import Testing
   @Test func extremesAreFoundByIndex() throws {
     let x = Tensor([Float(2), 5, 5, 1], [2, 2])
     #expect(try run("ArgMax", [x], ["axis": .int(1)]).elements() == [Int64(1), 0])
-    #expect(try run("ArgMin", [x], ["axis": .int(0), "keepdims": .int(0)]).elements() == [Int64(0), 1])
+    #expect(
+      try run("ArgMin", [x], ["axis": .int(0), "keepdims": .int(0)]).elements() == [Int64(0), 1])
     let ties = Tensor([Int32(3), 3, 1])
     #expect(try run("ArgMax", [ties]).elements() == [Int64(0)])
     #expect(try run("ArgMax", [ties], ["select_last_index": .int(1)]).elements() == [Int64(1)])
@@ -141,7 +151,8 @@ import Testing
     let x = Tensor([Float(1), 2, 3, 4, 5, 6], [2, 3])
     let axis = Tensor(scalar: Int32(1))
     #expect(try run("CumSum", [x, axis]).elements() == [Float(1), 3, 6, 4, 9, 15])
-    #expect(try run("CumSum", [x, Tensor(scalar: Int64(-2))]).elements() == [Float(1), 2, 3, 5, 7, 9])
+    #expect(
+      try run("CumSum", [x, Tensor(scalar: Int64(-2))]).elements() == [Float(1), 2, 3, 5, 7, 9])
     #expect(
       try run("CumSum", [x, axis], ["exclusive": .int(1)]).elements() == [Float(0), 1, 3, 0, 4, 9])
     #expect(
@@ -150,6 +161,7 @@ import Testing
       try run("CumProd", [x, axis], ["reverse": .int(1), "exclusive": .int(1)]).elements()
         == [Float(6), 3, 1, 30, 6, 1])
     let wrapping = Tensor([Int32.max, 1])
-    #expect(try run("CumSum", [wrapping, Tensor(scalar: Int32(0))]).elements() == [Int32.max, .min])
+    #expect(
+      try run("CumSum", [wrapping, Tensor(scalar: Int32(0))]).elements() == [Int32.max, .min])
   }
 }

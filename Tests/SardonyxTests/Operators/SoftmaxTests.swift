@@ -26,16 +26,17 @@ import Testing
     let logarithm = try run("LogSoftmax", [x]).elements(of: Float.self)
     #expect(abs(logarithm[0] + log(2)) < 1e-6 && logarithm[2] == -.infinity)
     let nan = try run("Softmax", [Tensor([Float.nan, 1])]).elements(of: Float.self)
-    #expect(nan.allSatisfy(\.isNaN))
+    #expect(nan.allSatisfy { $0.isNaN })
     #expect(try run("Softmax", [Tensor(zeros: .float, [0, 3])]).shape == [0, 3])
     #expect(try run("Softmax", [Tensor(zeros: .float, [3, 0])]).shape == [3, 0])
   }
 
   @Test(arguments: ["Softmax", "LogSoftmax"], [0, 1, 2])
   func singlePrecisionAgreesWithDouble(name: String, axis: Int) throws {
-    let numbers = (0..<5 * 7 * 19).map { Float($0 * 13 % 41) * 0.3 - 4 }
+    let numbers = (0..<665).map { Float($0 * 13 % 41) * 0.3 - 4 }
+    let wide = numbers.map { Double($0) }
     let fast = try run(name, [Tensor(numbers, [5, 7, 19])], ["axis": .int(axis)])
-    let plain = try run(name, [Tensor(numbers.map(Double.init), [5, 7, 19])], ["axis": .int(axis)])
+    let plain = try run(name, [Tensor(wide, [5, 7, 19])], ["axis": .int(axis)])
     let errors = zip(fast.converted(to: Double.self), plain.array(of: Double.self))
       .map { abs($0 - $1) }
     #expect(errors.max()! < 2e-6)
@@ -45,6 +46,7 @@ import Testing
     let x = Tensor([Float(1), 3, 3, 2, 2, 1], [2, 3])
     #expect(try run("Hardmax", [x]).elements() == [Float(0), 1, 0, 1, 0, 0])
     #expect(try run("Hardmax", [x], ["axis": .int(0)]).elements() == [Float(0), 1, 1, 1, 0, 0])
-    #expect(try run("Hardmax", opset: 11, [x], ["axis": .int(0)]).elements() == [Float(0), 1, 0, 0, 0, 0])
+    #expect(
+      try run("Hardmax", opset: 11, [x], ["axis": .int(0)]).elements() == [Float(0), 1, 0, 0, 0, 0])
   }
 }

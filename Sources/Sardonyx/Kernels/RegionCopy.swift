@@ -1,9 +1,9 @@
-/// A copy of elements from one region to another, reduced to the fewest loops.
+/// A copy of elements from one region to another that is not dense, reduced to the fewest loops.
 ///
 /// Axes of extent 1 are dropped, axes that continue one another in both regions become one, and the
 /// axis along which the source is contiguous moves next to the last, where both make a transposition.
-struct StridedCopy {
-  private struct Axis {
+struct RegionCopy: Sendable {
+  private struct Axis: Sendable {
     var extent: Int
     /// Bytes from one place to the next.
     var from: Int
@@ -40,8 +40,27 @@ struct StridedCopy {
     }
   }
 
-  /// Copies between the first elements of the two regions.
-  func run(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
+  /// Bytes in a chunk.
+  private static let chunk = 1 << 17
+
+  /// Copies between the first elements of the two regions; the longest axis is cut into chunks.
+  func run(
+    from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (source, target) = unsafe (source, target)
+    let longest = axes.indices.max { axes[$0].extent < axes[$1].extent }!
+    let axis = axes[longest]
+    let size = axes.map(\.extent).elementCount * byteCount
+    let length = max(1, axis.extent * Self.chunk / max(size, 1))
+    crew.perform((axis.extent + length - 1) / length) { chunk in
+      let first = chunk * length
+      var part = self
+      part.axes[longest].extent = min(length, axis.extent - first)
+      unsafe part.copyAll(from: source + first * axis.from, to: target + first * axis.to)
+    }
+  }
+
+  private func copyAll(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) {
     switch byteCount {
     case 1: unsafe copy(UInt8.self, 0, source, target)
     case 2: unsafe copy(UInt16.self, 0, source, target)
@@ -98,25 +117,29 @@ struct StridedCopy {
 
 extension Destination {
   /// Copies a region of a tensor to a region of this one, element by element.
-  func copy(_ tensor: Tensor, from source: Region, to target: Region) {
-    precondition(tensor.type.byteCount == type.byteCount)
+  func copy(_ tensor: Tensor, from source: Region, to target: Region, on crew: Crew) {
+    precondition(tensor.type.byteCount == type.byteCount && source.extents == target.extents)
     precondition(source.lies(within: tensor.elementCount) && target.lies(within: elementCount))
     if source.isEmpty { return }
-    let copy = StridedCopy(from: source, to: target, byteCount: type.byteCount)
-    let from = unsafe tensor.bytes + source.start * type.byteCount
-    unsafe copy.run(from: from, to: bytes + target.start * type.byteCount)
+    let size = type.byteCount
+    let (from, to) = unsafe (tensor.bytes + source.start * size, bytes + target.start * size)
+    if target.isDense {
+      unsafe Movement.copy(
+        source.extents, strides: source.strides, elementSize: size, from: from, into: to, on: crew)
+    } else {
+      unsafe RegionCopy(from: source, to: target, byteCount: size).run(
+        from: from, to: to, on: crew)
+    }
   }
 
   /// Copies a region of a tensor, in row-major order, to all of this one.
-  func copy(_ tensor: Tensor, from source: Region) {
-    copy(tensor, from: source, to: Region(source.extents))
+  func copy(_ tensor: Tensor, from source: Region, on crew: Crew) {
+    copy(tensor, from: source, to: Region(source.extents), on: crew)
   }
 
-  /// Makes every element a copy of element `index` of a tensor.
-  func fill(_ tensor: Tensor, element index: Int = 0) {
-    var source = Region([]).broadcast(to: [elementCount])
-    source.start = index
-    copy(tensor, from: source)
+  /// Makes every element a copy of the first of a tensor.
+  func fill(_ tensor: Tensor, on crew: Crew) {
+    copy(tensor, from: Region([]).broadcast(to: [elementCount]), on: crew)
   }
 
   /// Makes all bytes zero: the number 0, false or "".
