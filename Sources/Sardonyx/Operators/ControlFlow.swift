@@ -122,7 +122,7 @@ struct Loop: Operator {
         Value.tensor(Tensor(scalar: Int64(elements.count))),
         Value.tensor(Tensor(scalar: condition != 0)),
       ]
-      let results = try bodies[0].run(control + states + captured, outputs.context)
+      let results = try bodies[0].run(control + declared(states) + captured, outputs.context)
       condition = try scalar(results[0].tensor, "condition") ?? 0
       states = Array(results[1...stateCount])
       elements.append(Array(results[(1 + stateCount)...]))
@@ -136,6 +136,17 @@ struct Loop: Operator {
         tensors.isEmpty
         ? emptyScan(index + 1, inputs) : try Tensor(stacking: tensors, 0, outputs.context)
       outputs.set(index, .tensor(result))
+    }
+  }
+
+  /// The states as the body declares them: it may call optional what it gives back plain.
+  private func declared(_ states: [Value?]) -> [Value?] {
+    let graph = bodies[0].graph
+    return zip(states, graph.inputs[2...]).map { state, input in
+      guard let state, case .optional(let element)? = graph.values[input].type,
+        state.type == element
+      else { return state }
+      return .optional(state, of: element)
     }
   }
 

@@ -1,124 +1,153 @@
-#if canImport(Glibc)
-  private import Glibc
-#else
-  private import Darwin
-#endif
-
-/// The discrete Fourier transform of one length: yₖ = Σ xₙ·e^(-2πi·kn/N), in double precision.
+/// The discrete Fourier transform of one length: yₖ = Σ xₙ·e^(-2πi·kn/N).
 ///
-/// A power of two halves itself again and again (Cooley and Tukey); any other length becomes a
-/// convolution, done with a power of two (Bluestein).
-struct FourierTransform: Sendable {
+/// The length is cut into small factors, one pass each (Cooley and Tukey); where it has a large prime
+/// factor, the transform becomes a convolution, done with a power of two (Bluestein).
+struct FourierTransform<T: RealNumber>: Sendable {
   let length: Int
-  /// e^(-2πi·k/N) for k < N/2 of a power of two.
-  private var roots: [Complex] = []
-  private var bluestein: Bluestein?
+  private var factors: [Int] = []
+  /// e^(-2πi·k/N) for k < N.
+  private var roots: [Complex<T>] = []
+  private var convolution: Bluestein?
+
+  /// The cost of a pass grows with the square of its factor.
+  private static var largestFactor: Int { 31 }
 
   init(length: Int) {
     precondition(length > 0)
     self.length = length
-    if length & (length - 1) == 0 {
-      roots = (0..<length / 2).map { Complex(turn: $0, of: length) }
+    factors = Self.factors(of: length)
+    if factors.allSatisfy({ $0 <= Self.largestFactor }) {
+      roots = (0..<length).map { Complex(turn: $0, of: length) }
     } else {
-      bluestein = Bluestein(length)
+      convolution = Bluestein(length)
     }
   }
 
+  private static func factors(of length: Int) -> [Int] {
+    var rest = length
+    var factors: [Int] = []
+    func split(off factor: Int) {
+      while rest % factor == 0 {
+        factors.append(factor)
+        rest /= factor
+      }
+    }
+    split(off: 4)
+    split(off: 2)
+    var odd = 3
+    while odd * odd <= rest {
+      split(off: odd)
+      odd += 2
+    }
+    return rest > 1 ? factors + [rest] : factors
+  }
+
   /// Transforms `values`, which are as many as the length.
-  func transform(_ values: inout [Complex]) {
+  func transform(_ values: inout [Complex<T>]) {
     precondition(values.count == length)
-    if let bluestein { values = bluestein.transform(values) } else { transformPowerOfTwo(&values) }
+    if let convolution {
+      values = convolution.transform(values.map(Complex<Double>.init)).map(Complex.init)
+      return
+    }
+    var turned = values
+    var done = 1
+    for factor in factors {
+      TransformPass(factor: factor, groups: done, roots: roots).run(values, into: &turned)
+      swap(&values, &turned)
+      done *= factor
+    }
   }
 
   /// The inverse, xₙ = Σ yₖ·e^(2πi·kn/N) / N.
-  func invert(_ values: inout [Complex]) {
+  func invert(_ values: inout [Complex<T>]) {
     for index in values.indices { values[index] = values[index].swapped }
     transform(&values)
-    let scale = 1 / Double(length)
+    let scale = 1 / T(converting: Int64(length))
     for index in values.indices {
       let value = values[index].swapped
       values[index] = Complex(value.real * scale, value.imaginary * scale)
     }
   }
-
-  private func transformPowerOfTwo(_ values: inout [Complex]) {
-    var reversed = 0
-    for index in 1..<max(length, 1) {
-      var bit = length >> 1
-      while reversed & bit != 0 {
-        reversed ^= bit
-        bit >>= 1
-      }
-      reversed |= bit
-      if index < reversed { values.swapAt(index, reversed) }
-    }
-    var half = 1
-    while half < length {
-      let step = length / (2 * half)
-      for block in stride(from: 0, to: length, by: 2 * half) {
-        for index in 0..<half {
-          let even = values[block + index]
-          let odd = values[block + half + index] * roots[index * step]
-          values[block + index] = even + odd
-          values[block + half + index] = even - odd
-        }
-      }
-      half *= 2
-    }
-  }
 }
 
-/// A number of two doubles.
-struct Complex: Sendable, Equatable {
-  var real: Double
-  var imaginary: Double
+/// One pass: transforms of `factor` values that lie N / (groups · factor) places apart.
+private struct TransformPass<T: RealNumber> {
+  let factor: Int
+  /// The product of the factors of the passes before.
+  let groups: Int
+  let roots: [Complex<T>]
 
-  static let zero = Complex(0, 0)
-
-  init(_ real: Double, _ imaginary: Double) {
-    self.real = real
-    self.imaginary = imaginary
+  func run(_ values: [Complex<T>], into result: inout [Complex<T>]) {
+    let width = values.count / (groups * factor)
+    var parts = [Complex<T>](repeating: .zero, count: factor)
+    for group in 0..<groups {
+      for place in 0..<width {
+        for part in 0..<factor {
+          parts[part] = values[place + width * (part + factor * group)]
+        }
+        transform(&parts)
+        for part in 0..<factor {
+          // Where the turn is none, multiplying by 1 + 0i would only cost time.
+          let turned =
+            place == 0 || part == 0 ? parts[part] : parts[part] * roots[part * place * groups]
+          result[place + width * (group + groups * part)] = turned
+        }
+      }
+    }
   }
 
-  /// e^(-2πi·part/whole).
-  init(turn part: Int, of whole: Int) {
-    let angle = -2 * Double.pi * Double(part) / Double(whole)
-    self.init(cos(angle), sin(angle))
+  private func transform(_ x: inout [Complex<T>]) {
+    switch factor {
+    case 2: x = [x[0] + x[1], x[0] - x[1]]
+    case 4:
+      let (even, oddEven) = (x[0] + x[2], x[0] - x[2])
+      let (odd, oddOdd) = (x[1] + x[3], (x[1] - x[3]).turnedBack)
+      x[0] = even + odd
+      x[1] = oddEven + oddOdd
+      x[2] = even - odd
+      x[3] = oddEven - oddOdd
+    default: transformOdd(&x)
+    }
   }
 
-  /// Real and imaginary part exchanged, which turns a transform into its inverse.
-  var swapped: Complex { Complex(imaginary, real) }
-  var conjugate: Complex { Complex(real, -imaginary) }
-
-  static func + (left: Complex, right: Complex) -> Complex {
-    Complex(left.real + right.real, left.imaginary + right.imaginary)
-  }
-
-  static func - (left: Complex, right: Complex) -> Complex {
-    Complex(left.real - right.real, left.imaginary - right.imaginary)
-  }
-
-  static func * (left: Complex, right: Complex) -> Complex {
-    Complex(
-      left.real * right.real - left.imaginary * right.imaginary,
-      left.real * right.imaginary + left.imaginary * right.real)
+  /// Values j and p - j are turned by conjugate roots: their sum and difference serve outputs k and
+  /// p - k alike.
+  private func transformOdd(_ x: inout [Complex<T>]) {
+    let half = factor / 2
+    let step = roots.count / factor
+    let sums = (1...half).map { x[$0] + x[factor - $0] }
+    let differences = (1...half).map { x[$0] - x[factor - $0] }
+    let first = x[0]
+    x[0] = sums.reduce(first, +)
+    for output in 1...half {
+      var (even, odd) = (first, Complex<T>.zero)
+      for index in 1...half {
+        let root = roots[output * index % factor * step]
+        let (sum, difference) = (sums[index - 1], differences[index - 1])
+        even = even + Complex(root.real * sum.real, root.real * sum.imaginary)
+        odd =
+          odd + Complex(-root.imaginary * difference.imaginary, root.imaginary * difference.real)
+      }
+      x[output] = even + odd
+      x[factor - output] = even - odd
+    }
   }
 }
 
 /// kn = (k² + n² - (k - n)²) / 2 makes the transform a convolution with the chirp e^(-πi·n²/N).
 private final class Bluestein: Sendable {
-  private let chirp: [Complex]
-  private let padded: FourierTransform
+  private let chirp: [Complex<Double>]
+  private let padded: FourierTransform<Double>
   /// The transform of the conjugate chirp, at places n and -n.
-  private let spectrum: [Complex]
+  private let spectrum: [Complex<Double>]
 
   init(_ length: Int) {
     // n² modulo 2N keeps the angle small, and so exact.
-    let chirp = (0..<length).map { Complex(turn: $0 * $0 % (2 * length), of: 2 * length) }
+    let chirp = (0..<length).map { Complex<Double>(turn: $0 * $0 % (2 * length), of: 2 * length) }
     var size = 1
     while size < 2 * length - 1 { size *= 2 }
-    let padded = FourierTransform(length: size)
-    var spectrum = [Complex](repeating: .zero, count: size)
+    let padded = FourierTransform<Double>(length: size)
+    var spectrum = [Complex<Double>](repeating: .zero, count: size)
     for index in 0..<length {
       spectrum[index] = chirp[index].conjugate
       spectrum[(size - index) % size] = chirp[index].conjugate
@@ -129,7 +158,7 @@ private final class Bluestein: Sendable {
     self.spectrum = spectrum
   }
 
-  func transform(_ values: [Complex]) -> [Complex] {
+  func transform(_ values: [Complex<Double>]) -> [Complex<Double>] {
     var convolved = zip(values, chirp).map { $0 * $1 }
     convolved += Array(repeating: .zero, count: padded.length - values.count)
     padded.transform(&convolved)

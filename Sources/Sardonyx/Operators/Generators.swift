@@ -51,7 +51,9 @@ struct ConstantOfShape: Operator {
     return [Fact(value.type, shape)]
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) { outputs[0].fill(value, on: outputs.context.crew) }
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    outputs[0].fill(value, on: outputs.context.crew)
+  }
 }
 
 /// A matrix of zeros with ones on diagonal `k`, of the input's shape.

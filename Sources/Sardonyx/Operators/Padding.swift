@@ -72,7 +72,7 @@ struct Pad: Operator {
     _ input: Tensor, _ output: Destination, _ stretches: [[Stretch]], axis: Int,
     _ source: Region, _ target: Region, on crew: Crew
   ) {
-    guard axis < stretches.count else { 
+    guard axis < stretches.count else {
       return output.copy(input, from: source, to: target, on: crew)
     }
     for stretch in stretches[axis] {

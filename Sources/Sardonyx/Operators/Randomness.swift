@@ -191,7 +191,8 @@ struct Dropout: Operator {
     guard fixedTraining ?? ((flag ?? 0) != 0), ratio != 0 else {
       if outputs.wants(0) { outputs[0].copy(inputs[0]) }
       if outputs.wants(1) {
-        outputs[1].fill(Tensor(converting: [Int64(1)], to: outputs[1].type, []), on: outputs.context.crew)
+        outputs[1].fill(
+          Tensor(converting: [Int64(1)], to: outputs[1].type, []), on: outputs.context.crew)
       }
       return
     }

@@ -16,7 +16,7 @@ let signals: OperatorFamily = [
 
 extension Facts {
   /// The number that a scalar integer input holds.
-  fileprivate func integer(_ index: Int, _ name: String) throws(ModelError) -> Int {
+  func integer(_ index: Int, _ name: String) throws(ModelError) -> Int {
     let numbers = try integers(index)
     guard numbers.count == 1 else {
       throw .unexpected(name, expected: "one element", got: "\(numbers.count)")
@@ -25,7 +25,7 @@ extension Facts {
   }
 
   /// The number of a scalar input that has to be positive.
-  fileprivate func positive(_ index: Int, _ name: String) throws(ModelError) -> Int {
+  func positive(_ index: Int, _ name: String) throws(ModelError) -> Int {
     let number = try integer(index, name)
     guard number > 0, number < 1 << 31 else {
       throw .unexpected(name, expected: "a positive number", got: "\(number)")
@@ -34,153 +34,10 @@ extension Facts {
   }
 
   /// Checks the last axis of a signal: 1 for real numbers, 2 for complex ones.
-  fileprivate func checkSignal(_ shape: Shape) throws(ModelError) {
+  func checkSignal(_ shape: Shape) throws(ModelError) {
     guard let last = shape.last, last == 1 || last == 2 else {
       throw .unexpected("last extent of input", expected: "1 or 2", got: "\(shape.last ?? 0)")
     }
-  }
-}
-
-/// The discrete Fourier transform along an axis, or its inverse; of real signals half of it says all.
-struct DFT: Operator {
-  private let isInverse: Bool
-  private let isOneSided: Bool
-  private let fixedAxis: Int
-
-  init(_ node: inout NodeReader) throws(ModelError) {
-    isInverse = try node.bool("inverse")
-    isOneSided = try node.bool("onesided")
-    fixedAxis = try node.int("axis", default: node.version < 20 ? 1 : -2)
-  }
-
-  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    let (axis, length) = try axisAndLength(inputs)
-    var shape = try inputs.shape(0)
-    shape[axis] = isOneSided && !isInverse ? length / 2 + 1 : length
-    shape[shape.count - 1] = isOneSided && isInverse ? 1 : 2
-    return [Fact(try inputs.type(0), shape)]
-  }
-
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let (axis, length) = try axisAndLength(inputs.facts)
-    let (input, output) = (inputs[0], outputs[0])
-    let numbers = input.converted(to: Double.self)
-    var result = [Double](repeating: 0, count: output.elementCount)
-    let transform = FourierTransform(length: length)
-    let (from, to) = (Region(input.shape), Region(output.shape))
-    let parts = (input.shape.last!, output.shape.last!)
-    let half = isOneSided && isInverse
-    let given = min(input.shape[axis], half ? length / 2 + 1 : length)
-    for (source, target) in zip(from.lines(axis), to.lines(axis)) {
-      var line = [Complex](repeating: .zero, count: length)
-      for index in 0..<given {
-        let place = source + index * from.strides[axis]
-        line[index] = Complex(numbers[place], parts.0 == 2 ? numbers[place + 1] : 0)
-      }
-      if half { Self.completeSpectrum(&line) }
-      if isInverse { transform.invert(&line) } else { transform.transform(&line) }
-      for index in 0..<output.shape[axis] {
-        let place = target + index * to.strides[axis]
-        result[place] = line[index].real
-        if parts.1 == 2 { result[place + 1] = line[index].imaginary }
-      }
-    }
-    output.store(result)
-  }
-
-  /// Adds the upper half of a real signal's spectrum, which mirrors the lower.
-  private static func completeSpectrum(_ line: inout [Complex]) {
-    let length = line.count
-    line[0].imaginary = 0
-    if length % 2 == 0 { line[length / 2].imaginary = 0 }
-    for index in 0..<(length - 1) / 2 { line[length - 1 - index] = line[index + 1].conjugate }
-  }
-
-  private func axisAndLength(_ inputs: Facts) throws(ModelError) -> (Int, Int) {
-    let shape = try inputs.shape(0)
-    try inputs.checkSignal(shape)
-    let named = inputs.has(2) ? try inputs.integer(2, "axis") : fixedAxis
-    let axis = try named.axis(ofRank: shape.count)
-    guard axis < shape.count - 1 else {
-      throw .unexpected("axis", expected: "one before the last", got: "\(named)")
-    }
-    if inputs.has(1) { return (axis, try inputs.positive(1, "dft_length")) }
-    let length = isInverse && isOneSided ? 2 * (shape[axis] - 1) : shape[axis]
-    guard length > 0 else {
-      throw .unexpected("extent of axis \(axis)", expected: "a signal", got: "\(shape[axis])")
-    }
-    return (axis, length)
-  }
-}
-
-extension Region {
-  /// Where the lines of complex numbers along an axis start.
-  fileprivate func lines(_ axis: Int) -> [Int] {
-    sliced(axis, from: 0, count: 1).sliced(extents.count - 1, from: 0, count: 1).offsets
-  }
-}
-
-/// The Fourier transforms of frames of a signal: [batch, length, 1 or 2] to [batch, frames, bins, 2].
-struct STFT: Operator {
-  private let isOneSided: Bool
-
-  init(_ node: inout NodeReader) throws(ModelError) {
-    isOneSided = try node.bool("onesided", default: true)
-  }
-
-  private struct Frames {
-    let step: Int
-    let length: Int
-    let count: Int
-  }
-
-  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    let frames = try frames(inputs)
-    let bins = isOneSided ? frames.length / 2 + 1 : frames.length
-    return [Fact(try inputs.type(0), [try inputs.shape(0)[0], frames.count, bins, 2])]
-  }
-
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let frames = try frames(inputs.facts)
-    let signal = inputs[0].converted(to: Double.self)
-    let window = inputs.tensor(2)?.converted(to: Double.self)
-    let (length, parts) = (inputs[0].shape[1], inputs[0].shape[2])
-    let transform = FourierTransform(length: frames.length)
-    var result: [Double] = []
-    result.reserveCapacity(outputs[0].elementCount)
-    for batch in 0..<inputs[0].shape[0] {
-      for frame in 0..<frames.count {
-        var line = [Complex](repeating: .zero, count: frames.length)
-        for index in 0..<(window?.count ?? frames.length) {
-          let place = (batch * length + frame * frames.step + index) * parts
-          let weight = window?[index] ?? 1
-          line[index] = Complex(
-            signal[place] * weight, parts == 2 ? signal[place + 1] * weight : 0)
-        }
-        transform.transform(&line)
-        for value in line.prefix(outputs[0].shape[2]) { result += [value.real, value.imaginary] }
-      }
-    }
-    outputs[0].store(result)
-  }
-
-  private func frames(_ inputs: Facts) throws(ModelError) -> Frames {
-    let shape = try inputs.shape(0)
-    guard shape.count == 3 else {
-      throw .unexpected("rank of signal", expected: "3", got: "\(shape.count)")
-    }
-    try inputs.checkSignal(shape)
-    let step = try inputs.positive(1, "frame_step")
-    let window = inputs.has(2) ? try inputs.shape(2) : nil
-    let length = inputs.has(3) ? try inputs.positive(3, "frame_length") : window?.first ?? shape[1]
-    guard length > 0, length <= shape[1] else {
-      throw .unexpected("frame_length", expected: "1 to \(shape[1])", got: "\(length)")
-    }
-    if let window, window.count != 1 || window[0] > length {
-      throw .unexpected(
-        "shape of window", expected: "[\(length)]", got: "[\(window.joined)]")
-    }
-    return Frames(step: step, length: length, count: (shape[1] - length) / step + 1)
   }
 }
 

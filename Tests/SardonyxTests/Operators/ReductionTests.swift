@@ -110,7 +110,8 @@ import Testing
   @Test func largeExponentsDoNotOverflow() throws {
     let y = try reduce("ReduceLogSumExp", Tensor([Double(1000), 1000]))
     #expect(abs(try y.elements()[0] - (1000 + log(2.0))) < 1e-12)
-    #expect(try reduce("ReduceL2", Tensor([3e200, 4e200])).elements() == [5e200])
+    let norm = try reduce("ReduceL2", Tensor([3e200, 4e200])).elements(of: Double.self)[0]
+    #expect(abs(norm / 5e200 - 1) < 1e-15)
     let nan = try reduce("ReduceMax", Tensor([Float(1), .nan, 2]))
     #expect(try nan.elements(of: Float.self)[0].isNaN)
   }

@@ -26,7 +26,7 @@ import Testing
     let logarithm = try run("LogSoftmax", [x]).elements(of: Float.self)
     #expect(abs(logarithm[0] + log(2)) < 1e-6 && logarithm[2] == -.infinity)
     let nan = try run("Softmax", [Tensor([Float.nan, 1])]).elements(of: Float.self)
-    #expect(nan.allSatisfy(\.isNaN))
+    #expect(nan.allSatisfy { $0.isNaN })
     #expect(try run("Softmax", [Tensor(zeros: .float, [0, 3])]).shape == [0, 3])
     #expect(try run("Softmax", [Tensor(zeros: .float, [3, 0])]).shape == [3, 0])
   }

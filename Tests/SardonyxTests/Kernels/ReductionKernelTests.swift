@@ -4,7 +4,7 @@ import Testing
 @testable import Sardonyx
 
 extension Kernels {
-  @Suite("Reductions") struct ReductionTests {
+  @Suite("Reductions") struct ReductionKernelTests {
     static let shapes =
       (0...67).map { (3, $0, 1) } + [
         (1, 5, 7), (2, 300, 33), (3, 1, 16), (0, 4, 4), (2, 0, 3), (1, 1000, 1), (2, 70, 260),
@@ -21,9 +21,9 @@ extension Kernels {
       var numbers = Numbers(seed: 7)
       for (outer, count, inner) in Self.shapes {
         let values = numbers.array(outer * count * inner)
-        for reduction in Reduction.allCases {
+        for reduction in ReductionKernel.allCases {
           let (x, y) = (Guarded(values), Guarded<Float>(count: outer * inner))
-          unsafe Reduction.reduce(
+          unsafe ReductionKernel.reduce(
             reduction, outer: outer, count: count, inner: inner, x.start, into: y.start, on: crew)
           for (index, result) in y.elements.enumerated() {
             let column = Self.column(values, count, inner, index)
@@ -49,7 +49,7 @@ extension Kernels {
       for inner in [1, 2] {
         var y: [Float] = [0, 0]
         unsafe x.withUnsafeBufferPointer { x in
-          unsafe Reduction.reduce(
+          unsafe ReductionKernel.reduce(
             .sum, outer: 1, count: count / inner, inner: inner, x.baseAddress!, into: &y, on: crew)
         }
         #expect(y[0] == Float(count / inner))
@@ -64,8 +64,8 @@ extension Kernels {
           values[place] = .nan
           for inner in [1, count] where count % inner == 0 {
             let (x, y) = (Guarded(values), Guarded<Float>(count: inner))
-            for reduction in [Reduction.maximum, .minimum] {
-              unsafe Reduction.reduce(
+            for reduction in [ReductionKernel.maximum, .minimum] {
+              unsafe ReductionKernel.reduce(
                 reduction, outer: 1, count: count / inner, inner: inner, x.start, into: y.start,
                 on: crew)
               #expect(y.elements[inner == 1 ? 0 : place].isNaN)
@@ -83,7 +83,7 @@ extension Kernels {
         for logarithm in [false, true] {
           let (x, y) = (Guarded(values), Guarded<Float>(count: values.count))
           for target in [y, x] {
-            unsafe Reduction.softmax(
+            unsafe ReductionKernel.softmax(
               outer: outer, count: count, inner: inner, logarithm: logarithm, x.start,
               into: target.start, on: crew)
           }
@@ -111,9 +111,9 @@ extension Kernels {
         let values = numbers.array(rows * count).map { $0 + 3 }
         let (scales, shifts) = (numbers.array(count), numbers.array(count))
         let (x, scale, shift) = (Guarded(values), Guarded(scales), Guarded(shifts))
-        for kind in [Reduction.Normalization.moments, .rootMeanSquare] {
+        for kind in [ReductionKernel.Normalization.moments, .rootMeanSquare] {
           let y = Guarded<Float>(count: values.count)
-          unsafe Reduction.normalizeRows(
+          unsafe ReductionKernel.normalizeRows(
             kind, rows: rows, count: count, epsilon: 1e-5, x.start, scale: scale.start,
             shift: shift.start, into: y.start, on: crew)
           for (index, result) in y.elements.enumerated() {

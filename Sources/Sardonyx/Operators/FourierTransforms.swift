@@ -1,0 +1,158 @@
+/// The discrete Fourier transform along an axis, or its inverse; of real signals half of it says all.
+struct DFT: Operator {
+  private let isInverse: Bool
+  private let isOneSided: Bool
+  private let fixedAxis: Int
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    isInverse = try node.bool("inverse")
+    isOneSided = try node.bool("onesided")
+    fixedAxis = try node.int("axis", default: node.version < 20 ? 1 : -2)
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let (axis, length) = try axisAndLength(inputs)
+    var shape = try inputs.shape(0)
+    shape[axis] = isOneSided && !isInverse ? length / 2 + 1 : length
+    shape[shape.count - 1] = isOneSided && isInverse ? 1 : 2
+    return [Fact(try inputs.type(0), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let (axis, length) = try axisAndLength(inputs.facts)
+    if inputs[0].type == .double {
+      transform(inputs[0], outputs[0], axis, FourierTransform<Double>(length: length))
+    } else {
+      transform(inputs[0], outputs[0], axis, FourierTransform<Float>(length: length))
+    }
+  }
+
+  private func transform<T: RealNumber>(
+    _ input: Tensor, _ output: Destination, _ axis: Int, _ transform: FourierTransform<T>
+  ) {
+    let numbers = input.converted(to: T.self)
+    var result = [T](repeating: 0, count: output.elementCount)
+    let (from, to) = (Region(input.shape), Region(output.shape))
+    let isComplex = (input: input.shape.last == 2, output: output.shape.last == 2)
+    let isHalf = isOneSided && isInverse
+    let given = min(input.shape[axis], isHalf ? transform.length / 2 + 1 : transform.length)
+    for (source, target) in zip(from.lines(axis), to.lines(axis)) {
+      var line = [Complex<T>](repeating: .zero, count: transform.length)
+      for index in 0..<given {
+        let place = source + index * from.strides[axis]
+        line[index] = Complex(numbers[place], isComplex.input ? numbers[place + 1] : 0)
+      }
+      if isHalf { Self.completeSpectrum(&line) }
+      if isInverse { transform.invert(&line) } else { transform.transform(&line) }
+      for index in 0..<output.shape[axis] {
+        let place = target + index * to.strides[axis]
+        result[place] = line[index].real
+        if isComplex.output { result[place + 1] = line[index].imaginary }
+      }
+    }
+    output.store(result)
+  }
+
+  /// Adds the upper half of a real signal's spectrum, which mirrors the lower.
+  private static func completeSpectrum<T>(_ line: inout [Complex<T>]) {
+    let length = line.count
+    line[0].imaginary = 0
+    if length % 2 == 0 { line[length / 2].imaginary = 0 }
+    for index in 0..<(length - 1) / 2 { line[length - 1 - index] = line[index + 1].conjugate }
+  }
+
+  private func axisAndLength(_ inputs: Facts) throws(ModelError) -> (Int, Int) {
+    let shape = try inputs.shape(0)
+    try inputs.checkSignal(shape)
+    let named = inputs.has(2) ? try inputs.integer(2, "axis") : fixedAxis
+    let axis = try named.axis(ofRank: shape.count)
+    guard axis < shape.count - 1 else {
+      throw .unexpected("axis", expected: "one before the last", got: "\(named)")
+    }
+    if inputs.has(1) { return (axis, try inputs.positive(1, "dft_length")) }
+    let length = isInverse && isOneSided ? 2 * (shape[axis] - 1) : shape[axis]
+    guard length > 0 else {
+      throw .unexpected("extent of axis \(axis)", expected: "a signal", got: "\(shape[axis])")
+    }
+    return (axis, length)
+  }
+}
+
+extension Region {
+  /// Where the lines of complex numbers along an axis start.
+  fileprivate func lines(_ axis: Int) -> [Int] {
+    sliced(axis, from: 0, count: 1).sliced(extents.count - 1, from: 0, count: 1).offsets
+  }
+}
+
+/// The Fourier transforms of frames of a signal: [batch, length, 1 or 2] to [batch, frames, bins, 2].
+struct STFT: Operator {
+  private let isOneSided: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    isOneSided = try node.bool("onesided", default: true)
+  }
+
+  private struct Frames {
+    let step: Int
+    let length: Int
+    let count: Int
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let frames = try frames(inputs)
+    let bins = isOneSided ? frames.length / 2 + 1 : frames.length
+    return [Fact(try inputs.type(0), [try inputs.shape(0)[0], frames.count, bins, 2])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let frames = try frames(inputs.facts)
+    if inputs[0].type == .double {
+      transform(inputs, outputs[0], frames, FourierTransform<Double>(length: frames.length))
+    } else {
+      transform(inputs, outputs[0], frames, FourierTransform<Float>(length: frames.length))
+    }
+  }
+
+  private func transform<T: RealNumber>(
+    _ inputs: Inputs, _ output: Destination, _ frames: Frames, _ transform: FourierTransform<T>
+  ) {
+    let signal = inputs[0].converted(to: T.self)
+    let window = inputs.tensor(2)?.converted(to: T.self)
+    let (length, parts) = (inputs[0].shape[1], inputs[0].shape[2])
+    var result: [T] = []
+    result.reserveCapacity(output.elementCount)
+    for batch in 0..<inputs[0].shape[0] {
+      for frame in 0..<frames.count {
+        var line = [Complex<T>](repeating: .zero, count: frames.length)
+        for index in 0..<(window?.count ?? frames.length) {
+          let place = (batch * length + frame * frames.step + index) * parts
+          let weight = window?[index] ?? 1
+          line[index] = Complex(
+            signal[place] * weight, parts == 2 ? signal[place + 1] * weight : 0)
+        }
+        transform.transform(&line)
+        for value in line.prefix(output.shape[2]) { result += [value.real, value.imaginary] }
+      }
+    }
+    output.store(result)
+  }
+
+  private func frames(_ inputs: Facts) throws(ModelError) -> Frames {
+    let shape = try inputs.shape(0)
+    guard shape.count == 3 else {
+      throw .unexpected("rank of signal", expected: "3", got: "\(shape.count)")
+    }
+    try inputs.checkSignal(shape)
+    let step = try inputs.positive(1, "frame_step")
+    let window = inputs.has(2) ? try inputs.shape(2) : nil
+    let length = inputs.has(3) ? try inputs.positive(3, "frame_length") : window?.first ?? shape[1]
+    guard length > 0, length <= shape[1] else {
+      throw .unexpected("frame_length", expected: "1 to \(shape[1])", got: "\(length)")
+    }
+    if let window, window.count != 1 || window[0] > length {
+      throw .unexpected("shape of window", expected: "[\(length)]", got: "[\(window.joined)]")
+    }
+    return Frames(step: step, length: length, count: (shape[1] - length) / step + 1)
+  }
+}
