@@ -74,7 +74,7 @@ import Testing
     process.executableURL = URL(filePath: "/bin/sh")
     process.arguments = [
       "-c",
-      "'\(Command.executable.path)' run \(Self.digits) --random 1 --dim N=5000 --json | head -c 1",
+      "'\(Command.executable.path)' run \(Self.digits) --random 1 --dim N=9 --json --tap /features/features.2/Relu_output_0 | head -c 1",
     ]
     process.currentDirectoryURL = Command.root
     let error = Pipe()
