@@ -1,0 +1,280 @@
+import Testing
+
+@testable import Sardonyx
+
+@Suite struct FoldBatchNormalizationTests {
+  /// The parameters of a BatchNormalization over `channels`, as constants named after `prefix`.
+  private func parameters(_ channels: Int, prefix: String = "bn", seed: Int = 7) -> [String: Tensor]
+  {
+    let variance = numbers(channels, seed: seed + 3).map { abs($0) + 0.1 }
+    return [
+      "\(prefix).scale": randomTensor([channels], seed: seed),
+      "\(prefix).shift": randomTensor([channels], seed: seed + 1),
+      "\(prefix).mean": randomTensor([channels], seed: seed + 2),
+      "\(prefix).variance": Tensor(variance, [channels]),
+    ]
+  }
+
+  private func normalization(
+    _ input: String, _ output: String, prefix: String = "bn", attributes: [String: Attribute] = [:]
+  ) -> NodeDefinition {
+    let inputs = ["scale", "shift", "mean", "variance"].map { "\(prefix).\($0)" }
+    return node("BatchNormalization", [input] + inputs, [output], attributes)
+  }
+
+  private func operators(_ model: Model) throws -> [String] {
+    try Session(model).graph.nodes.map(\.operatorName)
+  }
+
+  private func reasons(_ model: Model) throws -> [String] {
+    try Session(model).graph.notes.filter {
+      $0.pass == "fold batch normalizations" && $0.kind == .declined
+    }.map(\.text)
+  }
+
+  /// Runs folded against unfolded and expects agreement within 1e-5 of the largest magnitude.
+  private func expectAgreement(
+    _ model: Model, _ x: Tensor, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let comparison = try Comparison(model, inputs: ["x": .tensor(x)], layers: true)
+    let entry = try #require(comparison.outputs.first, sourceLocation: sourceLocation)
+    #expect(
+      entry.passed, "\(String(describing: entry.metrics)) \(String(describing: entry.remark))",
+      sourceLocation: sourceLocation)
+    #expect((entry.metrics?.magnitude ?? 0) > 0, sourceLocation: sourceLocation)
+  }
+
+  // MARK: - Folded
+
+  @Test(arguments: [1, 2, 4], [true, false])
+  func convOfAnyGroupTakesItIn(_ group: Int, _ hasBias: Bool) throws {
+    var constants = parameters(8)
+    constants["w"] = randomTensor([8, 4 / group, 3, 3])
+    constants["b"] = randomTensor([8], seed: 2)
+    let model = try model(
+      graph(
+        [declared("x", .float, [-1, 4, 9, 9])],
+        [
+          node("Conv", ["x", "w"] + (hasBias ? ["b"] : []), ["c"], ["group": .int(group)]),
+          normalization("c", "y"),
+        ], [declared("y")], constants: constants))
+    #expect(try operators(model) == ["Conv"])
+    try expectAgreement(model, randomTensor([2, 4, 9, 9]))
+  }
+
+  @Test func aBiasLeftOutByAnEmptyNameIsNoBias() throws {
+    var constants = parameters(8)
+    constants["w"] = randomTensor([8, 4, 3, 3])
+    let model = try model(
+      graph(
+        [declared("x", .float, [-1, 4, 9, 9])],
+        [node("Conv", ["x", "w", ""], ["c"]), normalization("c", "y")], [declared("y")],
+        constants: constants))
+    #expect(try operators(model) == ["Conv"])
+    try expectAgreement(model, randomTensor([1, 4, 9, 9]))
+  }
+
+  @Test(arguments: [1, 2]) func convTransposeScalesAxisOneWithinItsGroup(_ group: Int) throws {
+    var constants = parameters(6)
+    constants["w"] = randomTensor([4, 6 / group, 3, 3])
+    let model = try model(
+      graph(
+        [declared("x", .float, [-1, 4, 5, 5])],
+        [
+          node(
+            "ConvTranspose", ["x", "w"], ["c"], ["group": .int(group), "strides": .ints([2, 2])]),
+          normalization("c", "y"),
+        ], [declared("y")], constants: constants))
+    #expect(try operators(model) == ["ConvTranspose"])
+    try expectAgreement(model, randomTensor([1, 4, 5, 5]))
+  }
+
+  @Test(arguments: [0, 1], [[], [1], [5], [1, 5]])
+  func gemmTakesItInWithItsFactors(_ transB: Int, _ biasShape: [Int]) throws {
+    var constants = parameters(5)
+    constants["w"] = randomTensor(transB == 0 ? [3, 5] : [5, 3])
+    constants["c"] = randomTensor(biasShape, seed: 4)
+    let model = try model(
+      graph(
+        [declared("x", .float, [-1, 3])],
+        [
+          node(
+            "Gemm", ["x", "w", "c"], ["g"],
+            ["transB": .int(transB), "alpha": .float(0.5), "beta": .float(2)]),
+          normalization("g", "y"),
+        ], [declared("y")], constants: constants))
+    #expect(try operators(model) == ["Gemm"])
+    try expectAgreement(model, randomTensor([4, 3]))
+  }
+
+  @Test(arguments: [false, true]) func matMulTakesItInWithOrWithoutAnAddition(_ adds: Bool) throws {
+    var constants = parameters(5)
+    constants["w"] = randomTensor([3, 5])
+    constants["c"] = randomTensor([5], seed: 4)
+    var nodes = [node("MatMul", ["x", "w"], ["m"])]
+    if adds { nodes.append(node("Add", ["c", "m"], ["a"])) }
+    nodes.append(normalization(adds ? "a" : "m", "y"))
+    let model = try model(
+      graph([declared("x", .float, [-1, 3])], nodes, [declared("y")], constants: constants))
+    #expect(try operators(model) == ["MatMul", "Add"])
+    try expectAgreement(model, randomTensor([4, 3]))
+  }
+
+  @Test func aSharedWeightIsClonedForEach() throws {
+    var constants = parameters(4).merging(parameters(4, prefix: "other", seed: 20)) { a, _ in a }
+    constants["w"] = randomTensor([4, 4, 1, 1])
+    let model = try model(
+      graph(
+        [declared("x", .float, [1, 4, 3, 3])],
+        [
+          node("Conv", ["x", "w"], ["a"]), normalization("a", "b"),
+          node("Conv", ["b", "w"], ["c"]), normalization("c", "y", prefix: "other"),
+        ], [declared("y")], constants: constants))
+    #expect(try operators(model) == ["Conv", "Conv"])
+    try expectAgreement(model, randomTensor([1, 4, 3, 3]))
+  }
+
+  @Test func aLargeMeanDoesNotCancel() throws {
+    let mean = Tensor([Float](repeating: 10_000, count: 2), [2])
+    let constants: [String: Tensor] = [
+      "w": randomTensor([2, 2, 1, 1]), "b": mean, "bn.scale": Tensor([1, 1] as [Float], [2]),
+      "bn.shift": Tensor([0, 0] as [Float], [2]), "bn.mean": mean,
+      "bn.variance": Tensor([1e-3, 1e-3] as [Float], [2]),
+    ]
+    let model = try model(
+      graph(
+        [declared("x", .float, [1, 2, 4, 4])],
+        [node("Conv", ["x", "w", "b"], ["c"]), normalization("c", "y")], [declared("y")],
+        constants: constants))
+    let x = randomTensor([1, 2, 4, 4])
+    let folded = try Session(model).run(["x": .tensor(x)])["y"]!.tensor!
+    let weights = constants["w"]!.converted(to: Double.self)
+    let inputs = x.converted(to: Double.self)
+    let scale = 1 / (Double(Float(1e-3)) + Double(Float(1e-5))).squareRoot()
+    let expected = (0..<32).map { index -> Double in
+      let (channel, pixel) = (index / 16, index % 16)
+      let sum = weights[channel * 2] * inputs[pixel] + weights[channel * 2 + 1] * inputs[16 + pixel]
+      return sum * scale
+    }
+    let metrics = Metrics(folded.converted(), reference: expected)
+    #expect(metrics.relative < 1e-6)
+  }
+
+  // MARK: - Left alone
+
+  private func conv(
+    _ attributes: [String: Attribute] = [:], constants changed: [String: Tensor] = [:],
+    extra: [NodeDefinition] = [], outputs: [String] = ["y"], opset: Int = 17,
+    inputs: [ValueDefinition] = []
+  ) throws -> Model {
+    var constants = parameters(3)
+    constants["w"] = randomTensor([3, 2, 1, 1])
+    constants.merge(changed) { _, new in new }
+    return try model(
+      graph(
+        [declared("x", .float, [1, 2, 4, 4])] + inputs,
+        [node("Conv", ["x", "w"], ["c"]), normalization("c", "y", attributes: attributes)] + extra,
+        outputs.map { declared($0) }, constants: constants), opset: opset)
+  }
+
+  @Test func trainingModeStays() throws {
+    let model = try conv(["training_mode": .int(1)])
+    #expect(try reasons(model) == ["runs in training mode, with the statistics of its batch"])
+  }
+
+  @Test func beforeVersionSevenTheDefaultIsTraining() throws {
+    #expect(
+      try reasons(conv(opset: 6)) == ["runs in training mode, with the statistics of its batch"])
+    #expect(try reasons(conv(["is_test": .int(1)], opset: 6)).isEmpty)
+  }
+
+  @Test func scalingEachElementStays() throws {
+    let constants = Dictionary(
+      uniqueKeysWithValues: ["scale", "shift", "mean", "variance"].map {
+        ("bn.\($0)", Tensor([Float](repeating: 0.5, count: 48), [3, 4, 4]))
+      })
+    let model = try conv(["spatial": .int(0)], constants: constants, opset: 7)
+    #expect(try reasons(model) == ["spatial = 0 scales each element, not each channel"])
+    try expectAgreement(model, randomTensor([1, 2, 4, 4]))
+  }
+
+  @Test func aConvWithAnotherReaderStays() throws {
+    let model = try conv(extra: [node("Relu", ["c"], ["z"])], outputs: ["y", "z"])
+    #expect(try reasons(model) == ["\"c\" has 2 readers"])
+  }
+
+  @Test func aConvThatIsAnOutputStays() throws {
+    #expect(
+      try reasons(conv(outputs: ["y", "c"])) == ["\"c\" is an output of the graph"])
+  }
+
+  @Test func weightsTheCallerMayOverrideStay() throws {
+    let model = try conv(inputs: [declared("w", .float, [3, 2, 1, 1])])
+    #expect(
+      try reasons(model) == [
+        "the weights of \"the Conv\" (Conv): not a constant, or one the caller may override"
+      ])
+    let x = Value.tensor(randomTensor([1, 2, 4, 4]))
+    let zeros = Value.tensor(Tensor(zeros: .float, [3, 2, 1, 1]))
+    let asStored = try Session(model).run(["x": x])["y"]!.tensor!.array(of: Float.self)
+    let overridden = try Session(model).run(["x": x, "w": zeros])["y"]!.tensor!.array(
+      of: Float.self)
+    #expect(asStored != overridden)
+  }
+
+  @Test func statisticsTheCallerMayOverrideStay() throws {
+    let model = try conv(inputs: [declared("bn.mean", .float, [3])])
+    #expect(
+      try reasons(model) == ["its mean is not a constant, or one the caller may override"])
+  }
+
+  @Test func aFoldThatWouldOverflowStays() throws {
+    let model = try conv(
+      ["epsilon": .float(1e-30)],
+      constants: [
+        "bn.scale": Tensor([1e30, 1, 1] as [Float], [3]),
+        "bn.variance": Tensor([0, 1, 1] as [Float], [3]),
+      ])
+    let reason = try #require(try reasons(model).first)
+    #expect(reason.hasSuffix("is beyond the range of float"))
+  }
+
+  @Test func aNegativeVarianceStays() throws {
+    let model = try conv(constants: ["bn.variance": Tensor([1, -1, 1] as [Float], [3])])
+    let reason = try #require(try reasons(model).first)
+    #expect(reason.hasPrefix("variance + epsilon is -0.9999"))
+    #expect(reason.hasSuffix("in channel 1"))
+  }
+
+  @Test func channelsOfARankThreeMatMulAreNotColumns() throws {
+    var constants = parameters(4)
+    constants["w"] = randomTensor([3, 4])
+    let model = try model(
+      graph(
+        [declared("x", .float, [2, 4, 3])],
+        [node("MatMul", ["x", "w"], ["m"]), normalization("m", "y")], [declared("y")],
+        constants: constants))
+    #expect(try operators(model) == ["MatMul", "BatchNormalization"])
+  }
+
+  @Test func aBiasThatVariesFromRowToRowStays() throws {
+    var constants = parameters(5)
+    constants["w"] = randomTensor([3, 5])
+    constants["c"] = randomTensor([4, 1])
+    let model = try model(
+      graph(
+        [declared("x", .float, [4, 3])],
+        [node("Gemm", ["x", "w", "c"], ["g"]), normalization("g", "y")], [declared("y")],
+        constants: constants))
+    #expect(
+      try reasons(model) == ["the added constant [4,1] varies from row to row"])
+    try expectAgreement(model, randomTensor([4, 3]))
+  }
+
+  @Test func nothingIsFoldedWhenTheSessionSaysSo() throws {
+    var options = Session.Options()
+    options.batchNormalization = .unfolded
+    let session = try Session(conv(), options: options)
+    #expect(session.graph.nodes.map(\.operatorName) == ["Conv", "BatchNormalization"])
+  }
+}
