@@ -47,6 +47,7 @@ enum OperatorTable {
     ("ai.onnx.ml", treeEnsembles),
     ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
+    (DerivativeWriter.domain, derivativeOperators),
     ("com.microsoft", microsoftActivationOperators),
     ("com.microsoft", microsoftBiasedActivations),
     ("com.microsoft", microsoftQuantization),
