@@ -71,6 +71,12 @@ final class TensorReader {
         numbers(proto.n_uint64_data, proto.uint64_data).map { UInt32(truncatingIfNeeded: $0) }
       ).storage
     case .uint64: unsafe Tensor(numbers(proto.n_uint64_data, proto.uint64_data)).storage
+    // Other types of less than 8 bits are packed in this field too.
+    case .int32 where type.fileBitCount == 6:
+      unsafe Tensor(
+        packed(
+          numbers(proto.n_int32_data, proto.int32_data).map { UInt8(truncatingIfNeeded: $0) }, type)
+      ).storage
     case .int32:
       unsafe narrowed(numbers(proto.n_int32_data, proto.int32_data), byteCount: type.byteCount)
     case .string: preconditionFailure("strings have no bytes")

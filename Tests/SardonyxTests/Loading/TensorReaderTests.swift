@@ -14,6 +14,9 @@ private func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
 
 /// The typed field of `TensorProto` that holds the same elements as raw data does.
 private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
+  // This field holds one element of 6 bits at a place, though raw data packs them.
+  let raw =
+    type.fileBitCount == 6 ? unpacked(raw, type, count: raw.count * 8 / 6) : raw
   func varints(_ width: Int) -> [UInt8] {
     var bytes = WireBytes()
     for start in stride(from: 0, to: raw.count, by: width) {
@@ -50,6 +53,7 @@ private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
       (.uint4, [0x21, 0xF3], [1, 2, 3]), (.int4, [0x8F, 0x07], [0xFF, 0xF8, 7]),
       (.float4e2m1, [0x8F, 0x07], [15, 8, 7]), (.uint2, [0b11_01_10_00, 0b10], [0, 2, 1, 3, 2]),
       (.int2, [0b11_01_10_00, 0b10], [0, 0xFE, 1, 0xFF, 0xFE]),
+      (.float6e2m3, [0, 242, 7, 21], [0, 8, 63, 1, 21]),
     ] as [(ElementType, [UInt8], [UInt8])])
   func smallElementsAreSpreadOneToAByte(
     type: ElementType, raw: [UInt8], expected: [UInt8]
