@@ -54,7 +54,6 @@ struct SmallFloat: Sendable {
     case .ieee: infinityBits | (1 << UInt16(mantissaBits - 1))
     case .allOnes: magnitudeMask
     case .negativeZero: signBit
-    // Without NaN there is only a zero that stands out.
     case .none: signBit
     }
   }
