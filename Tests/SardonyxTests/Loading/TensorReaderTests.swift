@@ -115,8 +115,8 @@ private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
     #expect(
       throws: ModelError(
         .unsupported,
-        "tensor \"w\": element type: expected one that this build knows, got number 27")
-    ) { try read(field(2, 27) + field(8, "w")) }
+        "tensor \"w\": element type: expected one that this build knows, got number 29")
+    ) { try read(field(2, 29) + field(8, "w")) }
   }
 }
 
