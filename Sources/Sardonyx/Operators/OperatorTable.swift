@@ -23,6 +23,9 @@ enum OperatorTable {
     ("", padding),
     ("", parametricActivations),
     ("", pooling),
+    ("", quantization),
+    ("", quantizedConvolutions),
+    ("", quantizedProducts),
     ("", randomness),
     ("", recurrentNetworks),
     ("", reductions),
@@ -44,8 +47,10 @@ enum OperatorTable {
     ("ai.onnx.ml", treeEnsembles),
     ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
+    (DerivativeWriter.domain, derivativeOperators),
     ("com.microsoft", microsoftActivationOperators),
     ("com.microsoft", microsoftBiasedActivations),
+    ("com.microsoft", microsoftQuantization),
     ("com.microsoft", microsoftTexts),
   ]
 
