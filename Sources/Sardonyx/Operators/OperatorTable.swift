@@ -5,8 +5,8 @@ enum OperatorTable {
     ("", accumulations),
     ("", activationOperators),
     ("", arithmetic),
-    ("", casts),
     ("", attention),
+    ("", casts),
     ("", comparisons),
     ("", controlFlow),
     ("", convolutions),
@@ -23,6 +23,9 @@ enum OperatorTable {
     ("", padding),
     ("", parametricActivations),
     ("", pooling),
+    ("", quantization),
+    ("", quantizedConvolutions),
+    ("", quantizedProducts),
     ("", randomness),
     ("", recurrentNetworks),
     ("", reductions),
@@ -47,6 +50,7 @@ enum OperatorTable {
     (DerivativeWriter.domain, derivativeOperators),
     ("com.microsoft", microsoftActivationOperators),
     ("com.microsoft", microsoftBiasedActivations),
+    ("com.microsoft", microsoftQuantization),
     ("com.microsoft", microsoftTexts),
   ]
 
