@@ -148,7 +148,7 @@ extension CompareCommand {
       ("relative", .right), ("RMS", .right), ("1 - cosine", .right), ("ULP", .right), ("", .left),
     ])
     for entry in entries {
-      let verdict = entry.passed ? "ok" : entry.remark ?? "differs"
+      let verdict = entry.passed ? "ok" : Terminal.alarming(entry.remark ?? "differs")
       let shape = "[\(entry.shape.map(String.init).joined(separator: ","))]"
       guard let metrics = entry.metrics else {
         table.append(entry.name, entry.operatorName, shape, "", "", "", "", "", verdict)

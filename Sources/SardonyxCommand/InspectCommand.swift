@@ -33,7 +33,9 @@ struct InspectCommand: ParsableCommand {
     let model = try options.model(path)
     let declared = Inspection(model)
     var extents = Dictionary(declared.symbols.map { ($0, 1) }, uniquingKeysWith: { $1 })
-    extents.merge(dimensions.map { ($0.name, $0.extent) }) { $1 }
+    let given = Dictionary(dimensions.map { ($0.name, $0.extent) }, uniquingKeysWith: { $1 })
+    try model.checkDimensions(given)
+    extents.merge(given) { $1 }
     let inspection = Inspection(model, dimensions: extents)
     let planned =
       plan ? try PlanInspection(try options.session(model), dimensions: extents) : nil

@@ -52,6 +52,20 @@ struct RandomValues {
 }
 
 extension ValueDefinition {
+  /// The name that `--dim` knows an axis of no fixed extent by: its symbol, or INPUT[AXIS].
+  private func openName(_ axis: Int, _ dimension: Dimension) -> String? {
+    switch dimension {
+    case .known: nil
+    case .symbol(let symbol): symbol
+    case .unknown: "\(name)[\(axis)]"
+    }
+  }
+
+  /// The names of all axes of no fixed extent.
+  var openDimensions: Set<String> {
+    Set((shape ?? []).enumerated().compactMap { openName($0, $1) })
+  }
+
   /// The declared shape with symbolic dimensions replaced by the extents given.
   /// - Throws: ``ModelError`` (mismatch) with the option that would tell what is missing.
   func concreteShape(_ extents: [String: Int]) throws(ModelError) -> Shape {
@@ -62,12 +76,12 @@ extension ValueDefinition {
     }
     var result: Shape = []
     for (axis, dimension) in shape.enumerated() {
-      let label = if case .symbol(let symbol) = dimension { symbol } else { "\(name)[\(axis)]" }
       if case .known(let extent) = dimension {
         result.append(extent)
-      } else if let extent = extents[label] {
+      } else if let label = openName(axis, dimension), let extent = extents[label] {
         result.append(extent)
       } else {
+        let label = openName(axis, dimension) ?? name
         let declared = shape.map(\.description).joined(separator: ",")
         throw ModelError(
           .mismatch, "input \"\(name)\" [\(declared)]: the extent of \(label) is not known",

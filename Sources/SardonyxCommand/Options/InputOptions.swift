@@ -55,6 +55,7 @@ struct InputOptions: ParsableArguments {
   func values(
     for model: Model, standardSeed: UInt64? = nil, standardArchive: String? = nil
   ) throws(ModelError) -> [String: Value] {
+    try model.checkDimensions(extents)
     let all = self.all ?? (self.seed == nil ? standardArchive : nil)
     let seed = self.seed ?? (all == nil && singles.isEmpty ? standardSeed : nil)
     var values: [String: Value] = [:]
@@ -120,6 +121,16 @@ struct DimensionExtent: ExpressibleByArgument, Sendable {
 }
 
 extension Model {
+  /// - Throws: ``ModelError`` (mismatch) for an extent of a dimension that no input has.
+  func checkDimensions(_ extents: [String: Int]) throws(ModelError) {
+    let names = inputs.flatMap(\.openDimensions)
+    guard let wrong = extents.keys.filter({ !names.contains($0) }).min() else { return }
+    throw ModelError(
+      .mismatch, "--dim \(wrong): the inputs have no such dimension",
+      hint: names.isEmpty
+        ? "all dimensions are fixed" : "there are \(names.sorted().joined(separator: ", "))")
+  }
+
   /// The inputs without a default.
   var requiredInputs: [ValueDefinition] { inputs.filter { !optionalInputs.contains($0.name) } }
 

@@ -17,6 +17,11 @@ enum Terminal {
   private static let isColorUnwanted =
     unsafe getenv("NO_COLOR").map { unsafe $0.pointee != 0 } ?? false
 
+  /// A text in red, where standard output may carry colours.
+  static func alarming(_ text: String) -> String {
+    hasColor ? "\u{1B}[31m\(text)\u{1B}[0m" : text
+  }
+
   static func report(_ error: ModelError) {
     let word = isWatched && !isColorUnwanted ? "\u{1B}[31merror:\u{1B}[0m" : "error:"
     writeError("\(word) \(error)\n")

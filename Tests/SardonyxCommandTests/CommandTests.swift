@@ -1,0 +1,130 @@
+import Foundation
+import Testing
+
+@testable import SardonyxCommand
+
+@Suite struct CommandTests {
+  private static let digits = "Models/digits/digits_resnet_torchscript.onnx"
+
+  @Test(
+    "Help names every option and ends well",
+    arguments: [
+      ("run", ["--input", "--inputs", "--random", "--tap", "--output", "--output-dir", "--json"]),
+      ("compare", ["--layers", "--rtol", "--atol", "--reference", "--against", "--json"]),
+      ("inspect", ["--plan", "--dim", "--json"]),
+      ("bench", ["--warmup", "--iterations", "--seconds", "--threads", "--profile", "--json"]),
+    ])
+  func helps(subcommand: String, options: [String]) throws {
+    let command = try Command(subcommand, "--help")
+    #expect(command.status == 0)
+    #expect(command.error == "")
+    for option in options {
+      #expect(command.output.contains("\(option) ") || command.output.contains("\(option)\n"))
+    }
+  }
+
+  @Test("The version is one line")
+  func tellsVersion() throws {
+    let command = try Command("--version")
+    #expect(command.status == 0)
+    #expect(command.output.split(separator: "\n").count == 1)
+  }
+
+  // MARK: - compare
+
+  @Test("Folding BatchNormalization changes no output beyond tolerance, and every layer is shown")
+  func comparesLayers() throws {
+    let command = try Command("compare", Self.digits, "--dim", "N=2", "--layers", "--json")
+    #expect(command.status == 0, "\(command.output)")
+    let report = try command.object()
+    #expect(report["passed"] as? Bool == true)
+    #expect((report["layers"] as? [Any]).map { $0.count > 5 } == true)
+    let output = try #require((report["outputs"] as? [[String: Any]])?.first)
+    #expect(output["name"] as? String == "probabilities")
+    #expect(output["relative"] as? Double ?? 1 < 1e-5)
+  }
+
+  @Test("The recorded outputs of another engine are inputs and reference in one")
+  func comparesReference() throws {
+    let command = try Command(
+      "compare", Self.digits, "--reference", "Models/digits/digits_resnet_torchscript.npz")
+    #expect(command.status == 0, "\(command.output)")
+    #expect(command.output.contains("1 of 1 outputs within relative tolerance 1e-05"))
+  }
+
+  @Test("Another model's outputs differ, with exit status 1")
+  func comparesModels() throws {
+    let command = try Command(
+      "compare", Self.digits, "--dim", "N=2", "--against",
+      "Models/digits/digits_preactivation_torchscript.onnx")
+    #expect(command.status == 1)
+    #expect(command.output.contains("differs"))
+    #expect(command.output.contains("0 of 1 outputs"))
+    #expect(command.error == "")
+  }
+
+  // MARK: - inspect
+
+  @Test("A model's face and size are told")
+  func inspects() throws {
+    let command = try Command("inspect", Self.digits)
+    #expect(command.status == 0)
+    #expect(command.output.contains("input: image: float[N,1,8,8]\n"))
+    #expect(command.output.contains("output: probabilities: float[N,10]\n"))
+    #expect(command.output.contains("  BatchNormalization 9\n"))
+  }
+
+  @Test("The plan tells what was folded")
+  func inspectsPlan() throws {
+    let report = try Command("inspect", Self.digits, "--plan", "--json").object()
+    let plan = try #require(report["plan"] as? [String: Any])
+    #expect((plan["notes"] as? [Any])?.isEmpty == false)
+    let operators = try #require(plan["nodes"] as? [[String: Any]]).map {
+      $0["operator"] as? String
+    }
+    #expect(!operators.contains("BatchNormalization"))
+  }
+
+  // MARK: - bench
+
+  @Test("A benchmark tells times and memory for each number of threads")
+  func measures() throws {
+    let folder = try TemporaryFolder()
+    let command = try Command(
+      "bench", Self.digits, "--dim", "N=1", "--iterations", "3", "--threads", "1,2", "--json",
+      "--profile", folder.path("trace.json"))
+    #expect(command.status == 0, "\(command.error)")
+    #expect(command.error == "")
+    let reports = try #require(
+      try JSONSerialization.jsonObject(with: Data(command.output.utf8)) as? [[String: Any]])
+    #expect(reports.map { $0["threads"] as? Int } == [1, 2])
+    let latency = try #require(reports[0]["latency_ms"] as? [String: Double])
+    #expect(Set(latency.keys) == ["min", "median", "p90", "p99"])
+    #expect(latency["min"]! > 0 && latency["min"]! <= latency["p99"]!)
+    #expect(reports[0]["load_ms"] as? Double ?? 0 > 0)
+    #expect(reports[0]["peak_memory_bytes"] as? Int ?? 0 > 1 << 20)
+    let trace =
+      try JSONSerialization.jsonObject(
+        with: Data(contentsOf: folder.url.appending(path: "trace.json"))) as? [String: Any]
+    #expect((trace?["traceEvents"] as? [[String: Any]])?.first?["ph"] as? String == "X")
+  }
+
+  @Test("One number of threads makes one object of JSON")
+  func measuresOnce() throws {
+    let report = try Command(
+      "bench", Self.digits, "--dim", "N=1", "--iterations", "2", "--json"
+    ).object()
+    #expect(report["iterations"] as? Int == 2)
+    #expect((report["operators"] as? [Any])?.isEmpty == false)
+  }
+}
+
+@Suite struct MeasurementTests {
+  @Test("Percentiles are of the nearest rank")
+  func ranks() {
+    let measurement = Measurement(
+      model: "m", threads: 1, load: 0, prepare: 0, first: 0, latencies: (1...10).map(Double.init),
+      events: [], peakMemory: 0)
+    #expect([0, 50, 90, 99, 100].map(measurement.percentile) == [1, 5, 9, 10, 10])
+  }
+}
