@@ -49,7 +49,7 @@ private import Synchronization
   /// The first byte for those who read nothing but bytes, and need no alignment.
   var unalignedBase: UnsafeRawPointer {
     guard let place = unsafe place.load(ordering: .acquiring) else { return unsafe source }
-    return unsafe UnsafeRawPointer(place)
+    return UnsafeRawPointer(place)
   }
 
   /// Where the block began, as a number that tells blocks apart.
