@@ -8,14 +8,14 @@ extension TensorReader {
       throw ModelError(.malformed, "a sparse tensor: expected values and indices, got none")
     }
     let name = unsafe text(valuesProto.pointee.name)
-    let tensor = try about("sparse tensor \"\(name)\"") { () throws(ModelError) in
+    let dense = try about("sparse tensor \"\(name)\"") { () throws(ModelError) in
       let shape = try checkedShape(unsafe numbers(proto.n_dims, proto.dims))
       let values = unsafe try tensor(valuesProto.pointee)
       let indices = unsafe try tensor(indicesProto.pointee)
       try reserve(sparseBytes: shape.elementCount * values.type.byteCount)
       return try Tensor(values, at: indices, shape)
     }
-    return (name, tensor)
+    return (name, dense)
   }
 }
 
