@@ -382,13 +382,14 @@ def movement():
     each("Shape", [1], [x])
     each("Size", [1, 21, 24], [x])
     each("Slice", [10], [x, i64(2, -1), i64(0, 3), i64(1, 2), i64(-1, 1)])
-    each("Split", [1], [x, i64(1, 2)], {"axis": 1}, ([x, i64(1, 2)], {"axis": 1}), outputs=2,
+    each("Split", [1], [x, np.array([1, 2], np.float32)], {"axis": 1},
+         ([x, i64(1, 2)], {"axis": 1}), outputs=2,
          newest=13)
     each("Split", [1], [x], {"axis": 1, "split": [2, 1]}, ([x, i64(2, 1)], {"axis": 1}),
          outputs=2, suffix="-attribute", newest=13)
     each("Split", [11], [x], {"axis": -1}, outputs=2)
     each("Squeeze", [11], [floats(1, 3, 1)], {"axes": [-1]})
-    each("Tile", [1], [x, np.int64(2), np.int64(1)], {}, ([x, i64(1, 2, 1)], {}))
+    each("Tile", [1], [x, np.float32(2), np.float32(1)], {}, ([x, i64(1, 2, 1)], {}))
     each("Transpose", [21], [x], {"perm": [2, 0, 1]})
     image = floats(1, 1, 2, 3)
     scales = np.array([1, 1, 2, 2], np.float32)
@@ -627,7 +628,8 @@ def features():
     each("LabelEncoder", [1], [i64(1, 0, 9)], {"classes_strings": ["a", "b"], "default_string": "?"},
          domain=ML, suffix="-texts")
     each("LabelEncoder", [2], [np.array([1.5, np.nan, 4], np.float32)],
-         {"keys_floats": [1.5, float("nan")], "values_strings": ["x", "n"]}, domain=ML)
+         {"keys_floats": [1.5, float("nan")], "values_strings": ["x", "n"]}, domain=ML,
+         given=[np.array(["x", "n", "_Unused"])])  # onnxruntime does not find the NaN
     each("LabelEncoder", [2], [np.array(["x", "z"])],
          {"keys_strings": ["x", "y"], "values_floats": [0.5, 1.5], "default_float": -1.0}, domain=ML,
          suffix="-floats")
@@ -665,7 +667,7 @@ def linear():
     weights, three = [0.3, 0.2, -0.4], [0.3, 0.2, -0.4, 0.1, 0.5, 0.2, -0.3, 0.2, 0.6]
     for transform in TRANSFORMS:
         name = f"-{transform}"
-        data = np.abs(x) / 8 if transform == "PROBIT" else x
+        data = np.abs(x) / 16 if transform == "PROBIT" else x
         each("LinearClassifier", [1], [data],
              {"coefficients": np.abs(three) if transform == "PROBIT" else three,
               "intercepts": [0.1, 0.2, 0.3], "post_transform": transform,
@@ -779,8 +781,9 @@ def trees():
     mixed, mixed_leaves = forest(6, 3, 4, ALL_MODES, missing=True)
 
     def regressor(version, array, attributes, suffix, newest=None):
-        each("TreeEnsembleRegressor", [version], [array], attributes, domain=ML, suffix=suffix,
-             newest=newest)
+        same = array.astype(np.float32) if array.dtype.kind == "i" else array
+        each("TreeEnsembleRegressor", [version], [array], attributes, ([same], attributes),
+             domain=ML, suffix=suffix, newest=newest or version)
 
     one, two = votes("target", leaves, [0], -1, 1), votes("target", leaves, [0, 1], 0.05, 0.1)
     for version in [1, 3, 5]:

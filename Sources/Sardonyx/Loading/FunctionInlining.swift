@@ -235,7 +235,7 @@ func unique(_ name: String, _ taken: inout Set<String>) -> String {
 
 extension GraphDefinition {
   /// The names of all values here and in the graphs inside.
-  fileprivate var allNames: Set<String> {
+  var allNames: Set<String> {
     var names = definedNames.union(outputs.map(\.name))
     for node in nodes {
       names.formUnion(node.inputs)

@@ -7,6 +7,10 @@ extension Graph {
       var inlining = try FunctionInlining(model)
       definition = try inlining.graph(definition)
     }
+    if definition.hasGradient {
+      var expansion = GradientExpansion(definition, operatorSets: model.operatorSets)
+      definition = try expansion.graph(definition)
+    }
     var builder = GraphBuilder(model)
     let graph = try builder.graph(definition, Captures())
     if let error = builder.missing.error { throw error }
@@ -117,7 +121,10 @@ struct GraphBuilder {
 
   /// Attributes that the operator leaves unread change the meaning of the model, unless they are empty.
   private func refuse(_ attributes: [String], of node: NodeDefinition) throws(ModelError) {
-    let unknown = attributes.filter { !(node.attributes[$0]?.isEmpty ?? true) }
+    // The first operator sets let nodes tell which inputs they might overwrite.
+    let unknown = attributes.filter {
+      $0 != "consumed_inputs" && !(node.attributes[$0]?.isEmpty ?? true)
+    }
     guard !unknown.isEmpty else { return }
     throw ModelError(
       .unsupported,

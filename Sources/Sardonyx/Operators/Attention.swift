@@ -65,26 +65,26 @@ struct Attention: Operator {
       let query: [T] = extents.query.arranged(inputs[0].converted())
       let keys: [T] = extents.joined(inputs.tensor(4), inputs[1], extents.key)
       let values: [T] = extents.joined(inputs.tensor(5), inputs[2], extents.value)
-      var products: [T] = []
-      var y: [T] = []
-      for head in 0..<extents.query.batch * extents.query.heads {
-        var scores = extents.products(query, keys, head, scale: scale)
-        if productMode == 0 { products += scores }
-        if softcap > 0 { scores = scores.map { capped($0) } }
-        if productMode == 1 { products += scores }
-        let masked = bias.add(to: &scores, head: head)
-        if productMode == 2 { products += scores }
-        softmaxRows(&scores, extents.totalLength)
-        for row in masked {
-          for index in 0..<extents.totalLength { scores[row * extents.totalLength + index] = 0 }
-        }
-        if productMode == 3 { products += scores }
-        y += extents.weighted(scores, values, head)
+      let crew = outputs.context.crew
+      var scores = extents.products(query, keys, scale: scale, on: crew)
+      func show(_ mode: Int) {
+        if mode == productMode, outputs.wants(3) { outputs[3].store(scores) }
       }
-      if outputs.wants(0) { outputs[0].store(extents.output.restored(y)) }
+      show(0)
+      if softcap > 0 { scores = scores.map { capped($0) } }
+      show(1)
+      let masked = bias.add(to: &scores)
+      show(2)
+      softmaxRows(&scores, extents.totalLength, on: crew)
+      for row in masked {
+        for index in 0..<extents.totalLength { scores[row * extents.totalLength + index] = 0 }
+      }
+      show(3)
+      if outputs.wants(0) {
+        outputs[0].store(extents.output.restored(extents.weighted(scores, values, on: crew)))
+      }
       if outputs.wants(1) { outputs[1].store(keys) }
       if outputs.wants(2) { outputs[2].store(values) }
-      if outputs.wants(3) { outputs[3].store(products) }
     }
     compute(inputs[0].type.real)
   }
@@ -121,23 +121,5 @@ struct Attention: Operator {
       throw .unexpected(
         "shape of \(name)", expected: "[\(expected.joined)]", got: "[\(shape.joined)]")
     }
-  }
-}
-
-/// Replaces each row of `length` scores by its softmax; a row of -∞ alone becomes zeros.
-func softmaxRows<T: RealNumber>(_ scores: inout [T], _ length: Int) {
-  for first in stride(from: 0, to: scores.count, by: max(length, 1)) {
-    let row = first..<first + length
-    let maximum = scores[row].reduce(-T.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
-    guard maximum > -.infinity || maximum.isNaN else {
-      for index in row { scores[index] = 0 }
-      continue
-    }
-    var sum = 0.0
-    for index in row {
-      scores[index] = (scores[index] - maximum).exponential
-      sum += scores[index].asDouble
-    }
-    for index in row { scores[index] = T(converting: scores[index].asDouble / sum) }
   }
 }

@@ -128,26 +128,28 @@ struct AttentionExtents: Sendable {
     return head / query.heads * key.heads + head % query.heads / sharing
   }
 
-  /// Q·Kᵀ·scale of a head, as query length × total length; scale is 1/√size where none is given.
-  func products<T: RealNumber>(_ q: [T], _ k: [T], _ head: Int, scale: Float?) -> [T] {
-    let (rows, columns, depth) = (query.length, totalLength, query.size)
-    var products = [T](repeating: 0, count: rows * columns)
-    multiply(
-      q, MatrixView(columns: depth, offset: head * rows * depth),
-      k, MatrixView(columns: depth, offset: keyHead(head) * columns * depth).transposed,
-      into: &products, at: 0, m: rows, n: columns, k: depth)
-    let factor = T(scale.map { Double($0) } ?? 1 / Double(depth).squareRoot())
-    return products.map { $0 * factor }
+  /// Q·Kᵀ·scale of all heads, each query length × total length; scale is 1/√size by default.
+  func products<T: RealNumber>(_ q: [T], _ k: [T], scale: Float?, on crew: Crew) -> [T] {
+    let factor = T(scale.map { Double($0) } ?? 1 / Double(query.size).squareRoot())
+    let batch = ProductBatch(
+      m: query.length, n: totalLength, k: query.size, left: MatrixView(columns: query.size),
+      right: MatrixView(columns: query.size, isTransposed: true),
+      offsets: offsets(query.length * query.size, totalLength * query.size))
+    return batch.multiply(q.map { $0 * factor }, k, on: crew)
   }
 
-  /// P·V of a head.
-  func weighted<T: RealNumber>(_ p: [T], _ v: [T], _ head: Int) -> [T] {
-    var y = [T](repeating: 0, count: query.length * value.size)
-    let first = keyHead(head) * totalLength * value.size
-    multiply(
-      p, MatrixView(columns: totalLength), v, MatrixView(columns: value.size, offset: first),
-      into: &y, at: 0, m: query.length, n: value.size, k: totalLength)
-    return y
+  /// P·V of all heads.
+  func weighted<T: RealNumber>(_ p: [T], _ v: [T], on crew: Crew) -> [T] {
+    let batch = ProductBatch(
+      m: query.length, n: value.size, k: totalLength, left: MatrixView(columns: totalLength),
+      right: MatrixView(columns: value.size),
+      offsets: offsets(query.length * totalLength, totalLength * value.size))
+    return batch.multiply(p, v, on: crew)
+  }
+
+  /// Where each head's matrices begin, given their sizes.
+  private func offsets(_ left: Int, _ right: Int) -> [(left: Int, right: Int)] {
+    (0..<query.batch * query.heads).map { ($0 * left, keyHead($0) * right) }
   }
 }
 
@@ -193,28 +195,38 @@ struct AttentionBias {
 
   private var padsMask = false
 
-  /// Adds the bias of a head, counted through the batch; returns the queries that see no key.
-  func add<T: RealNumber>(to scores: inout [T], head: Int) -> [Int] {
-    let (sample, headOfSample) = head.quotientAndRemainder(dividingBy: extents.query.heads)
-    let first =
-      sample * (maskStrides.first ?? 0) + headOfSample * (mask == nil ? 0 : maskStrides[1])
+  /// Whether every query sees every key as it is.
+  private var isNothing: Bool {
+    mask == nil && validLengths == nil && !isCausal && window.left < 0 && window.right < 0
+  }
+
+  /// Adds the bias to the scores of all heads; returns the rows of queries that see no key.
+  func add<T: RealNumber>(to scores: inout [T]) -> [Int] {
+    if isNothing { return [] }
+    let (heads, queries, keys) = (
+      extents.query.heads, extents.query.length, extents.totalLength
+    )
     var masked: [Int] = []
-    for row in 0..<extents.query.length {
-      let visible = visibleKeys(row, sample)
+    for row in 0..<extents.query.batch * heads * queries {
+      let (head, query) = row.quotientAndRemainder(dividingBy: queries)
+      let (sample, headOfSample) = head.quotientAndRemainder(dividingBy: heads)
+      let visible = visibleKeys(query, sample)
+      let place = zip(maskStrides, [sample, headOfSample, query]).reduce(0) { $0 + $1.0 * $1.1 }
       var isMasked = true
-      for column in 0..<extents.totalLength {
-        var bias = visible.contains(column) ? 0 : -Double.infinity
-        if let mask {
-          let isBeyond = padsMask && column >= maskShape[3]
-          let place = first + row * maskStrides[2] + column * maskStrides[3]
-          bias += isBeyond ? -.infinity : mask[place]
-        }
+      for key in 0..<keys {
+        let bias = visible.contains(key) ? maskBias(place, key) : -Double.infinity
         if bias != -.infinity { isMasked = false }
-        if bias != 0 { scores[row * extents.totalLength + column] += T(converting: bias) }
+        if bias != 0 { scores[row * keys + key] += T(converting: bias) }
       }
       if isMasked { masked.append(row) }
     }
     return masked
+  }
+
+  /// What the mask adds for a key, given the place of the query's row in it.
+  private func maskBias(_ place: Int, _ key: Int) -> Double {
+    guard let mask else { return 0 }
+    return padsMask && key >= maskShape[3] ? -.infinity : mask[place + key * maskStrides[3]]
   }
 
   /// The keys that a query sees, but for the mask.

@@ -9,6 +9,7 @@ struct ConvTranspose: Operator {
   private let outputShape: [Int]?
   /// What a pass has fused into the operator.
   var activation = Activation.none
+  private var filter: PackedTransposedFilter?
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
@@ -24,8 +25,27 @@ struct ConvTranspose: Operator {
     return [Fact(try inputs.type(0), shape)]
   }
 
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let weights = inputs[1].value?.tensor?.single, weights.shape.count >= 3,
+      weights.shape[0] % group == 0
+    else { return }
+    filter = PackedTransposedFilter(
+      weights, TransposedConvolutionShape(weights: weights.shape, groups: group))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try extents(inputs.facts)
+    guard let x = inputs[0].single else { return runPlainly(inputs, outputs, extents) }
+    let shape = TransposedConvolutionShape(extents)
+    let filter = filter ?? PackedTransposedFilter(inputs[1].single!, shape)
+    outputs[0].writeSingle { y in
+      TransposedConvolution(shape).run(
+        x, filter, bias: inputs.tensor(2)?.single, activation, into: y, on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents) {
     func compute<T: Number>(_: T.Type) {
       var y = spread(
         inputs[0].converted(to: T.self), inputs[1].converted(to: T.self),
@@ -94,6 +114,27 @@ struct ConvTranspose: Operator {
         code: .invalid)
     }
     return values
+  }
+}
+
+extension TransposedConvolutionShape {
+  fileprivate init(_ extents: ConvolutionExtents) {
+    self.init(
+      batch: extents.batch, groups: extents.group, inputChannels: extents.inputChannels,
+      outputChannels: extents.outputChannels, input: extents.axes.map(\.output),
+      output: extents.axes.map(\.input), kernel: extents.axes.map(\.kernel),
+      strides: extents.axes.map(\.stride), dilations: extents.axes.map(\.dilation),
+      padsBegin: extents.axes.map(\.padBefore))
+  }
+
+  /// What packing has to know.
+  fileprivate init(weights: Shape, groups: Int) {
+    let kernel = Array(weights.dropFirst(2))
+    let (zeros, ones) = (kernel.map { _ in 0 }, kernel.map { _ in 1 })
+    self.init(
+      batch: 0, groups: groups, inputChannels: weights[0], outputChannels: weights[1] * groups,
+      input: zeros, output: zeros, kernel: kernel, strides: ones, dilations: ones,
+      padsBegin: zeros)
   }
 }
 

@@ -16,6 +16,8 @@ struct Conv: ActivationAccepting {
   var activation = Activation.none
   /// Whether a pass has added an input 3, of the output's shape, that is added before `activation`.
   var addsResidual = false
+  private var filter: PackedFilter?
+  private let convolutions = ShapeCache<ConvolutionShape, Convolution>()
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
@@ -28,8 +30,30 @@ struct Conv: ActivationAccepting {
     return [Fact(try inputs.type(0), extents.outputShape)]
   }
 
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let weights = inputs[1].value?.tensor?.single, weights.shape.count >= 3,
+      weights.shape[0] % group == 0
+    else { return }
+    filter = PackedFilter(weights, ConvolutionShape(weights: weights.shape, groups: group))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try extents(inputs.facts)
+    guard let x = inputs[0].single, extents.paddingIsModest else {
+      return runPlainly(inputs, outputs, extents)
+    }
+    let shape = ConvolutionShape(extents)
+    let filter = filter ?? PackedFilter(inputs[1].single!, shape)
+    outputs[0].writeSingle { y in
+      convolutions.value(for: shape) { Convolution(shape) }.run(
+        x, filter, bias: inputs.tensor(2)?.single,
+        residual: addsResidual ? inputs[3].single : nil, activation, into: y,
+        on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents) {
     func compute<T: Number>(_: T.Type) {
       var y = correlate(
         inputs[0].converted(to: T.self), inputs[1].converted(to: T.self),
@@ -72,6 +96,35 @@ struct ConvolutionExtents: Sendable {
   var inputChannelsPerGroup: Int { inputChannels / group }
   var outputChannelsPerGroup: Int { outputChannels / group }
   var outputShape: Shape { [batch, outputChannels] + axes.outputExtents }
+
+  /// Whether the input with its padding is of about the size of the input: kernels make a copy.
+  var paddingIsModest: Bool {
+    let padded = [batch * inputChannels] + axes.map { $0.padBefore + $0.input + $0.padAfter }
+    guard axes.paddingIsModest, let count = padded.checkedElementCount, count <= Int(Int32.max)
+    else { return false }
+    return count <= 8 * batch * inputChannels * axes.inputCount + 1 << 24
+  }
+}
+
+extension ConvolutionShape {
+  init(_ extents: ConvolutionExtents) {
+    self.init(
+      batch: extents.batch, groups: extents.group, inputChannels: extents.inputChannels,
+      outputChannels: extents.outputChannels, input: extents.axes.map(\.input),
+      kernel: extents.axes.map(\.kernel), strides: extents.axes.map(\.stride),
+      dilations: extents.axes.map(\.dilation), padsBegin: extents.axes.map(\.padBefore),
+      padsEnd: extents.axes.map(\.padAfter))
+  }
+
+  /// What packing has to know.
+  fileprivate init(weights: Shape, groups: Int) {
+    let kernel = Array(weights.dropFirst(2))
+    let (zeros, ones) = (kernel.map { _ in 0 }, kernel.map { _ in 1 })
+    self.init(
+      batch: 0, groups: groups, inputChannels: weights[1] * groups, outputChannels: weights[0],
+      input: zeros, kernel: kernel, strides: ones, dilations: ones, padsBegin: zeros,
+      padsEnd: zeros)
+  }
 }
 
 /// Checks that X has a batch, channels and spatial axes, and W as many axes.
@@ -129,21 +182,4 @@ func correlate<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: Convolution
     }
   }
   return y
-}
-
-extension Activation {
-  /// Applies the function to numbers of any type.
-  func apply<T: Number>(to numbers: inout [T]) {
-    let (slope, low, high) = bounds
-    switch self {
-    case .none: return
-    case .unary: return
-    case .relu, .clamp, .leaky:
-      for index in numbers.indices {
-        var value = numbers[index].asDouble
-        if value < 0 { value *= Double(slope) }
-        numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
-      }
-    }
-  }
 }

@@ -21,20 +21,20 @@ struct Einsum: Operator {
           inputs[operand].converted(), inputs[operand].shape, indexing.terms[operand],
           indexing.extents)
       }
-      outputs[0].store(contract(operands, to: indexing.output))
+      outputs[0].store(contract(operands, to: indexing.output, outputs.context.crew))
     }
     compute(inputs[0].type.computed!)
   }
 
   /// Multiplies the operands one after the other, and sums an index out as soon as no later one
   /// has it.
-  private func contract<T: Number>(_ operands: [LabelledArray<T>], to output: [EinsumLabel])
-    -> [T]
-  {
+  private func contract<T: Number>(
+    _ operands: [LabelledArray<T>], to output: [EinsumLabel], _ crew: Crew
+  ) -> [T] {
     var result = operands[0]
     for (position, operand) in operands.enumerated().dropFirst() {
       let later = operands[(position + 1)...].flatMap(\.labels) + output
-      result = result.multiplied(by: operand, keeping: Set(later))
+      result = result.multiplied(by: operand, keeping: Set(later), crew)
     }
     return result.summed(keeping: Set(output)).arranged(output).elements
   }
@@ -226,7 +226,9 @@ private struct LabelledArray<T: Number> {
   }
 
   /// The product, summed over the common indices that are not kept: a batch of matrix products.
-  func multiplied(by other: LabelledArray, keeping kept: Set<EinsumLabel>) -> LabelledArray {
+  func multiplied(by other: LabelledArray, keeping kept: Set<EinsumLabel>, _ crew: Crew)
+    -> LabelledArray
+  {
     let own = summed(keeping: kept.union(other.labels))
     let their = other.summed(keeping: kept.union(labels))
     let common = own.labels.filter(their.labels.contains)
@@ -240,14 +242,10 @@ private struct LabelledArray<T: Number> {
       labels.reduce(1) { $0 * array.shape[array.labels.firstIndex(of: $1)!] }
     }
     let (m, n, k) = (count(rows, left), count(columns, right), count(depth, left))
-    let batches = count(batch, left)
-    var product = [T](repeating: 0, count: batches * m * n)
-    for index in 0..<batches {
-      multiply(
-        left.elements, MatrixView(columns: k, offset: index * m * k),
-        right.elements, MatrixView(columns: n, offset: index * k * n),
-        into: &product, at: index * m * n, m: m, n: n, k: k)
-    }
+    let batches = ProductBatch(
+      m: m, n: n, k: k, left: MatrixView(columns: k), right: MatrixView(columns: n),
+      offsets: (0..<count(batch, left)).map { ($0 * m * k, $0 * k * n) })
+    let product = batches.multiply(left.elements, right.elements, on: crew)
     let shape = left.shape.prefix(batch.count + rows.count) + right.shape.suffix(columns.count)
     return LabelledArray(
       labels: batch + rows + columns, shape: Shape(shape), elements: product)

@@ -50,7 +50,8 @@ struct Facts: Sendable {
   /// - Throws: ``ModelError`` (undetermined) while they are not known.
   func integers(_ index: Int) throws(ModelError) -> [Int] {
     let tensor = try tensor(index)
-    guard tensor.type.isInteger || tensor.type == .bool else {
+    // The first operator sets let some of them be floats.
+    guard tensor.type.computed != nil else {
       throw .unexpected("type of input \(index)", expected: "integers", got: "\(tensor.type)")
     }
     return tensor.converted(to: Int64.self).map(Int.init)

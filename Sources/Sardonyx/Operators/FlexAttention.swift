@@ -26,19 +26,17 @@ struct FlexAttention: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try extents(inputs.facts)
-    let heads = 0..<extents.query.batch * extents.query.heads
     let type = precision ?? (inputs[0].type == .double ? .double : .float)
     func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
       let (q, k, v): ([T], [T], [T]) = (
         inputs[0].converted(), inputs[1].converted(), inputs[2].converted()
       )
-      var scores = heads.flatMap { extents.products(q, k, $0, scale: scale) }
+      let crew = outputs.context.crew
+      var scores = extents.products(q, k, scale: scale, on: crew)
       scores = try modified(scores, "score_mod", type, extents, inputs, outputs.context)
-      softmaxRows(&scores, extents.totalLength)
+      softmaxRows(&scores, extents.totalLength, on: crew)
       scores = try modified(scores, "prob_mod", type, extents, inputs, outputs.context)
-      let size = extents.query.length * extents.totalLength
-      outputs[0].store(
-        heads.flatMap { extents.weighted(Array(scores[$0 * size..<($0 + 1) * size]), v, $0) })
+      outputs[0].store(extents.weighted(scores, v, on: crew))
     }
     try compute(type.real)
   }

@@ -42,8 +42,9 @@ struct DFT: Operator {
         let place = source + index * from.strides[axis]
         line[index] = Complex(numbers[place], isComplex.input ? numbers[place + 1] : 0)
       }
-      if isHalf { Self.completeSpectrum(&line) }
+      if isHalf { line.mirror() }
       if isInverse { transform.invert(&line) } else { transform.transform(&line) }
+      if !isInverse && !isComplex.input { line.mirror() }
       for index in 0..<output.shape[axis] {
         let place = target + index * to.strides[axis]
         result[place] = line[index].real
@@ -51,14 +52,6 @@ struct DFT: Operator {
       }
     }
     output.store(result)
-  }
-
-  /// Adds the upper half of a real signal's spectrum, which mirrors the lower.
-  private static func completeSpectrum<T>(_ line: inout [Complex<T>]) {
-    let length = line.count
-    line[0].imaginary = 0
-    if length % 2 == 0 { line[length / 2].imaginary = 0 }
-    for index in 0..<(length - 1) / 2 { line[length - 1 - index] = line[index + 1].conjugate }
   }
 
   private func axisAndLength(_ inputs: Facts) throws(ModelError) -> (Int, Int) {
@@ -75,6 +68,15 @@ struct DFT: Operator {
       throw .unexpected("extent of axis \(axis)", expected: "a signal", got: "\(shape[axis])")
     }
     return (axis, length)
+  }
+}
+
+extension Array {
+  /// Makes a line the spectrum of a real signal, whose upper half mirrors the lower, exactly.
+  fileprivate mutating func mirror<T>() where Element == Complex<T> {
+    self[0].imaginary = 0
+    if count % 2 == 0 { self[count / 2].imaginary = 0 }
+    for index in 0..<(count - 1) / 2 { self[count - 1 - index] = self[index + 1].conjugate }
   }
 }
 
@@ -132,6 +134,7 @@ struct STFT: Operator {
             signal[place] * weight, parts == 2 ? signal[place + 1] * weight : 0)
         }
         transform.transform(&line)
+        if parts == 1 { line.mirror() }
         for value in line.prefix(output.shape[2]) { result += [value.real, value.imaginary] }
       }
     }

@@ -30,6 +30,22 @@ struct LayerNormalization: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    guard let x = inputs[0].single, stashType == .float, outputs.wants(0),
+      let scale: [Float] = inputs[1].row(of: rows, shape)
+    else { return runPlainly(inputs, outputs, rows: rows) }
+    let bias = inputs.tensor(2).map { $0.row(of: rows, shape) as [Float]? }
+    if case .some(nil) = bias { return runPlainly(inputs, outputs, rows: rows) }
+    outputs[0].writeSingle { y in
+      ReductionKernel.normalizeRows(
+        .moments, x, rows: rows, epsilon: epsilon, scale: scale, shift: bias ?? nil, into: y,
+        means: outputs.wants(1) ? outputs[1] : nil, factors: outputs.wants(2) ? outputs[2] : nil,
+        on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, rows: Int) {
+    let shape = inputs[0].shape
     let scale: [Double] = inputs[1].repeated(to: shape)
     let bias: [Double]? = inputs.tensor(2)?.repeated(to: shape)
     func compute<T: RealNumber>(_: T.Type) {
@@ -73,7 +89,19 @@ struct RMSNormalization: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
-    let scale: [Double] = inputs[1].repeated(to: shape)
+    guard let x = inputs[0].single, let scale: [Float] = inputs[1].row(of: rows, shape) else {
+      return runPlainly(inputs, outputs, rows: rows)
+    }
+    outputs[0].writeSingle { y in
+      ReductionKernel.normalizeRows(
+        .rootMeanSquare, x, rows: rows, epsilon: epsilon, scale: scale, shift: nil, into: y,
+        on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, rows: Int) {
+    let scale: [Double] = inputs[1].repeated(to: inputs[0].shape)
     func compute<T: RealNumber>(_: T.Type) {
       var x: [T] = inputs[0].converted()
       let count = x.count / max(rows, 1)
@@ -110,6 +138,16 @@ extension Shape {
 }
 
 extension Tensor {
+  /// The numbers that belong to a row of a tensor of a shape, where they are the same for each of
+  /// its `count` rows; else nil.
+  fileprivate func row(of count: Int, _ shape: Shape) -> [Float]? {
+    let length = shape.elementCount / max(count, 1)
+    let numbers: [Float] = repeated(to: shape)
+    if numbers.count == length { return numbers }
+    guard numbers.count == 1, let number = numbers.first else { return nil }
+    return Array(repeating: number, count: length)
+  }
+
   /// The numbers repeated to a shape they broadcast to; where they repeat as a whole, they are
   /// given once: element i of the shape is number i modulo the count.
   func repeated<T: Number>(to shape: Shape) -> [T] {

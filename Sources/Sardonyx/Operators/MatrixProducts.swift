@@ -6,63 +6,40 @@ let matrixProducts: OperatorFamily = [
   "MatMul": MatMul.init,
 ]
 
-/// A matrix in an array: element (row, column) is at `offset + row·rowStep + column·columnStep`.
-struct MatrixView {
-  var offset = 0
-  var rowStep: Int
-  var columnStep: Int
-
-  /// A dense row-major matrix, or the transpose of one.
-  init(columns: Int, offset: Int = 0) {
-    self.offset = offset
-    rowStep = columns
-    columnStep = 1
-  }
-
-  var transposed: MatrixView {
-    var view = self
-    (view.rowStep, view.columnStep) = (columnStep, rowStep)
-    return view
-  }
-}
-
-/// The plain product C += A·B of an M×K and a K×N matrix that every faster one is compared with; C
-/// is dense.
-@_specialize(where T == Float)
-@_specialize(where T == Double)
-@_specialize(where T == Int64)
-func multiply<T: Number>(
-  _ a: [T], _ aView: MatrixView, _ b: [T], _ bView: MatrixView, into c: inout [T], at start: Int,
-  m: Int, n: Int, k: Int
-) {
-  for row in 0..<m {
-    let first = start + row * n
-    for depth in 0..<k {
-      let factor = a[aView.offset + row * aView.rowStep + depth * aView.columnStep]
-      var from = bView.offset + depth * bView.rowStep
-      for to in first..<first + n {
-        c[to] = T.sum(c[to], T.product(factor, b[from]))
-        from += bView.columnStep
-      }
-    }
-  }
-}
-
 /// numpy's matmul: matrices on the last two axes, all others broadcast; a vector on the left is a
 /// row, on the right a column, and its axis goes from the result.
 struct MatMul: Operator {
+  /// What a pass has fused into the product.
+  var activation = Activation.none
+  private var packed: PackedMatrix?
+
   init(_ node: inout NodeReader) throws(ModelError) {}
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     [Fact(try inputs.type(0), try MatMulExtents(inputs.shape(0), inputs.shape(1)).shape)]
   }
 
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let b = inputs[1].value?.tensor?.single, b.shape.count == 2 else { return }
+    packed = PackedMatrix(
+      right: b, MatrixView(columns: b.shape[1]), columns: b.shape[1], depth: b.shape[0])
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let extents = try MatMulExtents(inputs[0].shape, inputs[1].shape)
-    func compute<T: Number>(_: T.Type) {
-      outputs[0].store(extents.multiply(inputs[0].converted(to: T.self), inputs[1].converted()))
+    let batch = try MatMulExtents(inputs[0].shape, inputs[1].shape).batch
+    guard let a = inputs[0].single, let b = inputs[1].single else {
+      func compute<T: Number>(_: T.Type) {
+        let (a, b): ([T], [T]) = (inputs[0].converted(), inputs[1].converted())
+        var y = batch.multiplyPlainly(a, b)
+        activation.apply(to: &y)
+        outputs[0].store(y)
+      }
+      return compute(inputs[0].type.computed!)
     }
-    compute(inputs[0].type.computed!)
+    outputs[0].writeSingle { y in
+      batch.multiply(
+        a, b, packedRight: packed, activation, into: y, on: outputs.context.crew)
+    }
   }
 }
 
@@ -99,16 +76,14 @@ struct MatMulExtents {
     }
   }
 
-  /// The plain product.
-  func multiply<T: Number>(_ a: [T], _ b: [T]) -> [T] {
-    var c = [T](repeating: 0, count: pairs.count * m * n)
-    for (index, pair) in pairs.enumerated() {
-      Sardonyx.multiply(
-        a, MatrixView(columns: k, offset: pair.left * m * k),
-        b, MatrixView(columns: n, offset: pair.right * k * n),
-        into: &c, at: index * m * n, m: m, n: n, k: k)
-    }
-    return c
+  /// The products; those that share their right factor and lie side by side are one.
+  var batch: ProductBatch {
+    let (left, right) = (MatrixView(columns: k), MatrixView(columns: n))
+    let isOne = pairs.enumerated().allSatisfy { $0.element == ($0.offset, 0) }
+    if isOne { return ProductBatch(m: pairs.count * m, n: n, k: k, left: left, right: right) }
+    return ProductBatch(
+      m: m, n: n, k: k, left: left, right: right,
+      offsets: pairs.map { ($0.left * m * k, $0.right * k * n) })
   }
 }
 
@@ -129,6 +104,7 @@ struct GeneralMatrixMultiplication: Operator {
   var activation = Activation.none
   /// Whether C may be smaller than the result; before version 7 an attribute has to say so.
   private let broadcasts: Bool
+  private var packed: PackedMatrix?
 
   init(_ node: inout NodeReader) throws(ModelError) {
     alpha = try node.float("alpha", default: 1)
@@ -150,25 +126,52 @@ struct GeneralMatrixMultiplication: Operator {
     return [Fact(try inputs.type(0), [m, n])]
   }
 
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let b = inputs[1].value?.tensor?.single, b.shape.count == 2 else { return }
+    let (depth, columns) = transB ? (b.shape[1], b.shape[0]) : (b.shape[0], b.shape[1])
+    packed = PackedMatrix(
+      right: b, MatrixView(columns: b.shape[1], isTransposed: transB), columns: columns,
+      depth: depth)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (m, n, k) = try extents(inputs.facts)
+    let batch = ProductBatch(
+      m: m, n: n, k: k, left: MatrixView(columns: transA ? m : k, isTransposed: transA),
+      right: MatrixView(columns: transB ? k : n, isTransposed: transB))
+    guard let a = inputs[0].single, let b = inputs[1].single else {
+      return runPlainly(inputs, outputs, batch)
+    }
+    let c: [Float]? = addend(inputs, [m, n])
+    let isRow = c.map { $0.count == n } ?? false
+    outputs[0].writeSingle { y in
+      batch.multiply(
+        a, b, packedRight: packed, alpha: alpha, columnBias: isRow ? c : nil,
+        residual: isRow ? nil : c, activation, into: y, on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ batch: ProductBatch) {
     func compute<T: Number>(_: T.Type) {
-      let a = MatrixView(columns: transA ? m : k)
-      let b = MatrixView(columns: transB ? k : n)
-      var y = [T](repeating: 0, count: m * n)
-      multiply(
-        inputs[0].converted(to: T.self), transA ? a.transposed : a,
-        inputs[1].converted(to: T.self), transB ? b.transposed : b,
-        into: &y, at: 0, m: m, n: n, k: k)
-      let c: [T] = beta == 0 ? [] : inputs.tensor(2)?.repeated(to: [m, n]) ?? []
+      var y = batch.multiplyPlainly(inputs[0].converted(to: T.self), inputs[1].converted())
+      let c: [T] = addend(inputs, [batch.m, batch.n]) ?? []
       for index in y.indices {
         y[index] = scaled(y[index], by: alpha)
-        if !c.isEmpty { y[index] = T.sum(y[index], scaled(c[index % c.count], by: beta)) }
+        if !c.isEmpty { y[index] = T.sum(y[index], c[index % c.count]) }
       }
       activation.apply(to: &y)
       outputs[0].store(y)
     }
     compute(inputs[0].type.computed!)
+  }
+
+  /// β·C as a row or as a whole matrix, if there is any.
+  private func addend<T: Number>(_ inputs: Inputs, _ shape: Shape) -> [T]? {
+    guard beta != 0, let c = inputs.tensor(2) else { return nil }
+    var numbers: [T] = c.repeated(to: shape)
+    if numbers.count == 1 { numbers = Array(repeating: numbers[0], count: shape[1]) }
+    return beta == 1 ? numbers : numbers.map { scaled($0, by: beta) }
   }
 
   private func scaled<T: Number>(_ number: T, by factor: Float) -> T {

@@ -90,6 +90,23 @@ struct BatchNormalization: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let layout = try layout(inputs[0].shape)
     let parameters = (1..<5).map { inputs[$0].converted(to: Double.self) }
+    if isInference, outputs.wants(0), let x = inputs[0].single {
+      let scale = zip(parameters[0], parameters[3]).map { $0 / ($1 + epsilon).squareRoot() }
+      let shift = scale.indices.map { parameters[1][$0] - parameters[2][$0] * scale[$0] }
+      outputs[0].writeSingle { y in
+        Elementwise.scaleShift(
+          layout, x, scale: scale, shift: shift, into: y, on: outputs.context.crew)
+      }
+      let stored = Array(parameters[2...])
+      return storeStatistics(stored, old: stored, outputs)
+    }
+    runPlainly(inputs, outputs, layout, parameters)
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(
+    _ inputs: Inputs, _ outputs: Outputs, _ layout: ChannelView, _ parameters: [[Double]]
+  ) {
     func compute<T: RealNumber>(_: T.Type) {
       var x: [T] = inputs[0].converted()
       var (means, variances) = (parameters[2], parameters[3])
@@ -195,10 +212,8 @@ struct InstanceNormalization: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let channels = inputs[0].shape[1]
-    normalizeBlocks(inputs, outputs, blocks: inputs[0].shape[0] * channels, epsilon) {
-      index, count in
-      index / count % channels
-    }
+    BlockNormalization(epsilon: epsilon, blocks: inputs[0].shape[0] * channels) { $0 % channels }
+      .run(inputs, outputs)
   }
 }
 
@@ -235,10 +250,10 @@ struct GroupNormalization: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
-    let plane = max(1, shape.dropFirst(2).reduce(1, *))
-    normalizeBlocks(inputs, outputs, blocks: shape[0] * groups, epsilon) { index, count in
-      scalesGroups ? index / count % groups : index / plane % shape[1]
-    }
+    let size = max(1, shape[1] / groups)
+    BlockNormalization(epsilon: epsilon, blocks: shape[0] * groups) { plane in
+      scalesGroups ? plane / size % groups : plane % shape[1]
+    }.run(inputs, outputs)
   }
 }
 
@@ -252,28 +267,52 @@ private func checkParameters(_ inputs: Facts, count: Int, _ names: String...) th
   }
 }
 
-/// Cuts X into equal blocks and normalizes each by its own moments.
-/// - Parameter parameter: which scale and bias belong to an element, by its index and the number
-///   of elements in a block.
-private func normalizeBlocks(
-  _ inputs: Inputs, _ outputs: Outputs, blocks: Int, _ epsilon: Double,
-  parameter: (_ index: Int, _ count: Int) -> Int
-) {
-  let scale: [Double] = inputs[1].converted()
-  let bias: [Double] = inputs[2].converted()
-  func compute<T: RealNumber>(_: T.Type) {
-    var x: [T] = inputs[0].converted()
-    let count = x.count / max(blocks, 1)
-    for first in stride(from: 0, to: x.count, by: max(count, 1)) {
-      let moments = Moments(x[first..<first + count])
-      let factor = moments.inverseDeviation(epsilon)
-      for index in first..<first + count {
-        let which = parameter(index, count)
-        let value = (x[index].asDouble - moments.mean) * factor
-        x[index] = T(converting: value * scale[which] + bias[which])
-      }
+/// Cuts X into equal blocks of planes and normalizes each by its own moments.
+struct BlockNormalization {
+  let epsilon: Double
+  let blocks: Int
+  /// Which scale and bias belong to a plane, counted through the batch.
+  let parameter: (_ plane: Int) -> Int
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) {
+    guard let x = inputs[0].single else { return runPlainly(inputs, outputs) }
+    let crew = outputs.context.crew
+    let (scale, bias): ([Double], [Double]) = (inputs[1].converted(), inputs[2].converted())
+    let moments = ReductionKernel.moments(x, rows: blocks, on: crew)
+    let shape = inputs[0].shape
+    let planes = shape[0] * shape[1]
+    var (factors, shifts): ([Double], [Double]) = ([], [])
+    for plane in 0..<planes {
+      let (mean, variance) = moments[plane * blocks / planes]
+      let which = parameter(plane)
+      let factor = scale[which] / (Double(variance) + epsilon).squareRoot()
+      factors.append(factor)
+      shifts.append(bias[which] - Double(mean) * factor)
     }
-    outputs[0].store(x)
+    let view = ChannelView(outer: 1, channels: planes, inner: shape.dropFirst(2).reduce(1, *))
+    outputs[0].writeSingle { y in
+      Elementwise.scaleShift(view, x, scale: factors, shift: shifts, into: y, on: crew)
+    }
   }
-  compute(inputs[0].type.real)
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs) {
+    let (scale, bias): ([Double], [Double]) = (inputs[1].converted(), inputs[2].converted())
+    let plane = max(1, inputs[0].shape.dropFirst(2).reduce(1, *))
+    func compute<T: RealNumber>(_: T.Type) {
+      var x: [T] = inputs[0].converted()
+      let count = x.count / max(blocks, 1)
+      for first in stride(from: 0, to: x.count, by: max(count, 1)) {
+        let moments = Moments(x[first..<first + count])
+        let factor = moments.inverseDeviation(epsilon)
+        for index in first..<first + count {
+          let which = parameter(index / plane)
+          let value = (x[index].asDouble - moments.mean) * factor
+          x[index] = T(converting: value * scale[which] + bias[which])
+        }
+      }
+      outputs[0].store(x)
+    }
+    compute(inputs[0].type.real)
+  }
 }

@@ -11,8 +11,15 @@
 let optimizers: OperatorFamily = [
   "Adagrad": Optimizer<Adagrad>.init,
   "Adam": Optimizer<Adam>.init,
+  "Gradient": refuseGradient,
   "Momentum": Optimizer<Momentum>.init,
 ]
+
+/// Gradient names tensors of the graph around it, so ``GradientExpansion`` replaces it at load and
+/// no node of a graph is one.
+private func refuseGradient(_ node: inout NodeReader) throws(ModelError) -> any Operator {
+  throw ModelError(.unsupported, "Gradient has a meaning only inside a model")
+}
 
 /// One method of descent, element by element.
 protocol DescentMethod: Sendable {

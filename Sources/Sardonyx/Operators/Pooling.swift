@@ -43,11 +43,21 @@ extension [WindowAxis] {
   }
 }
 
+extension PoolingShape {
+  init(_ axes: [WindowAxis], planes: Int) {
+    self.init(
+      planes: planes, input: axes.map(\.input), output: axes.map(\.output),
+      kernel: axes.map(\.kernel), strides: axes.map(\.stride), dilations: axes.map(\.dilation),
+      padsBegin: axes.map(\.padBefore), padsEnd: axes.map(\.padAfter))
+  }
+}
+
 /// The largest number of each window, and where it lies.
 struct MaxPool: Operator {
   let window: Window
   /// Whether `Indices` count the spatial axes from the first instead of the last.
   private let isColumnMajor: Bool
+  private let poolings = ShapeCache<PoolingShape, Pooling>()
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
@@ -64,6 +74,18 @@ struct MaxPool: Operator {
     let shape = inputs[0].shape
     let axes = try window.axes(ofInput: shape)
     let planes = shape[0] * shape[1]
+    guard !outputs.wants(1), let x = inputs[0].single, axes.paddingIsModest else {
+      return runPlainly(inputs, outputs, axes, planes: planes)
+    }
+    let pooled = PoolingShape(axes, planes: planes)
+    outputs[0].writeSingle { y in
+      poolings.value(for: pooled) { Pooling(.maximum, pooled) }
+        .run(x, into: y, on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int) {
     func compute<T: Number>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       let count = planes * axes.outputCount
@@ -105,6 +127,7 @@ extension [WindowAxis] {
 struct AveragePool: Operator {
   let window: Window
   let countsPadding: Bool
+  private let poolings = ShapeCache<PoolingShape, Pooling>()
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
@@ -121,12 +144,25 @@ struct AveragePool: Operator {
     let shape = inputs[0].shape
     let axes = try window.axes(ofInput: shape)
     let planes = shape[0] * shape[1]
+    guard let x = inputs[0].single, axes.paddingIsModest else {
+      return runPlainly(inputs, outputs, axes, planes: planes)
+    }
+    let pooled = PoolingShape(axes, planes: planes)
+    outputs[0].writeSingle { y in
+      poolings.value(for: pooled) { Pooling(.average(countsPadding: countsPadding), pooled) }
+        .run(x, into: y, on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int) {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       var sums = [T](repeating: 0, count: planes * axes.outputCount)
       axes.fold(x, planes: planes, into: &sums) { sum, value, _ in sum += value }
       let counts = counts(axes)
-      for index in sums.indices { sums[index] /= T(counts[index % counts.count]) }
+      // A window of nothing has the mean 0.
+      for index in sums.indices { sums[index] /= T(max(1, counts[index % counts.count])) }
       outputs[0].store(sums)
     }
     compute(inputs[0].type.real)
@@ -191,7 +227,18 @@ extension Number {
 
 /// Whole planes reduced to one number each: N×C×spatial to N×C×1×….
 struct GlobalPool: Operator {
-  enum Reduction: Sendable { case average, maximum, norm }
+  enum Reduction: Sendable {
+    case average, maximum, norm
+
+    /// What computes it in single precision.
+    fileprivate var kernel: ReductionKernel? {
+      switch self {
+      case .average: .mean
+      case .maximum: .maximum
+      case .norm: nil
+      }
+    }
+  }
 
   let reduction: Reduction
   private let p: Double
@@ -212,8 +259,17 @@ struct GlobalPool: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let extents = Shape(inputs[0].shape.dropFirst(2))
-    let count = extents.elementCount
+    let count = inputs[0].shape.dropFirst(2).reduce(1, *)
+    guard let x = inputs[0].single, let kernel = reduction.kernel else {
+      return runPlainly(inputs, outputs, count: count)
+    }
+    outputs[0].writeSingle { y in
+      kernel.reduceRows(x, count: count, into: y, on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, count: Int) {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       outputs[0].store(

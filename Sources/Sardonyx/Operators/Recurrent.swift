@@ -48,6 +48,8 @@ struct Recurrence: Operator {
   private let equations: RecurrentEquations
   /// For each direction, its functions.
   private let functions: [[UnaryFunction]]
+  /// For each direction, constant weights in single precision.
+  private var prepared: [RecurrentWeights<Float>]?
 
   init(_ node: inout NodeReader) throws(ModelError) { try self.init(&node, .rnn) }
 
@@ -55,6 +57,9 @@ struct Recurrence: Operator {
     self.cell = cell
     direction = try node.choice("direction", default: .forward)
     hiddenSize = try node.int("hidden_size")
+    guard hiddenSize.map({ $0 >= 0 && $0 <= Int(Int32.max) }) ?? true else {
+      throw node.invalid("hidden_size", expected: "a positive number", got: hiddenSize ?? 0)
+    }
     isBatchFirst = try node.bool("layout")
     equations = RecurrentEquations(
       cell: cell, clip: try node.float("clip").map { Double($0) } ?? .infinity,
@@ -78,37 +83,65 @@ struct Recurrence: Operator {
       throw .unexpected("sequence_lens", expected: "0 to \(extents.steps)", got: "\(wrong)")
     }
     func compute<T: RealNumber>(_: T.Type) {
-      var states = RecurrentStates<T>(extents, inputs.tensor(5), inputs.tensor(6))
+      var results = RecurrentResults<T>(extents, inputs.tensor(5), inputs.tensor(6))
+      let x: [T] = inputs[0].converted()
       for index in 0..<direction.count {
-        let weights = RecurrentWeights<T>(inputs, direction: index, extents)
-        equations.run(
-          over: inputs[0].converted(), weights, functions[index], extents, direction: index,
-          isReverse: direction == .reverse || index == 1, lengths: lengths, &states)
+        let weights =
+          prepared?[index] as? RecurrentWeights<T>
+          ?? RecurrentWeights(extents, equations, direction: index) { inputs.tensor($0) }
+        RecurrentPass(
+          equations: equations, functions: functions[index], weights: weights, extents: extents,
+          direction: index, isReverse: direction == .reverse || index == 1, lengths: lengths,
+          crew: outputs.context.crew
+        ).run(over: x, &results)
       }
-      if outputs.wants(0) { outputs[0].store(states.sequence) }
-      if outputs.wants(1) { outputs[1].store(states.hidden) }
-      if outputs.wants(2) { outputs[2].store(states.cell) }
+      if outputs.wants(0) { outputs[0].store(results.sequence) }
+      if outputs.wants(1) { outputs[1].store(results.hidden) }
+      if outputs.wants(2) { outputs[2].store(results.cell) }
     }
     compute(inputs[0].type.real)
   }
 
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    var tensors: [Int: Tensor] = [:]
+    for index in [1, 2, 3, 7] where inputs.has(index) {
+      guard let tensor = inputs[index].value?.tensor?.single else { return }
+      tensors[index] = tensor
+    }
+    guard let extents = try? weightExtents(inputs) else { return }
+    prepared = (0..<direction.count).map { index in
+      RecurrentWeights(extents, equations, direction: index) { tensors[$0] }
+    }
+  }
+
   private func extents(_ inputs: Facts) throws(ModelError) -> RecurrentExtents {
-    let (x, r) = (try inputs.shape(0), try inputs.shape(2))
+    let x = try inputs.shape(0)
     try checkRank(x, 3, "X")
-    try checkRank(r, 3, "R")
-    let extents = RecurrentExtents(
-      steps: x[isBatchFirst ? 1 : 0], batch: x[isBatchFirst ? 0 : 1], input: x[2],
-      hidden: hiddenSize ?? r[2], directions: direction.count, gates: cell.gateCount,
-      isBatchFirst: isBatchFirst)
-    let (rows, hidden) = (extents.gates * extents.hidden, extents.hidden)
-    let count = direction.count
-    try check(inputs, 1, "W", [count, rows, extents.input])
-    try check(inputs, 2, "R", [count, rows, hidden])
-    try check(inputs, 3, "B", [count, 2 * rows])
+    var extents = try weightExtents(inputs)
+    extents.steps = x[isBatchFirst ? 1 : 0]
+    extents.batch = x[isBatchFirst ? 0 : 1]
+    guard x[2] == extents.input else {
+      throw .unexpected("input size of X", expected: "\(extents.input)", got: "\(x[2])")
+    }
     try check(inputs, 4, "sequence_lens", [extents.batch])
     try check(inputs, 5, "initial_h", extents.stateShape)
     try check(inputs, 6, "initial_c", extents.stateShape)
-    try check(inputs, 7, "P", [count, 3 * hidden])
+    return extents
+  }
+
+  /// What the weights alone tell; steps and batch are left at 0.
+  private func weightExtents(_ inputs: Facts) throws(ModelError) -> RecurrentExtents {
+    let (w, r) = (try inputs.shape(1), try inputs.shape(2))
+    try checkRank(w, 3, "W")
+    try checkRank(r, 3, "R")
+    let extents = RecurrentExtents(
+      input: w[2], hidden: hiddenSize ?? r[2], directions: direction.count, gates: cell.gateCount,
+      isBatchFirst: isBatchFirst)
+    let (rows, hidden) = (extents.gates * extents.hidden, extents.hidden)
+    try check(inputs, 1, "W", [direction.count, rows, extents.input])
+    try check(inputs, 2, "R", [direction.count, rows, hidden])
+    try check(inputs, 3, "B", [direction.count, 2 * rows])
+    try check(inputs, 7, "P", [direction.count, 3 * hidden])
     return extents
   }
 
@@ -126,8 +159,8 @@ struct Recurrence: Operator {
 
 /// The sizes of a recurrent network, and where its tensors hold what.
 struct RecurrentExtents: Sendable {
-  let steps: Int
-  let batch: Int
+  var steps = 0
+  var batch = 0
   let input: Int
   let hidden: Int
   let directions: Int

@@ -50,19 +50,25 @@ extension Destination {
       if updates.elementCount > 0 { scatter(updates, blocksOf: length, at: offsets) }
       return
     }
-    func join<T: Number>(_: T.Type) {
-      var numbers = data.converted(to: T.self)
-      let updates = updates.converted(to: T.self)
-      for (block, offset) in offsets.enumerated() {
-        for index in 0..<length {
-          numbers[offset + index] = reduction.joined(
-            numbers[offset + index], updates[block * length + index])
-        }
-      }
-      store(numbers)
-    }
     let number: any Number.Type = type.computed!
-    join(number)
+    join(data, updates, blocksOf: length, at: offsets, reduction, as: number)
+  }
+
+  @_specialize(where T == Float)
+  @_specialize(where T == Int64)
+  private func join<T: Number>(
+    _ data: Tensor, _ updates: Tensor, blocksOf length: Int, at offsets: [Int],
+    _ reduction: ScatterReduction, as _: T.Type
+  ) {
+    var numbers = data.converted(to: T.self)
+    let updates = updates.converted(to: T.self)
+    for (block, offset) in offsets.enumerated() {
+      for index in 0..<length {
+        numbers[offset + index] = reduction.joined(
+          numbers[offset + index], updates[block * length + index])
+      }
+    }
+    store(numbers)
   }
 }
 

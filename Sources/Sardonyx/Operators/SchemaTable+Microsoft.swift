@@ -9,13 +9,10 @@ extension Schema {
     com.microsoft:Gelu 1|X:T|Y:T|T=ajkp|
     com.microsoft:QGemm 1|A:TA a_scale:T a_zero_point:TA B:TB b_scale:T b_zero_point:TB C?:TC y_scale?:T y_zero_point?:TYZ|Y:TY|T=a TA=bc TB=bc TC=f TYZ=bc TY=abc|alpha?:f transA?:i transB?:i
     com.microsoft:QLinearAdd 1|A:T A_scale=a A_zero_point?:T B:T B_scale=a B_zero_point?:T C_scale=a C_zero_point?:T|C:T|T=bc|
-    com.microsoft:QLinearAveragePool 1|X:T x_scale=a x_zero_point?:T y_scale=a y_zero_point?:T|Y:T|T=bc|auto_pad?:s ceil_mode?:i channels_last?:i count_include_pad?:i kernel_shape:I pads?:I strides?:I
-    com.microsoft:QLinearConcat 1|Y_scale:TF Y_zero_point:T8 inputs~3:TV|Y:T8|TF=a T8=bc TV=abc|axis:i
     com.microsoft:QLinearGlobalAveragePool 1|X:T x_scale=a x_zero_point:T y_scale=a y_zero_point:T|Y:T|T=bc|channels_last?:i
     com.microsoft:QLinearLeakyRelu 1|X:T X_scale=a X_zero_point?:T Y_scale=a Y_zero_point?:T|Y:T|T=bc|alpha?:f
     com.microsoft:QLinearMul 1|A:T A_scale=a A_zero_point?:T B:T B_scale=a B_zero_point?:T C_scale=a C_zero_point?:T|C:T|T=bc|
     com.microsoft:QLinearSigmoid 1|X:T X_scale=a X_zero_point?:T Y_scale=a Y_zero_point?:T|Y:T|T=bc|
-    com.microsoft:QLinearSoftmax 1|X:T X_scale=a x_zero_point?:T y_scale=a y_zero_point:T|Y:T|T=bc|axis?:i opset:i
     com.microsoft:QuickGelu 1|X:T|Y:T|T=ajkp|alpha?:f
     com.microsoft:Tokenizer 1|X:T|Y:T|T=h|mark:i mincharnum:i pad_value:s separators?:S stopwords?:S tokenexp?:s
     """

@@ -88,19 +88,22 @@ struct Tile: Operator {
   }
 
   private func repeats(_ inputs: Facts, rank: Int) throws(ModelError) -> [Int] {
-    let repeats = try inputs.integers(1)
     guard isSingleAxis else {
+      let repeats = try inputs.integers(1)
       guard repeats.count == rank else {
         throw .unexpected("elements of repeats", expected: "\(rank)", got: "\(repeats.count)")
       }
       return repeats
     }
-    guard repeats.count == 1, let axis = try inputs.integers(2).first else {
+    // Both have the type of the input, a floating-point one perhaps.
+    let (tiles, axes) = (try inputs.numbers(1), try inputs.numbers(2))
+    guard tiles.count == 1, axes.count == 1 else {
       throw .unexpected("tiles and axis", expected: "one element each", got: "other counts")
     }
-    var all = [Int](repeating: 1, count: rank)
-    all[try axis.axis(ofRank: rank)] = repeats[0]
-    return all
+    let axis: Int = axes[0].saturated()
+    var repeats = [Int](repeating: 1, count: rank)
+    repeats[try axis.axis(ofRank: rank)] = tiles[0].saturated()
+    return repeats
   }
 }
 

@@ -178,6 +178,11 @@ extension [WindowAxis] {
   var outputCount: Int { map(\.output).elementCount }
   var tapCount: Int { map(\.kernel).elementCount }
 
+  /// Whether the axes with their padding are of about their own size: kernels make copies of them.
+  var paddingIsModest: Bool {
+    allSatisfy { $0.padBefore + $0.input + $0.padAfter + $0.span <= 8 * $0.input + 1 << 16 }
+  }
+
   /// All runs of a kernel over one plane, by tap and then by row; offsets count from the plane's
   /// first element. Together they touch each pair of an input and an output exactly once.
   var runs: [WindowRun] {

@@ -1,1 +1,1 @@
-2x2_Unused2_UnusedBy0
+2x2n2_UnusedBy0

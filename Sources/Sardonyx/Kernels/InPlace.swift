@@ -1,0 +1,66 @@
+extension Activation {
+  /// Applies the function to numbers of any type, plainly where it is plain.
+  func apply<T: Number>(to numbers: inout [T]) {
+    switch self {
+    case .none: return
+    case .relu, .clamp, .leaky:
+      let (slope, low, high) = bounds
+      for index in numbers.indices {
+        var value = numbers[index].asDouble
+        if value < 0 { value *= Double(slope) }
+        numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
+      }
+    case .unary:
+      var singles = numbers.map { Float($0.asDouble) }
+      unsafe singles.withUnsafeMutableBufferPointer { buffer in
+        guard let start = buffer.baseAddress else { return }
+        unsafe apply(buffer.count, at: start, with: .current)
+      }
+      numbers = singles.map { T(converting: $0.asDouble) }
+    }
+  }
+}
+
+extension UnaryFunction {
+  /// Applies the function to an array: in single precision by its kernel if it has one.
+  func apply<T: RealNumber>(to numbers: inout [T], on crew: Crew) {
+    guard T.self == Float.self, let kernel else {
+      for index in numbers.indices { numbers[index] = numbers[index].through(real) }
+      return
+    }
+    unsafe numbers.withUnsafeMutableBytes { buffer in
+      guard let start = unsafe buffer.baseAddress?.assumingMemoryBound(to: Float.self) else {
+        return
+      }
+      let count = buffer.count / MemoryLayout<Float>.stride
+      unsafe Elementwise.map(
+        kernel.function, count, start, into: start, alpha: kernel.alpha, beta: kernel.beta,
+        on: crew)
+    }
+  }
+}
+
+/// Replaces each row of `length` numbers by its softmax.
+func softmaxRows<T: RealNumber>(_ numbers: inout [T], _ length: Int, on crew: Crew) {
+  guard length > 0 else { return }
+  guard T.self == Float.self else { return softmaxRowsPlainly(&numbers, length) }
+  let rows = numbers.count / length
+  unsafe numbers.withUnsafeMutableBytes { buffer in
+    guard let start = unsafe buffer.baseAddress?.assumingMemoryBound(to: Float.self) else { return }
+    unsafe ReductionKernel.softmax(
+      outer: rows, count: length, inner: 1, start, into: start, on: crew)
+  }
+}
+
+private func softmaxRowsPlainly<T: RealNumber>(_ numbers: inout [T], _ length: Int) {
+  for first in stride(from: 0, to: numbers.count, by: length) {
+    let row = first..<first + length
+    let maximum = numbers[row].reduce(-T.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
+    var sum: T = 0
+    for index in row {
+      numbers[index] = (numbers[index] - maximum).exponential
+      sum += numbers[index]
+    }
+    for index in row { numbers[index] /= sum }
+  }
+}

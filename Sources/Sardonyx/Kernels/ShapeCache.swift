@@ -1,0 +1,19 @@
+import Synchronization
+
+/// What an operator makes once for each shape it meets.
+final class ShapeCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+  /// Enough for the shapes that a model meets in turn.
+  private let capacity = 16
+  private let values = Mutex<[(key: Key, value: Value)]>([])
+
+  /// The value for a key, made if it is not here; the oldest goes when there are too many.
+  func value(for key: Key, _ make: () -> Value) -> Value {
+    if let known = values.withLock({ $0.first { $0.key == key }?.value }) { return known }
+    let value = make()
+    values.withLock { values in
+      if values.count >= capacity { values.removeFirst() }
+      values.append((key, value))
+    }
+    return value
+  }
+}

@@ -1,0 +1,150 @@
+/// Products of quantized matrices.
+let quantizedProducts: OperatorFamily = [
+  "MatMulInteger": MatMulInteger.init, "QLinearMatMul": QLinearMatMul.init,
+]
+
+/// The product of two factors less their zero points, in 32-bit integers that wrap.
+struct MatMulInteger: Operator {
+  private var packed: IntegerFactor?
+
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let extents = try MatMulExtents(inputs.shape(0), inputs.shape(1))
+    try extents.checkLanes(inputs, 2, "a_zero_point", lanes: extents.m, of: 0)
+    try extents.checkLanes(inputs, 3, "b_zero_point", lanes: extents.n, of: 1)
+    return [Fact(.int32, extents.shape)]
+  }
+
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let b = inputs[1].value?.tensor, !b.shape.isEmpty else { return }
+    guard !inputs.has(3) || inputs[3].value != nil else { return }
+    packed = b.factor(.right, zeroPoint: inputs.has(3) ? inputs[3].value?.tensor : nil)
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let extents = try MatMulExtents(inputs[0].shape, inputs[1].shape)
+    let sums = IntegerFactor.products(
+      inputs[0].factor(.left, zeroPoint: inputs.tensor(2)),
+      packed ?? inputs[1].factor(.right, zeroPoint: inputs.tensor(3)), extents.pairs,
+      rows: extents.m, columns: extents.n, on: outputs.context.crew)
+    outputs[0].store(elements: sums)
+  }
+}
+
+extension Tensor {
+  /// This tensor of matrices as a factor of integer products; a vector is a row on the left and a
+  /// column on the right.
+  fileprivate func factor(_ side: IntegerFactor.Side, zeroPoint: Tensor?) -> IntegerFactor {
+    let isVector = shape.count == 1
+    let (rows, columns) =
+      side == .left
+      ? (isVector ? 1 : shape[shape.count - 2], shape[shape.count - 1])
+      : (isVector ? shape[0] : shape[shape.count - 2], isVector ? 1 : shape[shape.count - 1])
+    return IntegerFactor(
+      self, side, lanes: side == .left ? rows : columns, depth: side == .left ? columns : rows,
+      zeroPoints: zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? [])
+  }
+}
+
+extension MatMulExtents {
+  /// Checks that a scale or zero point is one number, one for each row or column of a factor, or one
+  /// for each row or column of each of its matrices.
+  fileprivate func checkLanes(
+    _ inputs: Facts, _ index: Int, _ name: String, lanes: Int, of factor: Int
+  ) throws(ModelError) {
+    guard inputs.has(index) else { return }
+    let count = try inputs.shape(index).elementCount
+    let matrices = try inputs.shape(factor).dropLast(2).reduce(1, &*)
+    guard count == 1 || count == lanes || count == matrices &* lanes else {
+      throw .unexpected("elements of \(name)", expected: "1 or \(lanes)", got: "\(count)")
+    }
+  }
+}
+
+/// The product of two quantized factors, quantized anew.
+///
+/// y = saturate(round(Σ (a - a zero)·(b - b zero) · a scale · b scale / y scale) + y zero); scales of
+/// a may differ by row, those of b by column.
+struct QLinearMatMul: Operator {
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let extents = try MatMulExtents(inputs.shape(0), inputs.shape(3))
+    try extents.checkLanes(inputs, 1, "a_scale", lanes: extents.m, of: 0)
+    try extents.checkLanes(inputs, 2, "a_zero_point", lanes: extents.m, of: 0)
+    try extents.checkLanes(inputs, 4, "b_scale", lanes: extents.n, of: 3)
+    try extents.checkLanes(inputs, 5, "b_zero_point", lanes: extents.n, of: 3)
+    for index in 6...7 where try inputs.shape(index).elementCount != 1 {
+      throw .unexpected(
+        index == 6 ? "y_scale" : "y_zero_point", expected: "one number",
+        got: "[\(try inputs.shape(index).joined)]")
+    }
+    return [Fact(try inputs.type(7), extents.shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let extents = try MatMulExtents(inputs[0].shape, inputs[3].shape)
+    let sums = products(inputs, extents, outputs.context.crew)
+    let scales = (inputs[1].converted(to: Double.self), inputs[4].converted(to: Double.self))
+    let scale = inputs[6].converted(to: Double.self)[0]
+    let zero = inputs[7].converted(to: Double.self)[0]
+    var numbers = [Double](repeating: 0, count: sums.count)
+    let (m, n) = (extents.m, extents.n)
+    for (product, pair) in extents.pairs.enumerated() {
+      for row in 0..<m {
+        let rowScale = scales.0.lane(row, of: m, matrix: pair.left)
+        for column in 0..<n {
+          let factor = rowScale * scales.1.lane(column, of: n, matrix: pair.right) / scale
+          let place = (product * m + row) * n + column
+          numbers[place] = (sums[place] * factor).rounded(.toNearestOrEven) + zero
+        }
+      }
+    }
+    outputs[0].store(saturating: numbers)
+  }
+
+  /// Σ (a - a zero)·(b - b zero), exact but for sums of integers that leave 32 bits.
+  private func products(_ inputs: Inputs, _ extents: MatMulExtents, _ crew: Crew) -> [Double] {
+    let (a, b) = (inputs[0], inputs[3])
+    if a.type.isInteger, b.type.isInteger {
+      return IntegerFactor.products(
+        a.factor(.left, zeroPoint: inputs[2]), b.factor(.right, zeroPoint: inputs[5]),
+        extents.pairs, rows: extents.m, columns: extents.n, on: crew
+      ).map { Double($0) }
+    }
+    let zeros = (inputs[2].converted(to: Double.self), inputs[5].converted(to: Double.self))
+    let (m, n, k) = (extents.m, extents.n, extents.k)
+    var left = a.converted(to: Double.self)
+    for place in left.indices {
+      left[place] -= zeros.0.lane(place / k % m, of: m, matrix: place / (m * k))
+    }
+    var right = b.converted(to: Double.self)
+    for place in right.indices {
+      right[place] -= zeros.1.lane(place % n, of: n, matrix: place / (k * n))
+    }
+    return extents.multiply(left, right)
+  }
+}
+
+extension [Double] {
+  /// The number for a lane of a matrix, where there is one for all, for each lane, or for each lane
+  /// of each matrix.
+  fileprivate func lane(_ lane: Int, of lanes: Int, matrix: Int) -> Double {
+    count == 1 ? self[0] : count == lanes ? self[lane] : self[matrix * lanes + lane]
+  }
+}
+
+extension Destination {
+  /// Stores numbers within the bounds of an integer type, or as floats that saturate.
+  func store(saturating numbers: [Double]) {
+    if let range = type.integerRange {
+      store(
+        numbers.map { Swift.min(Swift.max($0.saturated(), range.lowerBound), range.upperBound) })
+    } else if let format = type.smallFloat, type.byteCount == 1 {
+      store(numbers.map { format.decode(format.encode($0, saturate: true)) })
+    } else {
+      store(numbers)
+    }
+  }
+}

@@ -1,0 +1,197 @@
+import Testing
+
+@testable import Sardonyx
+
+/// Graphs are written as lists of nodes `outputs = Operator(inputs)`.
+@Suite struct ControlFlowTests {
+  private func node(
+    _ outputs: [String], _ operatorName: String, _ inputs: [String],
+    _ attributes: [String: Attribute] = [:]
+  ) -> NodeDefinition {
+    NodeDefinition(
+      name: outputs[0], operatorName: operatorName, inputs: inputs, outputs: outputs,
+      attributes: attributes)
+  }
+
+  private func graph(
+    _ inputs: [(String, ValueType)], _ nodes: [NodeDefinition],
+    _ outputs: [(String, ValueType, [Dimension]?)]
+  ) -> GraphDefinition {
+    GraphDefinition(
+      inputs: inputs.map { ValueDefinition(name: $0.0, type: $0.1) },
+      outputs: outputs.map { ValueDefinition(name: $0.0, type: $0.1, shape: $0.2) }, nodes: nodes)
+  }
+
+  private func run(
+    opset: Int = 21, _ inputs: [(String, Value?)], _ nodes: [NodeDefinition], _ outputs: [String],
+    context: RunContext = RunContext()
+  ) throws -> [Value] {
+    var model = ModelDefinition()
+    model.irVersion = 10
+    model.operatorSets = ["": opset]
+    let given = inputs.compactMap { input in input.1.map { (input.0, $0) } }
+    model.graph = graph(
+      given.map { ($0, $1.type) }, nodes, outputs.map { ($0, .tensor(.float), nil) })
+    let graph = try Graph(model)
+    let plan = try Plan(
+      graph, inputs: given.map { Fact(type: $0.1.type).with(shape: $0.1.tensor?.shape) })
+    return try Executor.run(plan, given.map(\.1), context)
+  }
+
+  private let float = ValueType.tensor(.float)
+  private let number = ValueType.tensor(.int64)
+  private let flag = ValueType.tensor(.bool)
+
+  private func tensor(_ value: some Element) -> Value { .tensor(Tensor(scalar: value)) }
+
+  @Test(arguments: [(true, [Float(3)]), (false, [Float(-1)])])
+  func ifRunsOneBranchOnCapturedValues(condition: Bool, expected: [Float]) throws {
+    let attributes: [String: Attribute] = [
+      "then_branch": .graph(graph([], [node(["s"], "Add", ["x", "y"])], [("s", float, nil)])),
+      "else_branch": .graph(graph([], [node(["d"], "Sub", ["x", "y"])], [("d", float, nil)])),
+    ]
+    let results = try run(
+      [("c", tensor(condition)), ("x", tensor(Float(1))), ("y", tensor(Float(2)))],
+      [node(["z"], "If", ["c"], attributes)], ["z"])
+    #expect(try results[0].tensor?.elements() == expected)
+  }
+
+  /// sum += x and elements = sum, at most M times, as long as the sum is below 10.
+  private var body: GraphDefinition {
+    graph(
+      [("i", number), ("c", flag), ("sum", float)],
+      [
+        node(["next"], "Add", ["sum", "x"]),
+        node(["ten"], "Constant", [], ["value_float": .float(10)]),
+        node(["goes"], "Less", ["next", "ten"]), node(["element"], "Identity", ["next"]),
+      ],
+      [("goes", flag, nil), ("next", float, nil), ("element", float, [])])
+  }
+
+  @Test(arguments: [
+    (3 as Int?, true as Bool?, Float(6), [Float(2), 4, 6]), (nil, nil, 10, [2, 4, 6, 8, 10]),
+    (0, nil, 0, []), (9, false, 0, []), (9, true, 10, [2, 4, 6, 8, 10]),
+  ])
+  func loopEndsByCountOrCondition(
+    count: Int?, condition: Bool?, sum: Float, elements: [Float]
+  ) throws {
+    let results = try run(
+      [
+        ("m", count.map { tensor(Int64($0)) }), ("go", condition.map { tensor($0) }),
+        ("zero", tensor(Float(0))), ("x", tensor(Float(2))),
+      ],
+      [
+        node(
+          ["total", "all"], "Loop",
+          [count == nil ? "" : "m", condition == nil ? "" : "go", "zero"],
+          ["body": .graph(body)])
+      ], ["total", "all"])
+    #expect(try results[0].tensor?.elements() == [sum])
+    #expect(try results[1].tensor?.elements() == elements)
+    #expect(results[1].tensor?.shape == [elements.count])
+  }
+
+  @Test func loopCarriesSequences() throws {
+    let body = graph(
+      [("i", number), ("c", flag), ("s", .sequence(number))],
+      [node(["more"], "SequenceInsert", ["s", "i"]), node(["go"], "Identity", ["c"])],
+      [("go", flag, nil), ("more", .sequence(number), nil)])
+    let results = try run(
+      [("m", tensor(Int64(3))), ("t", tensor(true))],
+      [
+        node(["empty"], "SequenceEmpty", [], ["dtype": .int(7)]),
+        node(["s"], "Loop", ["m", "t", "empty"], ["body": .graph(body)]),
+        node(["y"], "ConcatFromSequence", ["s"], ["axis": .int(0), "new_axis": .int(1)]),
+      ], ["y"])
+    #expect(try results[0].tensor?.elements() == [Int64(0), 1, 2])
+  }
+
+  @Test func endlessLoopsEndWithTheirCrew() {
+    let body = graph(
+      [("i", number), ("c", flag)], [node(["go"], "Identity", ["c"])], [("go", flag, nil)])
+    let context = RunContext()
+    context.crew.cancel()
+    #expect(throws: ModelError.self) {
+      try run(
+        [("t", tensor(true))],
+        [
+          node(["none"], "Loop", ["", "t"], ["body": .graph(body)])
+        ], ["none"], context: context)
+    }
+  }
+
+  /// state += slice; element = state.
+  private var scanBody: GraphDefinition {
+    graph(
+      [("state", float), ("slice", float)],
+      [node(["sum"], "Add", ["state", "slice"]), node(["element"], "Identity", ["sum"])],
+      [("sum", float, nil), ("element", float, nil)])
+  }
+
+  @Test(arguments: [
+    ([:], [Float(1), 3, 6, 10]), (["scan_input_directions": [1]], [4, 7, 9, 10]),
+    (["scan_output_directions": [1]], [10, 6, 3, 1]),
+  ])
+  func scanSumsInEitherDirection(directions: [String: [Int]], expected: [Float]) throws {
+    var attributes = directions.mapValues { Attribute.ints($0) }
+    attributes["body"] = .graph(scanBody)
+    attributes["num_scan_inputs"] = .int(1)
+    let results = try run(
+      [("zero", tensor(Float(0))), ("x", .tensor(Tensor((1...4).map(Float.init))))],
+      [node(["total", "sums"], "Scan", ["zero", "x"], attributes)], ["total", "sums"])
+    #expect(try results[0].tensor?.elements() == [Float(10)])
+    #expect(try results[1].tensor?.elements() == expected)
+  }
+
+  @Test func scanAlongOtherAxes() throws {
+    let x = Value.tensor(Tensor((0..<6).map(Float.init), [2, 3]))
+    let zeros = Value.tensor(Tensor([Float(0), 0]))
+    let results = try run(
+      [("zero", zeros), ("x", x)],
+      [
+        node(
+          ["total", "sums"], "Scan", ["zero", "x"],
+          [
+            "body": .graph(scanBody), "num_scan_inputs": .int(1), "scan_input_axes": .ints([1]),
+            "scan_output_axes": .ints([-1]),
+          ])
+      ], ["sums"])
+    #expect(results[0].tensor?.shape == [2, 3])
+    #expect(try results[0].tensor?.elements() == [Float(0), 1, 3, 3, 7, 12])
+  }
+
+  @Test func scanOfBatchesFillsShortSequencesWithZeros() throws {
+    let x = Value.tensor(Tensor((1...6).map(Float.init), [2, 3, 1]))
+    let results = try run(
+      opset: 8,
+      [
+        ("lengths", .tensor(Tensor([Int64(3), 2]))),
+        ("zero", .tensor(Tensor([Float(0), 0], [2, 1]))), ("x", x),
+      ],
+      [
+        node(
+          ["total", "sums"], "Scan", ["lengths", "zero", "x"],
+          ["body": .graph(scanBody), "num_scan_inputs": .int(1)])
+      ], ["total", "sums"])
+    #expect(try results[0].tensor?.elements() == [Float(6), 9])
+    #expect(try results[1].tensor?.elements() == [Float(1), 3, 6, 4, 9, 0])
+  }
+
+  @Test func bodiesOfTheWrongSizeAreRefused() {
+    let body = graph([("i", number)], [node(["go"], "Identity", ["i"])], [("go", flag, nil)])
+    #expect {
+      try run(
+        [("t", tensor(true))], [node(["y"], "Loop", ["", "t"], ["body": .graph(body)])], ["y"])
+    } throws: {
+      ($0 as? ModelError)?.message == "inputs of graph body: expected 2, got 1"
+    }
+  }
+}
+
+extension Fact {
+  fileprivate func with(shape: Shape?) -> Fact {
+    var fact = self
+    fact.shape = shape
+    return fact
+  }
+}
