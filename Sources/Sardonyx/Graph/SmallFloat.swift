@@ -50,7 +50,7 @@ struct SmallFloat: Sendable {
     case .ieee: infinityBits | (1 << UInt16(mantissaBits - 1))
     case .allOnes: magnitudeMask
     case .negativeZero: signBit
-    case .none: largestBits
+    case .none: signBit
     }
   }
 

@@ -1,7 +1,7 @@
 /// The transpose of a convolution: spreads each element of X over the outputs under W.
 ///
 /// X is N×C×spatial, W is C×(M/group)×kernel, B has M numbers.
-struct ConvTranspose: Operator {
+struct ConvTranspose: ActivationAccepting {
   let window: Window
   let group: Int
   private let outputPadding: [Int]?

@@ -8,7 +8,7 @@ let matrixProducts: OperatorFamily = [
 
 /// numpy's matmul: matrices on the last two axes, all others broadcast; a vector on the left is a
 /// row, on the right a column, and its axis goes from the result.
-struct MatMul: Operator {
+struct MatMul: ActivationAccepting {
   /// What a pass has fused into the product.
   var activation = Activation.none
   private var packed: PackedMatrix?
@@ -95,7 +95,7 @@ extension Tensor {
 }
 
 /// Gemm: Y = α·A′·B′ + β·C, where A′ and B′ may be transposed and C broadcasts to the result.
-struct GeneralMatrixMultiplication: Operator {
+struct GeneralMatrixMultiplication: ActivationAccepting {
   var alpha: Float
   var beta: Float
   let transA: Bool

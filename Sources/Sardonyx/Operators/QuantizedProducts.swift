@@ -123,7 +123,7 @@ struct QLinearMatMul: Operator {
     for place in right.indices {
       right[place] -= zeros.1.lane(place % n, of: n, matrix: place / (k * n))
     }
-    return extents.multiply(left, right)
+    return extents.batch.multiplyPlainly(left, right)
   }
 }
 
