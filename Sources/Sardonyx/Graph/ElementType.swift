@@ -1,6 +1,6 @@
 /// The type of a tensor's elements; raw values are those of ONNX's `TensorProto.DataType`.
 ///
-/// In memory every element takes whole bytes: the 4-bit and 2-bit types take one byte each
+/// In memory every element takes whole bytes: types of less than 8 bits take one byte each
 /// (the integers sign-extended), whatever their packing in the file.
 public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
   case float = 1
@@ -29,6 +29,8 @@ public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
   case float8e8m0 = 24
   case uint2 = 25
   case int2 = 26
+  case float6e2m3 = 27
+  case float6e3m2 = 28
 
   /// Bytes one element takes in memory; a string takes the 8 bytes of a reference.
   public var byteCount: Int {
@@ -44,6 +46,7 @@ public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
   /// Bits one element takes in a model file.
   public var fileBitCount: Int {
     switch self {
+    case .float6e2m3, .float6e3m2: 6
     case .uint4, .int4, .float4e2m1: 4
     case .uint2, .int2: 2
     default: byteCount * 8
@@ -53,7 +56,7 @@ public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
   public var isFloatingPoint: Bool {
     switch self {
     case .float, .double, .float16, .bfloat16, .float8e4m3fn, .float8e4m3fnuz, .float8e5m2,
-      .float8e5m2fnuz, .float8e8m0, .float4e2m1:
+      .float8e5m2fnuz, .float8e8m0, .float4e2m1, .float6e2m3, .float6e3m2:
       true
     default: false
     }
@@ -86,6 +89,6 @@ extension ElementType: CustomStringConvertible {
     "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16",
     "double", "uint32", "uint64", "complex64", "complex128", "bfloat16", "float8e4m3fn",
     "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0",
-    "uint2", "int2",
+    "uint2", "int2", "float6e2m3", "float6e3m2",
   ]
 }

@@ -108,7 +108,7 @@ extension ElementType {
     switch self {
     case .double: Double.self
     case .float, .float16, .bfloat16, .float8e4m3fn, .float8e4m3fnuz, .float8e5m2,
-      .float8e5m2fnuz, .float4e2m1, .float8e8m0:
+      .float8e5m2fnuz, .float6e2m3, .float6e3m2, .float4e2m1, .float8e8m0:
       Float.self
     case .uint64: UInt64.self
     case .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .bool, .int4, .uint4, .int2,
@@ -127,6 +127,8 @@ extension ElementType {
     case .float8e4m3fnuz: .float8e4m3fnuz
     case .float8e5m2: .float8e5m2
     case .float8e5m2fnuz: .float8e5m2fnuz
+    case .float6e2m3: .float6e2m3
+    case .float6e3m2: .float6e3m2
     case .float4e2m1: .float4e2m1
     default: nil
     }

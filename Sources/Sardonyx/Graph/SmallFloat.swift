@@ -29,6 +29,10 @@ struct SmallFloat: Sendable {
   static let float8e5m2 = SmallFloat(exponentBits: 5, mantissaBits: 2, bias: 15, notANumber: .ieee)
   static let float8e5m2fnuz = SmallFloat(
     exponentBits: 5, mantissaBits: 2, bias: 16, notANumber: .negativeZero)
+  static let float6e2m3 = SmallFloat(
+    exponentBits: 2, mantissaBits: 3, bias: 1, notANumber: .none)
+  static let float6e3m2 = SmallFloat(
+    exponentBits: 3, mantissaBits: 2, bias: 3, notANumber: .none)
   static let float4e2m1 = SmallFloat(
     exponentBits: 2, mantissaBits: 1, bias: 1, notANumber: .none)
 

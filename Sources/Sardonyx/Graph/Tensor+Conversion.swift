@@ -16,10 +16,13 @@ extension Tensor {
     case .uint64: return map(UInt64.self) { T(converting: $0) }
     case .float8e8m0:
       return map(UInt8.self) { T(converting: SmallFloat.decodePowerOfTwo($0)) }
+    case .float16 where T.self == Float.self, .bfloat16 where T.self == Float.self:
+      return unsafe HalfKernels.widened(elementCount, pointer(as: UInt16.self), from: type) as! [T]
     case .float16, .bfloat16:
       let format = type.smallFloat!
       return map(UInt16.self) { T(converting: format.decode($0)) }
-    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float4e2m1:
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float6e2m3, .float6e3m2,
+      .float4e2m1:
       let format = type.smallFloat!
       return map(UInt8.self) { T(converting: format.decode(UInt16($0))) }
     case .string, .complex64, .complex128:
@@ -66,10 +69,14 @@ extension Tensor {
     case .uint2: put { UInt8(truncatingIfNeeded: integer($0) & 3) }
     case .int4: put { Int8(truncatingIfNeeded: (integer($0) << 60) >> 60) }
     case .int2: put { Int8(truncatingIfNeeded: (integer($0) << 62) >> 62) }
+    case .float16 where T.self == Float.self, .bfloat16 where T.self == Float.self:
+      unsafe HalfKernels.store(
+        numbers as! [Float], as: type, at: base.assumingMemoryBound(to: UInt16.self))
     case .float16, .bfloat16:
       let format = type.smallFloat!
       put { format.encode($0.asDouble, saturate: false) }
-    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float4e2m1:
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float6e2m3, .float6e3m2,
+      .float4e2m1:
       let format = type.smallFloat!
       put { UInt8(truncatingIfNeeded: format.encode($0.asDouble, saturate: false)) }
     case .float8e8m0:

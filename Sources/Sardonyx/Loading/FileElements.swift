@@ -4,7 +4,7 @@ extension ElementType {
   enum TypedField { case float, double, int32, int64, uint64, string }
 
   /// Complex numbers are pairs in the field of their parts; 16-bit floats and smaller types stand
-  /// as bits in `int32_data`, the 4-bit and 2-bit ones packed into bytes there.
+  /// as bits in `int32_data`, those of 4 and 2 bits packed into bytes there.
   var typedField: TypedField {
     switch self {
     case .float, .complex64: .float
@@ -27,14 +27,16 @@ extension ElementType {
   fileprivate var isSigned: Bool { self == .int4 || self == .int2 }
 }
 
-/// Spreads packed elements of 4 or 2 bits, the first in the lowest bits, one to a byte.
+/// Spreads packed elements of less than 8 bits, the first in the lowest bits, one to a byte.
 func unpacked(_ packed: [UInt8], _ type: ElementType, count: Int) -> [UInt8] {
   let bits = type.fileBitCount
-  let perByte = 8 / bits
   let mask = UInt8(1 << bits - 1)
   let signBit = UInt8(1 << (bits - 1))
   return (0..<count).map { index in
-    let value = packed[index / perByte] >> UInt8(index % perByte * bits) & mask
+    let (byte, shift) = (index * bits / 8, index * bits % 8)
+    var pair = UInt16(packed[byte])
+    if shift + bits > 8 { pair |= UInt16(packed[byte + 1]) << 8 }
+    let value = UInt8(truncatingIfNeeded: pair >> UInt16(shift)) & mask
     return type.isSigned && value & signBit != 0 ? value | ~mask : value
   }
 }
@@ -42,11 +44,13 @@ func unpacked(_ packed: [UInt8], _ type: ElementType, count: Int) -> [UInt8] {
 /// The inverse of ``unpacked(_:_:count:)``.
 func packed(_ elements: [UInt8], _ type: ElementType) -> [UInt8] {
   let bits = type.fileBitCount
-  let perByte = 8 / bits
   let mask = UInt8(1 << bits - 1)
   var bytes = [UInt8](repeating: 0, count: type.fileByteCount(elements.count))
   for (index, element) in elements.enumerated() {
-    bytes[index / perByte] |= (element & mask) << UInt8(index % perByte * bits)
+    let (byte, shift) = (index * bits / 8, index * bits % 8)
+    let pair = UInt16(element & mask) << UInt16(shift)
+    bytes[byte] |= UInt8(truncatingIfNeeded: pair)
+    if shift + bits > 8 { bytes[byte + 1] |= UInt8(pair >> 8) }
   }
   return bytes
 }
@@ -54,18 +58,13 @@ func packed(_ elements: [UInt8], _ type: ElementType) -> [UInt8] {
 extension Tensor {
   /// A tensor of elements that lie in a block of memory as they do in a file.
   ///
-  /// Nothing is copied unless bits are to be unpacked, or bytes are no truth values.
+  /// The shape has been checked. Nothing is copied unless bits are to be unpacked, or bytes are no truth values.
   /// - Throws: ``ModelError`` (malformed) where the block does not have the bytes of the shape.
   init(file block: Storage, _ range: Range<Int>, _ type: ElementType, _ shape: Shape)
     throws(ModelError)
   {
-    guard type != .string else {
-      throw ModelError(.malformed, "strings are never raw data")
-    }
-    guard let count = shape.checkedElementCount, count <= Int.max / 16 else {
-      throw .unexpected(
-        "the shape", expected: "a number of elements", got: "[\(shape.joined)]", code: .malformed)
-    }
+    guard type != .string else { throw ModelError(.malformed, "strings are never raw data") }
+    let count = shape.elementCount
     guard range.count == type.fileByteCount(count) else {
       throw .unexpected(
         "data of \(type)[\(shape.joined)]", expected: "\(type.fileByteCount(count)) bytes",

@@ -90,7 +90,7 @@ enum NPY {
   static func standIn(for type: ElementType) -> ElementType {
     switch type {
     case .bfloat16, .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float8e8m0,
-      .float4e2m1:
+      .float6e2m3, .float6e3m2, .float4e2m1:
       .float
     case .int4, .int2: .int8
     case .uint4, .uint2: .uint8

@@ -6,10 +6,10 @@ import Testing
   static let formats: [(format: SmallFloat, bits: Int, largest: Double)] = [
     (.float16, 16, 65504), (.bfloat16, 16, 0x1.FEp127), (.float8e4m3fn, 8, 448),
     (.float8e4m3fnuz, 8, 240), (.float8e5m2, 8, 57344), (.float8e5m2fnuz, 8, 57344),
-    (.float4e2m1, 4, 6),
+    (.float4e2m1, 4, 6), (.float6e2m3, 6, 7.5), (.float6e3m2, 6, 28),
   ]
 
-  @Test(arguments: 0..<7) func everyBitPatternSurvivesDecodingAndEncoding(_ index: Int) {
+  @Test(arguments: 0..<9) func everyBitPatternSurvivesDecodingAndEncoding(_ index: Int) {
     let (format, bits, _) = Self.formats[index]
     for pattern in 0..<(1 << bits) {
       let value = format.decode(UInt16(pattern))
@@ -21,7 +21,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 0..<7) func theLargestValueIsThatOfTheSpecification(_ index: Int) {
+  @Test(arguments: 0..<9) func theLargestValueIsThatOfTheSpecification(_ index: Int) {
     let (format, _, largest) = Self.formats[index]
     #expect(format.decode(format.encode(1e300, saturate: true)) == largest)
     #expect(format.decode(format.encode(-1e300, saturate: true)) == -largest)

@@ -14,6 +14,9 @@ private func number(_ bytes: ArraySlice<UInt8>) -> UInt64 {
 
 /// The typed field of `TensorProto` that holds the same elements as raw data does.
 private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
+  // This field holds one element of 6 bits at a place, though raw data packs them.
+  let raw =
+    type.fileBitCount == 6 ? unpacked(raw, type, count: raw.count * 8 / 6) : raw
   func varints(_ width: Int) -> [UInt8] {
     var bytes = WireBytes()
     for start in stride(from: 0, to: raw.count, by: width) {
@@ -50,6 +53,7 @@ private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
       (.uint4, [0x21, 0xF3], [1, 2, 3]), (.int4, [0x8F, 0x07], [0xFF, 0xF8, 7]),
       (.float4e2m1, [0x8F, 0x07], [15, 8, 7]), (.uint2, [0b11_01_10_00, 0b10], [0, 2, 1, 3, 2]),
       (.int2, [0b11_01_10_00, 0b10], [0, 0xFE, 1, 0xFF, 0xFE]),
+      (.float6e2m3, [0, 242, 7, 21], [0, 8, 63, 1, 21]),
     ] as [(ElementType, [UInt8], [UInt8])])
   func smallElementsAreSpreadOneToAByte(
     type: ElementType, raw: [UInt8], expected: [UInt8]
@@ -111,8 +115,8 @@ private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
     #expect(
       throws: ModelError(
         .unsupported,
-        "tensor \"w\": element type: expected one that this build knows, got number 27")
-    ) { try read(field(2, 27) + field(8, "w")) }
+        "tensor \"w\": element type: expected one that this build knows, got number 29")
+    ) { try read(field(2, 29) + field(8, "w")) }
   }
 }
 
@@ -140,20 +144,30 @@ private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
   }
 
   @Test func indicesOutsideAreMalformed() {
-    let fault = ModelError(
-      .malformed,
-      "sparse tensor \"w\": indices: expected positions inside [2,3], got one outside")
-    #expect(throws: fault) { try read(sparse([1, 6], [2], [2, 3])) }
-    #expect(throws: fault) { try read(sparse([-1, 0], [2], [2, 3])) }
-    #expect(throws: fault) { try read(sparse([0, 3, 0, 0], [2, 2], [2, 3])) }
+    func fault(_ got: String) -> ModelError {
+      ModelError(
+        .malformed,
+        "sparse tensor \"w\": indices: expected positions inside [2,3], got [\(got)]")
+    }
+    #expect(throws: fault("6")) { try read(sparse([1, 6], [2], [2, 3])) }
+    #expect(throws: fault("-1")) { try read(sparse([-1, 0], [2], [2, 3])) }
+    #expect(throws: fault("0,3")) { try read(sparse([0, 3, 0, 0], [2, 2], [2, 3])) }
+  }
+
+  @Test func indicesMustBeAsManyAsValues() {
+    #expect(
+      throws: ModelError(
+        .malformed,
+        "sparse tensor \"w\": indices: expected int64[2] or int64[2,2], got int64[3]")
+    ) { try read(sparse([0, 1, 2], [3], [2, 3])) }
   }
 
   @Test func aSmallFileMakesNoHugeTensor() {
     #expect(
       throws: ModelError(
         .limit,
-        "sparse tensor \"w\": expected at most 1073741824 bytes in all when dense, "
-          + "got float[1000000,1000000]")
+        "sparse tensor \"w\": all sparse tensors when dense: expected at most 1073741824 bytes, "
+          + "got more")
     ) { try read(sparse([0, 1], [2], [1_000_000, 1_000_000])) }
   }
 }

@@ -45,6 +45,13 @@ import Testing
     #expect(open[3] == saturated[3])
   }
 
+  @Test func narrowFloatsKeepWithinTheirRange() throws {
+    let x = Tensor([Float(1e9), -.infinity, .nan, 3.3, -0.05])
+    #expect(try cast(x, to: .float6e2m3).converted(to: Double.self) == [7.5, -7.5, 0, 3.25, 0])
+    #expect(try cast(x, to: .float6e3m2).converted(to: Double.self) == [28, -28, 0, 3.5, -0.0625])
+    #expect(try cast(x, to: .float4e2m1).converted(to: Double.self) == [6, -6, 0, 3, 0])
+  }
+
   @Test func powersOfTwoRoundAsAsked() throws {
     let x = Tensor([Float(1), 1.5, 3.1, 0x1p127 * 1.5, 0])
     func bits(_ attributes: [String: Attribute]) throws -> [UInt8] {
