@@ -2,7 +2,7 @@ import Testing
 
 @testable import Sardonyx
 
-@Suite struct GeneratorTests {
+@Suite struct GeneratorsTests {
   private func message(_ body: () throws -> Tensor) -> String? {
     do { _ = try body() } catch { return (error as? ModelError)?.message }
     return nil

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Sardonyx
 
-@Suite struct SignalTests {
+@Suite struct SignalsTests {
   private func signal(_ count: Int) -> [Complex<Double>] {
     (0..<count).map { Complex(sin(Double($0 * $0)), cos(Double(3 * $0))) }
   }

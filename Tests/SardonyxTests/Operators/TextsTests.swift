@@ -2,7 +2,7 @@ import Testing
 
 @testable import Sardonyx
 
-@Suite struct TextOperatorTests {
+@Suite struct TextsTests {
   private func texts(_ strings: String...) -> Tensor { Tensor(strings: strings, [strings.count]) }
 
   @Test func concatBroadcasts() throws {

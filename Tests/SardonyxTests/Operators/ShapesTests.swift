@@ -2,7 +2,7 @@ import Testing
 
 @testable import Sardonyx
 
-@Suite struct ShapeOperatorTests {
+@Suite struct ShapesTests {
   private let x = Tensor((0..<24).map(Float.init), [2, 3, 4])
 
   private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }

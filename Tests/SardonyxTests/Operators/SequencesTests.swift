@@ -2,7 +2,7 @@ import Testing
 
 @testable import Sardonyx
 
-@Suite struct SequenceTests {
+@Suite struct SequencesTests {
   private let one = Value.tensor(Tensor([Float(1)]))
   private let two = Value.tensor(Tensor([Float(2), 3]))
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Sardonyx
 
-@Suite struct TranspositionTests {
+@Suite struct TranspositionsTests {
   private let x = Tensor((0..<24).map(Int32.init), [2, 3, 4])
 
   private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }
