@@ -594,6 +594,41 @@ def microsoft():
     each("FastGelu", [1], [x, bias], domain=MS)
     each("BiasGelu", [1], [x, bias], domain=MS)
 
+    scale, zero = np.float32(0.05), np.uint8(120)
+    q = ints(1, 2, 4, 4, high=255, dtype=np.uint8)
+    p = ints(2, 1, 4, high=255, dtype=np.uint8)
+    output = [np.float32(0.07), np.uint8(110)]
+    for name in ["QLinearAdd", "QLinearMul"]:
+        each(name, [1], [q, scale, zero, p, np.float32(0.02), np.uint8(100), *output], domain=MS)
+        each(name, [1], [q.astype(np.int8), scale, np.int8(3), p.astype(np.int8), np.float32(0.02),
+                         np.int8(-9), np.float32(0.07), np.int8(5)], domain=MS, suffix="-int8")
+    each("QLinearConcat", [1], [*output, q, scale, zero, q, np.float32(0.02), np.uint8(100)],
+         {"axis": 1}, domain=MS)
+    each("QLinearGlobalAveragePool", [1], [q, scale, zero, *output], domain=MS)
+    each("QLinearGlobalAveragePool", [1], [q, scale, zero, *output], {"channels_last": 1},
+         domain=MS, suffix="-last")
+    each("QLinearAveragePool", [1], [q, scale, zero, *output],
+         {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "strides": [2, 1]}, domain=MS)
+    each("QLinearLeakyRelu", [1], [q, scale, zero, *output], {"alpha": 0.1}, domain=MS)
+    each("QLinearSigmoid", [1], [q, scale, zero, np.float32(1 / 256), np.uint8(0)], domain=MS)
+    each("QLinearSoftmax", [1], [q, scale, zero, np.float32(1 / 256), np.uint8(0)],
+         {"axis": -1, "opset": 13}, domain=MS)
+    a, b = ints(3, 5, high=255, dtype=np.uint8), ints(4, 5, high=255, dtype=np.uint8)
+    factors = [a, np.float32(0.02), np.uint8(110), b, np.float32(0.03), np.uint8(140),
+               ints(4, low=-90, high=90, dtype=np.int32)]
+    each("QGemm", [1], [*factors, np.float32(0.1), np.uint8(128)], {"transB": 1}, domain=MS)
+    each("QGemm", [1], factors, {"transB": 1, "alpha": 0.5}, domain=MS, suffix="-float")
+    texts = np.array(["ab c", "d,e f"])
+    for pattern, suffix in [({"separators": [" ", ","]}, ""), ({"tokenexp": "[a-z]"}, "-expression")]:
+        each("Tokenizer", [1], [texts], {"mark": 1, "mincharnum": 1, "pad_value": "#", **pattern},
+             domain=MS, suffix=suffix)
+    hidden, gates = 3, 12
+    w, r = ints(1, 2, gates, high=255, dtype=np.uint8), ints(1, hidden, gates, high=255, dtype=np.uint8)
+    unit, middle = np.array([0.01], np.float32), np.array([128], np.uint8)
+    each("DynamicQuantizeLSTM", [1],
+         [floats(4, 1, 2), w, r, floats(1, 2 * gates), None, None, None, None, unit, middle, unit,
+          middle], {"hidden_size": hidden}, outputs=3, domain=MS)
+
 
 def features():
     x = floats(3, 4)

@@ -126,8 +126,38 @@ struct RunCommand: ParsableCommand {
     case .optional(let value, _): value.map { arrays(name, $0) } ?? []
     case .map(let keys, let values): [("\(name).keys", keys), ("\(name).values", values)]
     case .sequence(let elements, _):
-      elements.enumerated().flatMap { arrays("\(name)[\($0)]", $1) }
+      table(name, elements) ?? elements.enumerated().flatMap { arrays("\(name)[\($0)]", $1) }
     }
+  }
+}
+
+extension RunCommand {
+  /// Maps of the same keys, as ZipMap makes one for each row: their values as a matrix.
+  private static func table(
+    _ name: String, _ rows: [Value]
+  ) -> [(name: String, tensor: Tensor)]? {
+    var columns: [UInt8]?
+    var keys: Tensor?
+    var numbers: [Double] = []
+    for row in rows {
+      guard case .map(let rowKeys, let values) = row, let text = try? rowKeys.keyBytes(),
+        columns == nil || columns == text, let rowNumbers = try? values.numbers()
+      else { return nil }
+      (columns, keys) = (text, rowKeys)
+      numbers += rowNumbers
+    }
+    guard let keys, case .map(_, let first)? = rows.first,
+      let matrix = try? Tensor(numbers, shape: [rows.count, keys.elementCount])
+        .converted(to: first.type)
+    else { return nil }
+    return [(name, matrix), ("\(name).keys", keys)]
+  }
+}
+
+extension Tensor {
+  /// Bytes that tell the keys of one map from those of another.
+  fileprivate func keyBytes() throws(ModelError) -> [UInt8] {
+    type == .string ? Array(try strings().joined(separator: "\0").utf8) : rawBytes
   }
 }
 

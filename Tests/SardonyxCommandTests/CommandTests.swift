@@ -71,6 +71,8 @@ import Testing
     #expect(command.status == 0)
     #expect(command.output.contains("input: image: float[N,1,8,8]\n"))
     #expect(command.output.contains("output: probabilities: float[N,10]\n"))
+    #expect(command.output.contains("parameters: 78,346 (306 KiB)\n"))
+    #expect(command.output.contains("multiply-adds: 763,520 (N = 1)\n"))
     #expect(command.output.contains("  BatchNormalization 9\n"))
   }
 

@@ -192,6 +192,14 @@ extension RunCommandTests {
     }
   }
 
+  @Test("A run over its time limit ends with a sentence")
+  func keepsTimeLimit() throws {
+    let command = try Command(
+      "run", Self.digits, "--random", "1", "--dim", "N=50", "--timeout", "0.000001")
+    #expect(command.status == 1)
+    #expect(command.error.hasSuffix(": the run took longer than its time limit\n"))
+  }
+
   @Test("A file that cannot be written leaves nothing behind")
   func leavesNothing() throws {
     let folder = try TemporaryFolder()

@@ -46,6 +46,12 @@ private import Synchronization
     return unsafe align()
   }
 
+  /// The first byte for those who read nothing but bytes, and need no alignment.
+  var unalignedBase: UnsafeRawPointer {
+    guard let place = unsafe place.load(ordering: .acquiring) else { return unsafe source }
+    return UnsafeRawPointer(place)
+  }
+
   /// Where the block began, as a number that tells blocks apart.
   var address: Int { unsafe Int(bitPattern: source) }
 

@@ -27,6 +27,11 @@ public struct Tensor: Sendable {
   /// The address of the first element.
   var bytes: UnsafeRawPointer { unsafe UnsafeRawPointer(storage.base + byteOffset) }
 
+  /// The bytes of the elements, wherever they lie; valid while the tensor is.
+  var unalignedBytes: UnsafeRawBufferPointer {
+    unsafe UnsafeRawBufferPointer(start: storage.unalignedBase + byteOffset, count: byteCount)
+  }
+
   /// The elements in place; valid while the tensor is.
   func pointer<T: BitwiseCopyable>(as _: T.Type) -> UnsafePointer<T> {
     unsafe bytes.assumingMemoryBound(to: T.self)

@@ -179,14 +179,16 @@ extension Destination {
   ) {
     func moveElements<T: BitwiseCopyable>(_: T.Type) {
       for index in 0..<count {
+        // Blocks of small elements need not lie as their size asks.
         let (from, to) = unsafe places(index)
-        unsafe to.assumingMemoryBound(to: T.self).pointee =
-          from.assumingMemoryBound(to: T.self).pointee
+        unsafe to.storeBytes(of: from.loadUnaligned(as: T.self), as: T.self)
       }
     }
     switch byteCount {
     case 1: moveElements(UInt8.self)
+    case 2: moveElements(UInt16.self)
     case 4: moveElements(UInt32.self)
+    case 8: moveElements(UInt64.self)
     default:
       for index in 0..<count {
         let (from, to) = unsafe places(index)

@@ -1,3 +1,5 @@
+import CKernels
+
 extension Tensor {
   /// The same numbers in single precision, for types it holds exactly; nil for other types.
   var single: Tensor? {
@@ -89,6 +91,23 @@ extension ReductionKernel {
         }
       }
       initialized = rows
+    }
+  }
+
+  /// y = (x - mean)·factor + shift, with numbers for each row of a single-precision tensor.
+  static func normalizeRows(
+    _ x: Tensor, means: [Float], factors: [Float], shifts: [Float], into y: Destination,
+    on crew: Crew
+  ) {
+    let count = x.elementCount / max(means.count, 1)
+    nonisolated(unsafe) let (x, y) = unsafe (x.floats, y.floats)
+    let kernels = crew.instructions
+    crew.performRanges(of: means.count, by: max(1, (1 << 15) / max(1, count))) { rows in
+      for row in rows {
+        let (from, to) = unsafe (x + row * count, y + row * count)
+        unsafe kernels.kernels.normalize(count, from, means[row], factors[row], nil, nil, to)
+        unsafe kernels.kernels.affine(count, to, to, 1, shifts[row])
+      }
     }
   }
 

@@ -58,18 +58,13 @@ func packed(_ elements: [UInt8], _ type: ElementType) -> [UInt8] {
 extension Tensor {
   /// A tensor of elements that lie in a block of memory as they do in a file.
   ///
-  /// Nothing is copied unless bits are to be unpacked, or bytes are no truth values.
+  /// The shape has been checked. Nothing is copied unless bits are to be unpacked, or bytes are no truth values.
   /// - Throws: ``ModelError`` (malformed) where the block does not have the bytes of the shape.
   init(file block: Storage, _ range: Range<Int>, _ type: ElementType, _ shape: Shape)
     throws(ModelError)
   {
-    guard type != .string else {
-      throw ModelError(.malformed, "strings are never raw data")
-    }
-    guard let count = shape.checkedElementCount, count <= Int.max / 16 else {
-      throw .unexpected(
-        "the shape", expected: "a number of elements", got: "[\(shape.joined)]", code: .malformed)
-    }
+    guard type != .string else { throw ModelError(.malformed, "strings are never raw data") }
+    let count = shape.elementCount
     guard range.count == type.fileByteCount(count) else {
       throw .unexpected(
         "data of \(type)[\(shape.joined)]", expected: "\(type.fileByteCount(count)) bytes",

@@ -116,7 +116,7 @@ internal import COnnx
       case .bytes(let bytes):
         try unsafe lend(bytes.bytes, to: body)
       case .elements(let tensor):
-        try unsafe body(UnsafeRawBufferPointer(start: tensor.bytes, count: tensor.byteCount))
+        try unsafe body(tensor.unalignedBytes)
       }
     }
   }

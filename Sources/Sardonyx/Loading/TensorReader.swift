@@ -15,24 +15,15 @@ final class TensorReader {
   }
 
   func tensor(_ proto: Onnx__TensorProto) throws(ModelError) -> Tensor {
-    let name = unsafe text(proto.name)
-    do throws(ModelError) {
-      return unsafe try elements(proto)
-    } catch {
-      var named = error
-      named.message = "tensor \"\(name)\": \(error.message)"
-      throw named
+    try about("tensor \"\(unsafe text(proto.name))\"") { () throws(ModelError) in
+      unsafe try elements(proto)
     }
   }
 
   private func elements(_ proto: Onnx__TensorProto) throws(ModelError) -> Tensor {
     let type = try elementType(unsafe proto.data_type)
-    let shape = unsafe numbers(proto.n_dims, proto.dims).map(Int.init)
-    guard let count = shape.checkedElementCount, count <= Int.max / 16 else {
-      throw .unexpected(
-        "the shape", expected: "extents whose product is a number of elements",
-        got: "[\(shape.joined)]", code: .malformed)
-    }
+    let shape = try checkedShape(unsafe numbers(proto.n_dims, proto.dims))
+    let count = shape.elementCount
     if unsafe proto.data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL {
       let entries = unsafe dictionary(proto.n_external_data, proto.external_data)
       let (block, range) = try external.block(entries, byteCount: type.fileByteCount(count))
@@ -92,75 +83,39 @@ final class TensorReader {
     }
   }
 
-  // MARK: - Sparse tensors
-
-  /// A sparse tensor made dense.
-  ///
-  /// `indices` is [count], into the flattened tensor, or [count, rank].
-  func sparse(_ proto: Onnx__SparseTensorProto) throws(ModelError) -> (name: String, tensor: Tensor)
-  {
-    guard let valuesProto = unsafe proto.values else {
-      throw ModelError(.malformed, "a sparse tensor has no values")
-    }
-    let name = unsafe text(valuesProto.pointee.name)
-    let values = unsafe try tensor(valuesProto.pointee)
-    let shape = unsafe numbers(proto.n_dims, proto.dims).map(Int.init)
-    func fault(_ subject: String, _ expected: String, _ got: String) -> ModelError {
-      .unexpected(
-        "sparse tensor \"\(name)\": \(subject)", expected: expected, got: got, code: .malformed)
-    }
-    guard values.type != .string, values.shape.count == 1 else {
-      throw fault("the values", "numbers along one axis", "\(Fact(values))")
-    }
-    let width = values.type.byteCount
-    guard let count = shape.checkedElementCount,
-      count <= (Self.sparseByteLimit - sparseBytes) / width
-    else {
+  /// The memory that a sparse tensor may take when dense, counted with those before it.
+  func reserve(sparseBytes count: Int) throws(ModelError) {
+    guard count <= Self.sparseByteLimit - sparseBytes else {
       throw ModelError(
         .limit,
-        "sparse tensor \"\(name)\": expected at most \(Self.sparseByteLimit) bytes in all when "
-          + "dense, got \(values.type)[\(shape.joined)]")
+        "all sparse tensors when dense: expected at most \(Self.sparseByteLimit) bytes, got more")
     }
-    sparseBytes += count * width
-    let positions = unsafe try self.positions(proto, shape, fault)
-    guard positions.count == values.elementCount else {
-      throw fault("indices", "\(values.elementCount)", "\(positions.count)")
-    }
-    guard positions.allSatisfy({ 0..<count ~= $0 }) else {
-      throw fault("indices", "positions inside [\(shape.joined)]", "one outside")
-    }
-    let dense = Tensor(zeros: values.type, shape)
-    for (index, position) in positions.enumerated() {
-      unsafe dense.storage.base.advanced(by: position * width).copyMemory(
-        from: values.bytes + index * width, byteCount: width)
-    }
-    return (name, dense)
+    sparseBytes += count
   }
+}
 
-  /// Where each value goes in the flattened dense tensor; a position outside is negative.
-  private func positions(
-    _ proto: Onnx__SparseTensorProto, _ shape: Shape,
-    _ fault: (String, String, String) -> ModelError
-  ) throws(ModelError) -> [Int] {
-    guard let indicesProto = unsafe proto.indices else {
-      throw fault("indices", "a tensor", "none")
-    }
-    let indices = unsafe try tensor(indicesProto.pointee)
-    guard indices.type == .int64 else { throw fault("indices", "int64", "\(indices.type)") }
-    let numbers = indices.array(of: Int64.self).map(Int.init)
-    switch indices.shape.count {
-    case 1: return numbers
-    case 2 where indices.shape[1] == shape.count:
-      let strides = shape.strides
-      return (0..<indices.shape[0]).map { row in
-        let coordinates = numbers[(row * shape.count)..<((row + 1) * shape.count)]
-        guard zip(coordinates, shape).allSatisfy({ 0..<$1 ~= $0 }) else { return -1 }
-        return zip(coordinates, strides).reduce(0) { $0 + $1.0 * $1.1 }
-      }
-    default:
-      throw fault("indices", "[count] or [count,\(shape.count)]", "\(Fact(indices))")
-    }
+/// Runs `body` and says of its faults what they are about.
+func about<Result>(_ subject: String, _ body: () throws(ModelError) -> Result) throws(ModelError)
+  -> Result
+{
+  do throws(ModelError) {
+    return try body()
+  } catch {
+    var fault = error
+    fault.message = "\(subject): \(error.message)"
+    throw fault
   }
+}
+
+/// A shape whose number of elements, and of bytes of any type, can be counted.
+func checkedShape(_ dimensions: [Int64]) throws(ModelError) -> Shape {
+  let shape = dimensions.map(Int.init)
+  guard let count = shape.checkedElementCount, count <= Int.max / 16 else {
+    throw .unexpected(
+      "the shape", expected: "extents whose product is a number of elements",
+      got: "[\(shape.joined)]", code: .malformed)
+  }
+  return shape
 }
 
 /// The element type of a number in a file.

@@ -51,13 +51,17 @@ struct DecisionForest: Sendable {
     isPlain = nodes.allSatisfy { $0.mode == .lessOrEqual && !$0.missingIsTrue }
   }
 
-  /// Calls `body` with each vote of the leaves that a row falls into, tree after tree.
+  /// Calls `body` with each row of a range and each vote of the leaves that it falls into, tree
+  /// after tree, so that a tree is fetched into the cache once for all rows.
   @inline(__always)
-  func forEachVote(_ row: Span<Double>, _ body: (Vote) -> Void) {
+  func forEachVote(_ rows: FeatureRows, _ range: Range<Int>, _ body: (Int, Vote) -> Void) {
     let nodes = nodes.span
     for root in roots {
-      let leaf = Int(~(isPlain ? plainLeaf(root, nodes, row) : leaf(root, nodes, row)))
-      for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) { body(votes[index]) }
+      for row in range {
+        let features = rows.numbers.span.extracting(rows.range(row))
+        let leaf = Int(~(isPlain ? plainLeaf(root, nodes, features) : leaf(root, nodes, features)))
+        for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) { body(row, votes[index]) }
+      }
     }
   }
 

@@ -20,6 +20,8 @@ struct DFT: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (axis, length) = try axisAndLength(inputs.facts)
+    // A length without a line to transform may be too large to prepare for.
+    guard outputs[0].elementCount > 0 else { return }
     if inputs[0].type == .double {
       transform(inputs[0], outputs[0], axis, FourierTransform<Double>(length: length))
     } else {
@@ -88,6 +90,8 @@ extension Region {
 }
 
 /// The Fourier transforms of frames of a signal: [batch, length, 1 or 2] to [batch, frames, bins, 2].
+///
+/// Exporters leave out the last axis of real signals, which the specification asks for.
 struct STFT: Operator {
   private let isOneSided: Bool
 
@@ -109,6 +113,7 @@ struct STFT: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let frames = try frames(inputs.facts)
+    guard outputs[0].elementCount > 0 else { return }
     if inputs[0].type == .double {
       transform(inputs, outputs[0], frames, FourierTransform<Double>(length: frames.length))
     } else {
@@ -121,7 +126,8 @@ struct STFT: Operator {
   ) {
     let signal = inputs[0].converted(to: T.self)
     let window = inputs.tensor(2)?.converted(to: T.self)
-    let (length, parts) = (inputs[0].shape[1], inputs[0].shape[2])
+    let length = inputs[0].shape[1]
+    let parts = inputs[0].shape.count == 3 ? inputs[0].shape[2] : 1
     var result: [T] = []
     result.reserveCapacity(output.elementCount)
     for batch in 0..<inputs[0].shape[0] {
@@ -143,10 +149,10 @@ struct STFT: Operator {
 
   private func frames(_ inputs: Facts) throws(ModelError) -> Frames {
     let shape = try inputs.shape(0)
-    guard shape.count == 3 else {
-      throw .unexpected("rank of signal", expected: "3", got: "\(shape.count)")
+    guard shape.count == 2 || shape.count == 3 else {
+      throw .unexpected("rank of signal", expected: "2 or 3", got: "\(shape.count)")
     }
-    try inputs.checkSignal(shape)
+    if shape.count == 3 { try inputs.checkSignal(shape) }
     let step = try inputs.positive(1, "frame_step")
     let window = inputs.has(2) ? try inputs.shape(2) : nil
     let length = inputs.has(3) ? try inputs.positive(3, "frame_length") : window?.first ?? shape[1]

@@ -30,14 +30,13 @@ struct LayerNormalization: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    let bias: [Float]? = inputs.tensor(2)?.row(of: rows, shape)
     guard let x = inputs[0].single, stashType == .float, outputs.wants(0),
-      let scale: [Float] = inputs[1].row(of: rows, shape)
+      let scale: [Float] = inputs[1].row(of: rows, shape), bias != nil || !inputs.has(2)
     else { return runPlainly(inputs, outputs, rows: rows) }
-    let bias = inputs.tensor(2).map { $0.row(of: rows, shape) as [Float]? }
-    if case .some(nil) = bias { return runPlainly(inputs, outputs, rows: rows) }
     outputs[0].writeSingle { y in
       ReductionKernel.normalizeRows(
-        .moments, x, rows: rows, epsilon: epsilon, scale: scale, shift: bias ?? nil, into: y,
+        .moments, x, rows: rows, epsilon: epsilon, scale: scale, shift: bias, into: y,
         means: outputs.wants(1) ? outputs[1] : nil, factors: outputs.wants(2) ? outputs[2] : nil,
         on: outputs.context.crew)
     }

@@ -28,7 +28,19 @@ struct LinearFunctions: Sendable {
     width = coefficients.count / self.count
   }
 
+  /// The number of rows of X; a row may have fewer features than there are coefficients.
+  func rows(_ facts: Facts) throws(ModelError) -> Int {
+    let (count, features) = try FeatureRows.extents(facts.shape(0))
+    guard features <= width else {
+      throw .unexpected("features of X", expected: "\(width)", got: "\(features)")
+    }
+    return count
+  }
+
   /// The scores of all rows, row-major.
+  ///
+  /// Coefficients are taken in rows as long as those of X, and any left over are not read: models
+  /// made for onnxruntime rely on it.
   func scores(_ rows: FeatureRows) -> [Double] {
     var scores: [Double] = []
     scores.reserveCapacity(rows.count * count)
@@ -36,7 +48,7 @@ struct LinearFunctions: Sendable {
       for function in 0..<count {
         let product = dot(
           rows.numbers.span.extracting(rows.range(row)),
-          coefficients.span.extracting(function * width..<(function + 1) * width))
+          coefficients.span.extracting(function * rows.width..<(function + 1) * rows.width))
         scores.append(product + (intercepts.isEmpty ? 0 : intercepts[function]))
       }
     }
@@ -84,7 +96,7 @@ struct LinearClassifier: Operator {
   private var isPair: Bool { functions.count == 1 && labels.count == 2 }
 
   func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
-    let rows = try facts.rows(features: functions.width)
+    let rows = try functions.rows(facts)
     return [
       Fact(labels.elementType, [rows]), Fact(.float, [rows, isPair ? 2 : functions.count]),
     ]
@@ -121,7 +133,7 @@ struct LinearRegressor: Operator {
   }
 
   func outputs(_ facts: Facts) throws(ModelError) -> [Fact] {
-    [Fact(.float, [try facts.rows(features: functions.width), functions.count])]
+    [Fact(.float, [try functions.rows(facts), functions.count])]
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {

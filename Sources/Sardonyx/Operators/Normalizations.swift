@@ -281,17 +281,17 @@ struct BlockNormalization {
     let moments = ReductionKernel.moments(x, rows: blocks, on: crew)
     let shape = inputs[0].shape
     let planes = shape[0] * shape[1]
-    var (factors, shifts): ([Double], [Double]) = ([], [])
+    var (means, factors, shifts): ([Float], [Float], [Float]) = ([], [], [])
     for plane in 0..<planes {
       let (mean, variance) = moments[plane * blocks / planes]
       let which = parameter(plane)
-      let factor = scale[which] / (Double(variance) + epsilon).squareRoot()
-      factors.append(factor)
-      shifts.append(bias[which] - Double(mean) * factor)
+      means.append(mean)
+      factors.append(Float(scale[which] / (Double(variance) + epsilon).squareRoot()))
+      shifts.append(Float(bias[which]))
     }
-    let view = ChannelView(outer: 1, channels: planes, inner: shape.dropFirst(2).reduce(1, *))
     outputs[0].writeSingle { y in
-      Elementwise.scaleShift(view, x, scale: factors, shift: shifts, into: y, on: crew)
+      ReductionKernel.normalizeRows(
+        x, means: means, factors: factors, shifts: shifts, into: y, on: crew)
     }
   }
 

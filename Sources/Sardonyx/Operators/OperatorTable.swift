@@ -47,11 +47,11 @@ enum OperatorTable {
     ("ai.onnx.ml", treeEnsembles),
     ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
-    (DerivativeWriter.domain, derivativeOperators),
     ("com.microsoft", microsoftActivationOperators),
     ("com.microsoft", microsoftBiasedActivations),
     ("com.microsoft", microsoftQuantization),
     ("com.microsoft", microsoftTexts),
+    (DerivativeWriter.domain, derivativeOperators),
   ]
 
   /// Every operator by `domain:name`.

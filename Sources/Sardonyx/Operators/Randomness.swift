@@ -50,6 +50,9 @@ struct RandomNumbers: Operator {
   init(_ node: inout NodeReader) throws(ModelError) {
     source = try RandomSource(&node)
     type = try node.elementType("dtype")
+    guard type?.isFloatingPoint ?? true else {
+      throw node.invalid("dtype", expected: "floating-point", got: type!)
+    }
     isNormal = node.operatorName.hasPrefix("RandomNormal")
     if node.operatorName.hasSuffix("Like") {
       shape = nil
@@ -97,6 +100,9 @@ struct Bernoulli: Operator {
   init(_ node: inout NodeReader) throws(ModelError) {
     source = try RandomSource(&node)
     type = try node.elementType("dtype")
+    guard type == nil || type?.computed != nil else {
+      throw node.invalid("dtype", expected: "numbers", got: type!)
+    }
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {

@@ -65,29 +65,49 @@ struct ResizeSampling: Sendable {
   }
 
   /// Resizes the axes of a tensor that are not nil.
-  func resize(_ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination) throws(ModelError) {
+  func resize(
+    _ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination, on crew: Crew
+  ) throws(ModelError) {
     if destination.elementCount == 0 { return }
     for case let axis? in axes where axis.input == 0 {
       throw .unexpected("extent of a resized axis", expected: "at least 1", got: "0")
     }
     if mode == .nearest, mapping != .cropAndResize {
-      return pickNearest(x, axes, destination)
+      return pickNearest(x, axes, destination, crew)
     }
     guard x.type.computed != nil else {
       throw .unexpected("type of X", expected: "numbers, as mode is \(mode)", got: "\(x.type)")
     }
-    var (shape, numbers) = (x.shape, x.converted(to: Double.self))
+    // Single precision is enough for itself; all else is rounded once, at the end.
+    if x.type == .float {
+      destination.store(interpolated(x.converted(to: Float.self), x.shape, axes))
+    } else {
+      let numbers = interpolated(x.converted(to: Double.self), x.shape, axes)
+      destination.store(x.type.isFloatingPoint ? numbers : numbers.map { x.type.saturated($0) })
+    }
+  }
+
+  /// The numbers of a tensor resized along one axis after the other.
+  private func interpolated<T: RealNumber>(_ x: [T], _ shape: Shape, _ axes: [ResizedAxis?])
+    -> [T]
+  {
+    var (shape, numbers) = (shape, x)
     for (index, axis) in axes.enumerated() {
       guard let axis else { continue }
-      let view = ChannelView(shape, axis: index)
-      numbers = interpolate(numbers, view, (0..<axis.output).map { neighbours(of: $0, axis) })
+      let near = (0..<axis.output).map { neighbours(of: $0, axis) }
+      numbers = interpolate(numbers, ChannelView(shape, axis: index), near)
       shape[index] = axis.output
     }
-    destination.store(x.type.isFloatingPoint ? numbers : numbers.map { x.type.saturated($0) })
+    return numbers
   }
 
   /// Copies each output's nearest element, of whatever type.
-  private func pickNearest(_ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination) {
+  private func pickNearest(
+    _ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination, _ crew: Crew
+  ) {
+    if let region = repeated(x.shape, axes) {
+      return destination.copy(x, from: region, to: Region(region.extents), on: crew)
+    }
     let strides = x.shape.strides
     // Axes at the end that stay as they are move in blocks.
     let last = (axes.lastIndex { $0 != nil } ?? -1) + 1
@@ -98,6 +118,23 @@ struct ResizeSampling: Sendable {
     var offsets = [0]
     for place in places { offsets = offsets.flatMap { first in place.map { first + $0 } } }
     destination.gather(x, blocksOf: x.shape.dropFirst(last).reduce(1, *), at: offsets)
+  }
+
+  /// The elements of X each repeated a whole number of times along the axes, where that is what
+  /// comes out: two axes for each, the second of which stands still.
+  private func repeated(_ shape: Shape, _ axes: [ResizedAxis?]) -> Region? {
+    var region = Region([])
+    for (index, stride) in shape.strides.enumerated() {
+      let times = (axes[index]?.output ?? shape[index]) / shape[index]
+      if let axis = axes[index] {
+        guard times > 0, axis.output == times * axis.input,
+          (0..<axis.output).allSatisfy({ nearest(to: $0, axis) == $0 / times })
+        else { return nil }
+      }
+      region.extents += [shape[index], times]
+      region.strides += [stride, 0]
+    }
+    return region
   }
 
   private func nearest(to output: Int, _ axis: ResizedAxis) -> Int {
@@ -168,22 +205,25 @@ struct ResizeSampling: Sendable {
     return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0
   }
 
-  private func interpolate(
-    _ x: [Double], _ view: ChannelView, _ neighbours: [[(index: Int, weight: Double)]?]
-  ) -> [Double] {
-    var y: [Double] = []
-    y.reserveCapacity(view.outer * neighbours.count * view.inner)
+  @_specialize(where T == Float)
+  @_specialize(where T == Double)
+  private func interpolate<T: RealNumber>(
+    _ x: [T], _ view: ChannelView, _ neighbours: [[(index: Int, weight: Double)]?]
+  ) -> [T] {
+    var y = [T](repeating: T(extrapolation), count: view.outer * neighbours.count * view.inner)
+    let weighted = neighbours.map { $0?.map { (index: $0.index, weight: T($0.weight)) } }
+    var row = 0
     for outer in 0..<view.outer {
-      for neighbours in neighbours {
-        guard let neighbours else {
-          y.append(contentsOf: repeatElement(extrapolation, count: view.inner))
-          continue
-        }
-        let row = y.count
-        y.append(contentsOf: repeatElement(0, count: view.inner))
-        for (index, weight) in neighbours {
-          let source = view.range(outer: outer, index).lowerBound
-          for place in 0..<view.inner { y[row + place] += weight * x[source + place] }
+      for near in weighted {
+        defer { row += view.inner }
+        guard let near else { continue }
+        for place in row..<row + view.inner { y[place] = 0 }
+        for (index, weight) in near {
+          var source = view.range(outer: outer, index).lowerBound
+          for place in row..<row + view.inner {
+            y[place] += weight * x[source]
+            source += 1
+          }
         }
       }
     }

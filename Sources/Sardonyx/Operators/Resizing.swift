@@ -36,7 +36,7 @@ struct Resize: Operator {
 
   func run(_ values: Inputs, _ outputs: Outputs) throws(ModelError) {
     let axes = try resizedAxes(values.facts)
-    try sampling.resize(values[0], axes, outputs[0])
+    try sampling.resize(values[0], axes, outputs[0], on: outputs.context.crew)
   }
 
   /// The change of each axis of X, nil for one that stays as it is.
@@ -140,7 +140,8 @@ struct Upsample: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    try sampling.resize(inputs[0], try resizedAxes(inputs.facts), outputs[0])
+    let axes = try resizedAxes(inputs.facts)
+    try sampling.resize(inputs[0], axes, outputs[0], on: outputs.context.crew)
   }
 
   private func resizedAxes(_ inputs: Facts) throws(ModelError) -> [ResizedAxis?] {

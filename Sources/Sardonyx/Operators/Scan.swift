@@ -79,12 +79,18 @@ struct Scan: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let own = (0..<ownInputCount).map { inputs.tensor($0) }
+    let first = ownInputCount - stateCount - scanCount
+    let tensors = (first..<ownInputCount).compactMap { inputs.tensor($0) }
+    guard tensors.count == stateCount + scanCount else {
+      throw .unexpected(
+        "states and scanned inputs", expected: "\(stateCount + scanCount) tensors",
+        got: "\(tensors.count)")
+    }
     let captured = inputs.from(ownInputCount)
     let results =
       hasBatches
-      ? try runBatches(own[0], own.dropFirst().compactMap { $0 }, captured, outputs.context)
-      : try runOne(own.compactMap { $0 }, length: nil, captured, outputs.context)
+      ? try runBatches(inputs.tensor(0), tensors, captured, outputs.context)
+      : try runOne(tensors, length: nil, captured, outputs.context)
     for (index, tensor) in results.enumerated() { outputs.set(index, .tensor(tensor)) }
   }
 
@@ -115,6 +121,9 @@ struct Scan: Operator {
       let results = try bodies[0].run(
         (states + slices).map { .tensor($0) } + captured, context
       ).compactMap(\.tensor)
+      guard results.count == bodies[0].graph.outputs.count else {
+        throw .unexpected("outputs of graph body", expected: "tensors", got: "other values")
+      }
       states = Array(results[..<stateCount])
       for index in elements.indices { elements[index].append(results[stateCount + index]) }
     }

@@ -209,9 +209,10 @@ struct Col2Im: Operator {
       throw .unexpected("rank of input", expected: "3", got: "\(shape.count)")
     }
     let axes = try axes(image, block)
-    let size = block.elementCount
-    guard shape[1] % size == 0 else {
-      throw .unexpected("channels of input", expected: "a multiple of \(size)", got: "\(shape[1])")
+    guard let size = block.checkedElementCount, shape[1] % size == 0 else {
+      throw .unexpected(
+        "channels of input", expected: "a multiple of the elements of [\(block.joined)]",
+        got: "\(shape[1])")
     }
     let positions = axes.map(\.positions).elementCount
     guard shape[2] == positions else {

@@ -11,6 +11,13 @@ let sequences: OperatorFamily = [
 ]
 
 extension Facts {
+  /// Checks that no input of an operator with any number of them is left out.
+  func requireAll() throws(ModelError) {
+    for index in 0..<count where !has(index) {
+      throw ModelError(.invalid, "input \(index) is left out")
+    }
+  }
+
   /// The type of the elements of a sequence input.
   /// - Throws: ``ModelError`` (undetermined) while it is not known.
   fileprivate func elementType(ofSequence index: Int) throws(ModelError) -> ValueType {
@@ -45,7 +52,8 @@ struct SequenceConstruct: Operator {
   init(_ node: inout NodeReader) {}
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    [Fact(type: .sequence(.tensor(try inputs.type(0))))]
+    try inputs.requireAll()
+    return [Fact(type: .sequence(.tensor(try inputs.type(0))))]
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {

@@ -158,6 +158,7 @@ struct Concat: Operator {
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     var shapes: [Shape] = []
+    try inputs.requireAll()
     for index in 0..<inputs.count { shapes.append(try inputs.shape(index)) }
     return [Fact(try inputs.type(0), try Shape.joined(shapes, along: axis))]
   }

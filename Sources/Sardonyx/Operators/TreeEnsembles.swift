@@ -13,43 +13,68 @@ enum Aggregate: String, Sendable, CaseIterable {
   case max = "MAX"
 }
 
-/// The scores of one row, and which of them any leaf has voted for.
-struct Ballot: Sendable {
+/// The scores of some rows, and which of them any leaf has voted for.
+struct Ballots: Sendable {
+  /// How many rows are counted at a time.
+  static let blockSize = 64
+  let rowCount: Int
+  let targets: Int
+  /// Row-major, as `hasVote`.
   private(set) var scores: [Double]
   private(set) var hasVote: [Bool]
 
-  /// Counts the votes of all trees.
-  init(_ forest: DecisionForest, _ row: Span<Double>, targets: Int, _ aggregate: Aggregate) {
-    var scores = [Double](repeating: 0, count: targets)
-    var hasVote = [Bool](repeating: false, count: targets)
-    forest.forEachVote(row) { vote in
-      let target = Int(vote.target)
-      let score = scores[target]
+  /// Counts the votes of all trees, and the base values for one vote each.
+  init(
+    _ forest: DecisionForest, _ rows: FeatureRows, _ range: Range<Int>, _ aggregate: Aggregate,
+    targets: Int, baseValues: [Double]
+  ) {
+    var scores = [Double](repeating: 0, count: range.count * targets)
+    var hasVote = [Bool](repeating: false, count: range.count * targets)
+    forest.forEachVote(rows, range) { row, vote in
+      let place = (row - range.lowerBound) * targets + Int(vote.target)
+      let score = scores[place]
       switch aggregate {
-      case .sum, .average: scores[target] = score + vote.weight
-      case .min: scores[target] = hasVote[target] ? Swift.min(score, vote.weight) : vote.weight
-      case .max: scores[target] = hasVote[target] ? Swift.max(score, vote.weight) : vote.weight
+      case .sum, .average: scores[place] = score + vote.weight
+      case .min: scores[place] = hasVote[place] ? Swift.min(score, vote.weight) : vote.weight
+      case .max: scores[place] = hasVote[place] ? Swift.max(score, vote.weight) : vote.weight
       }
-      hasVote[target] = true
+      hasVote[place] = true
     }
-    if aggregate == .average {
-      for target in scores.indices { scores[target] /= Double(forest.roots.count) }
+    for place in scores.indices {
+      if aggregate == .average { scores[place] /= Double(forest.roots.count) }
+      guard place % targets < baseValues.count else { continue }
+      scores[place] += baseValues[place % targets]
+      hasVote[place] = true
     }
+    rowCount = range.count
+    self.targets = targets
     self.scores = scores
     self.hasVote = hasVote
   }
 
-  /// Adds the base values, which count as votes.
-  mutating func add(_ baseValues: [Double]) {
-    for (target, value) in baseValues.enumerated() {
-      scores[target] += value
-      hasVote[target] = true
-    }
+  func range(_ row: Int) -> Range<Int> { row * targets..<(row + 1) * targets }
+
+  /// The target of a row's highest score among those voted for, the first of equals.
+  func winner(_ row: Int) -> Int {
+    range(row).lazy.map { hasVote[$0] ? scores[$0] : -.infinity }.indexOfLargest
   }
 
-  /// The target of the highest score among those voted for, the first of equals.
-  var winner: Int {
-    zip(scores, hasVote).map { $1 ? $0 : -.infinity }.indexOfLargest
+  /// Transforms the scores of all rows.
+  mutating func apply(_ transform: PostTransform) {
+    for row in 0..<rowCount { transform.apply(&scores, range(row)) }
+  }
+}
+
+extension RunContext {
+  /// The results of `body` for each block of rows, in order.
+  fileprivate func mapBlocks<T: Sendable>(
+    _ rows: Int, of forest: DecisionForest, _ body: @escaping @Sendable (Range<Int>) -> T
+  ) throws(ModelError) -> [T] {
+    let size = Ballots.blockSize
+    // A tree takes a row some 40 ns.
+    return try map((rows + size - 1) / size, cost: size * forest.roots.count * 40) { block in
+      body(block * size..<min(rows, (block + 1) * size))
+    }
   }
 }
 
@@ -67,13 +92,11 @@ struct ForestRegression: Sendable {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
-    let results = try outputs.context.map(rows.count, cost: forest.cost) { row in
-      var ballot = Ballot(
-        forest, rows.numbers.span.extracting(rows.range(row)), targets: targets, aggregate)
-      ballot.add(baseValues)
-      var scores = ballot.scores
-      transform.apply(&scores, scores.indices)
-      return scores
+    let results = try outputs.context.mapBlocks(rows.count, of: forest) { range in
+      var ballots = Ballots(
+        forest, rows, range, aggregate, targets: targets, baseValues: baseValues)
+      ballots.apply(transform)
+      return ballots.scores
     }
     outputs[0].store(Array(results.joined()))
   }
@@ -88,9 +111,6 @@ extension DecisionForest {
     }
     return count
   }
-
-  /// About how many nanoseconds a row takes.
-  fileprivate var cost: Int { roots.count * 40 }
 }
 
 struct TreeEnsembleRegressor: Operator {
@@ -140,7 +160,7 @@ struct TreeEnsemble: Operator {
   }
 }
 
-/// The class that gets most votes, and the scores of all.
+/// The class that gets most votes, and the scores of all classes.
 ///
 /// Rules that the specification leaves open are onnxruntime's: where two classes share one score
 /// (all leaves vote for the same class), that score decides by its threshold, 0.5 where all weights
@@ -175,25 +195,29 @@ struct TreeEnsembleClassifier: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
-    let results = try outputs.context.map(rows.count, cost: forest.cost) { row in
-      decide(Ballot(forest, rows.numbers.span.extracting(rows.range(row)), targets: count, .sum))
+    let results = try outputs.context.mapBlocks(rows.count, of: forest) { range in
+      decide(
+        Ballots(forest, rows, range, .sum, targets: count, baseValues: baseValues))
     }
-    labels.put(results.map(\.winner), outputs)
+    labels.put(results.flatMap(\.winners), outputs)
     if outputs.wants(1) { outputs[1].store(Array(results.map(\.scores).joined())) }
   }
 
-  private func decide(_ votes: Ballot) -> (winner: Int, scores: [Double]) {
-    var ballot = votes
-    ballot.add(baseValues)
-    var scores = ballot.scores
-    var winner = ballot.winner
-    if let onlyVoted {
-      winner = scores[onlyVoted] > (hasPositiveWeights && count == 2 ? 0.5 : 0) ? 1 : 0
-      if onlyVoted == 0 && count == 2 {
-        return (winner, transform.pair(scores[0], isProbability: hasPositiveWeights))
-      }
+  private func decide(_ votes: Ballots) -> (winners: [Int], scores: [Double]) {
+    var ballots = votes
+    guard let onlyVoted else {
+      let winners = (0..<ballots.rowCount).map(ballots.winner)
+      ballots.apply(transform)
+      return (winners, ballots.scores)
     }
-    transform.apply(&scores, scores.indices)
-    return (winner, scores)
+    let threshold = hasPositiveWeights && count == 2 ? 0.5 : 0
+    let singles = (0..<ballots.rowCount).map { ballots.scores[$0 * count + onlyVoted] }
+    let winners = singles.map { $0 > threshold ? 1 : 0 }
+    if onlyVoted == 0 && count == 2 {
+      let pairs = singles.map { transform.pair($0, isProbability: hasPositiveWeights) }
+      return (winners, Array(pairs.joined()))
+    }
+    ballots.apply(transform)
+    return (winners, ballots.scores)
   }
 }

@@ -18,15 +18,31 @@ func bytes(ofFile path: String) throws(ModelError) -> [UInt8] {
   defer { close(descriptor) }
   var status = stat()
   guard unsafe fstat(descriptor, &status) == 0 else { throw fault() }
-  var bytes: [UInt8] = []
-  // Pipes say 0; the last read that finds nothing ends either kind.
-  var chunk = [UInt8](repeating: 0, count: max(1 << 16, Int(status.st_size) + 1))
-  while true {
-    let count = unsafe read(descriptor, &chunk, chunk.count)
-    guard count >= 0 else { throw fault() }
-    if count == 0 { return bytes }
-    bytes.append(contentsOf: chunk[..<count])
+  // Pipes and devices say 0: they are read until nothing comes.
+  var bytes = try read(descriptor, atMost: Int(status.st_size), fault)
+  while bytes.count >= Int(status.st_size) {
+    let more = try read(descriptor, atMost: 1 << 16, fault)
+    if more.isEmpty { break }
+    bytes += more
   }
+  return bytes
+}
+
+/// The next bytes of a file, fewer than `count` only at its end.
+private func read(
+  _ descriptor: Int32, atMost count: Int, _ fault: () -> ModelError
+) throws(ModelError) -> [UInt8] {
+  var isGood = true
+  let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+    while filled < count {
+      let size = unsafe read(descriptor, buffer.baseAddress! + filled, count - filled)
+      isGood = size >= 0
+      guard size > 0 else { return }
+      filled += size
+    }
+  }
+  guard isGood else { throw fault() }
+  return bytes
 }
 
 /// Whether the path names a folder.

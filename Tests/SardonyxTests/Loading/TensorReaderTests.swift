@@ -144,20 +144,30 @@ private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
   }
 
   @Test func indicesOutsideAreMalformed() {
-    let fault = ModelError(
-      .malformed,
-      "sparse tensor \"w\": indices: expected positions inside [2,3], got one outside")
-    #expect(throws: fault) { try read(sparse([1, 6], [2], [2, 3])) }
-    #expect(throws: fault) { try read(sparse([-1, 0], [2], [2, 3])) }
-    #expect(throws: fault) { try read(sparse([0, 3, 0, 0], [2, 2], [2, 3])) }
+    func fault(_ got: String) -> ModelError {
+      ModelError(
+        .malformed,
+        "sparse tensor \"w\": indices: expected positions inside [2,3], got [\(got)]")
+    }
+    #expect(throws: fault("6")) { try read(sparse([1, 6], [2], [2, 3])) }
+    #expect(throws: fault("-1")) { try read(sparse([-1, 0], [2], [2, 3])) }
+    #expect(throws: fault("0,3")) { try read(sparse([0, 3, 0, 0], [2, 2], [2, 3])) }
+  }
+
+  @Test func indicesMustBeAsManyAsValues() {
+    #expect(
+      throws: ModelError(
+        .malformed,
+        "sparse tensor \"w\": indices: expected int64[2] or int64[2,2], got int64[3]")
+    ) { try read(sparse([0, 1, 2], [3], [2, 3])) }
   }
 
   @Test func aSmallFileMakesNoHugeTensor() {
     #expect(
       throws: ModelError(
         .limit,
-        "sparse tensor \"w\": expected at most 1073741824 bytes in all when dense, "
-          + "got float[1000000,1000000]")
+        "sparse tensor \"w\": all sparse tensors when dense: expected at most 1073741824 bytes, "
+          + "got more")
     ) { try read(sparse([0, 1], [2], [1_000_000, 1_000_000])) }
   }
 }

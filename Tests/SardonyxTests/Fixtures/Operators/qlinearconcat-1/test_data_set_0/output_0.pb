@@ -1,0 +1,1 @@
+By0J@q}BrT],l¤‡e²ˆL•Y;¡mš…¢eÎ~m»ÎIuRzbuimYs‰~p{~fƒk_ˆ{s…}‰pšzs“še

@@ -1,0 +1,1 @@
+By0J qf}jrklgn¤‡m²ˆk•li¡nš…¢mÎ~n»Îj
