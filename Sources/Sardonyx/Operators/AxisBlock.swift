@@ -14,6 +14,11 @@ struct AxisBlock: Sendable, Equatable {
   /// Every element for itself.
   init(elements: Int) { (outer, count, inner) = (elements, 1, 1) }
 
+  /// The places of a line that starts at `first`.
+  func places(from first: Int) -> StrideTo<Int> {
+    stride(from: first, to: first + count * inner, by: max(inner, 1))
+  }
+
   /// Calls `body` with the place of the first element of each line along the axis, whose elements
   /// lie ``inner`` apart.
   func forEachLine(_ body: (Int) -> Void) {
