@@ -17,7 +17,6 @@ struct Clip: Operator {
       ? (
         try node.float("min", default: -.infinity), try node.float("max", default: .infinity)
       ) : nil
-    node.ignore("consumed_inputs")
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -69,7 +68,6 @@ struct PRelu: Operator {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     isPerChannel = node.version < 7
-    node.ignore("consumed_inputs")
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
