@@ -92,10 +92,20 @@ struct BatchNormalization: Operator {
     let parameters = (1..<5).map { inputs[$0].converted(to: Double.self) }
     if isInference, outputs.wants(0), let x = inputs[0].single {
       let scale = zip(parameters[0], parameters[3]).map { $0 / ($1 + epsilon).squareRoot() }
-      let shift = scale.indices.map { parameters[1][$0] - parameters[2][$0] * scale[$0] }
+      let crew = outputs.context.crew
       outputs[0].writeSingle { y in
-        Elementwise.scaleShift(
-          layout, x, scale: scale, shift: shift, into: y, on: outputs.context.crew)
+        if layout.inner == 1 {
+          let shift = scale.indices.map { parameters[1][$0] - parameters[2][$0] * scale[$0] }
+          Elementwise.scaleShift(layout, x, scale: scale, shift: shift, into: y, on: crew)
+        } else {
+          // Centred first, since x·scale + (B - mean·scale) cancels where means are large.
+          func perRow(_ numbers: [Double]) -> [Float] {
+            (0..<layout.outer).flatMap { _ in numbers.map { Float($0) } }
+          }
+          ReductionKernel.normalizeRows(
+            x, means: perRow(parameters[2]), factors: perRow(scale),
+            shifts: perRow(parameters[1]), into: y, on: crew)
+        }
       }
       let stored = Array(parameters[2...])
       return storeStatistics(stored, old: stored, outputs)
