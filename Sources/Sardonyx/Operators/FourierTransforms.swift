@@ -111,28 +111,20 @@ struct STFT: Operator {
     return [Fact(try inputs.type(0), [try inputs.shape(0)[0], frames.count, bins, 2])]
   }
 
+  /// In double precision, as models take logarithms of bins that are nearly 0.
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let frames = try frames(inputs.facts)
     guard outputs[0].elementCount > 0 else { return }
-    if inputs[0].type == .double {
-      transform(inputs, outputs[0], frames, FourierTransform<Double>(length: frames.length))
-    } else {
-      transform(inputs, outputs[0], frames, FourierTransform<Float>(length: frames.length))
-    }
-  }
-
-  private func transform<T: RealNumber>(
-    _ inputs: Inputs, _ output: Destination, _ frames: Frames, _ transform: FourierTransform<T>
-  ) {
-    let signal = inputs[0].converted(to: T.self)
-    let window = inputs.tensor(2)?.converted(to: T.self)
+    let transform = FourierTransform<Double>(length: frames.length)
+    let signal = inputs[0].converted(to: Double.self)
+    let window = inputs.tensor(2)?.converted(to: Double.self)
     let length = inputs[0].shape[1]
     let parts = inputs[0].shape.count == 3 ? inputs[0].shape[2] : 1
-    var result: [T] = []
-    result.reserveCapacity(output.elementCount)
+    var result: [Double] = []
+    result.reserveCapacity(outputs[0].elementCount)
     for batch in 0..<inputs[0].shape[0] {
       for frame in 0..<frames.count {
-        var line = [Complex<T>](repeating: .zero, count: frames.length)
+        var line = [Complex<Double>](repeating: .zero, count: frames.length)
         for index in 0..<(window?.count ?? frames.length) {
           let place = (batch * length + frame * frames.step + index) * parts
           let weight = window?[index] ?? 1
@@ -141,10 +133,10 @@ struct STFT: Operator {
         }
         transform.transform(&line)
         if parts == 1 { line.mirror() }
-        for value in line.prefix(output.shape[2]) { result += [value.real, value.imaginary] }
+        for value in line.prefix(outputs[0].shape[2]) { result += [value.real, value.imaginary] }
       }
     }
-    output.store(result)
+    outputs[0].store(result)
   }
 
   private func frames(_ inputs: Facts) throws(ModelError) -> Frames {

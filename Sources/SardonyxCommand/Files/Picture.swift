@@ -145,7 +145,10 @@ import Sardonyx
     }
   }
 #else
-  func isImage(_ bytes: [UInt8]) -> Bool { false }
+  /// Whether the bytes begin as those of the most common images, to tell why they are refused.
+  func isImage(_ bytes: [UInt8]) -> Bool {
+    bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) || bytes.starts(with: [0xFF, 0xD8, 0xFF])
+  }
 
   extension ImageOptions {
     func tensor(_ bytes: [UInt8], for input: ValueDefinition) throws(ModelError) -> Tensor {
