@@ -2,7 +2,7 @@
 let matrixProducts: OperatorFamily = [
   "Det": Det.init,
   "Einsum": Einsum.init,
-  "Gemm": GeneralMatrixMultiplication.init,
+  "Gemm": Gemm.init,
   "MatMul": MatMul.init,
 ]
 
@@ -94,8 +94,8 @@ extension Tensor {
   }
 }
 
-/// Gemm: Y = α·A′·B′ + β·C, where A′ and B′ may be transposed and C broadcasts to the result.
-struct GeneralMatrixMultiplication: ActivationAccepting {
+/// Y = α·A′·B′ + β·C, where A′ and B′ may be transposed and C broadcasts to the result.
+struct Gemm: ActivationAccepting {
   var alpha: Float
   var beta: Float
   let transA: Bool

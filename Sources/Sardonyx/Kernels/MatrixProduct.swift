@@ -2,10 +2,10 @@ import CKernels
 
 /// Products of single-precision matrices: C = activation(alpha·A·B + beta·C + biases + residual).
 ///
-/// An operator calls `multiply` for one product and `multiplyEach` for a batch; constant factors are packed before
-/// (`PackedMatrix`). The work is cut into chunks by the shape alone and depth is never split between chunks, so the
-/// result is the same to the bit for any number of threads.
-enum Gemm {
+/// An operator calls `multiply` for one product and `multiplyEach` for a batch; constant factors
+/// are packed before (`PackedMatrix`). The work is cut into chunks by the shape alone and depth is
+/// never split between chunks, so the result is the same to the bit for any number of threads.
+enum MatrixProduct {
   /// The sizes of a product, and its factors before the sum and before what C holds.
   struct Shape: Sendable {
     var rows: Int
@@ -39,7 +39,7 @@ enum Gemm {
   }
 
   /// Where the parts of a product lie.
-  @unsafe struct Product {
+  @unsafe struct Parts {
     var left: Factor
     var right: Factor
     var result: UnsafeMutablePointer<Float>
@@ -53,7 +53,7 @@ enum Gemm {
       return unsafe resultStep == 1
     }
 
-    fileprivate var turned: Product {
+    fileprivate var turned: Parts {
       var turned = unsafe self
       unsafe (turned.left, turned.right) = unsafe (right, left)
       unsafe turned.epilogue.rowBias = unsafe epilogue.columnBias
@@ -62,14 +62,14 @@ enum Gemm {
     }
   }
 
-  static func multiply(_ product: Product, _ shape: Shape, on crew: Crew) {
+  static func multiply(_ product: Parts, _ shape: Shape, on crew: Crew) {
     nonisolated(unsafe) let product = unsafe product
     unsafe multiplyEach(1, shape, on: crew) { _ in unsafe product }
   }
 
   /// `count` products of one shape; `product` tells where the i-th lies.
   static func multiplyEach(
-    _ count: Int, _ shape: Shape, on crew: Crew, product: @escaping @Sendable (Int) -> Product
+    _ count: Int, _ shape: Shape, on crew: Crew, product: @escaping @Sendable (Int) -> Parts
   ) {
     guard count > 0, shape.rows > 0, shape.columns > 0 else { return }
     if shape.columns == 1, shape.rows > 1, unsafe product(0).canBeTurned {
@@ -98,7 +98,7 @@ enum Gemm {
 
   /// Packs the factors that several chunks would pack, each for itself.
   private static func withShared(
-    _ product: Product, _ shape: Shape, _ grid: Grid, _ crew: Crew, _ body: (Product) -> Void
+    _ product: Parts, _ shape: Shape, _ grid: Grid, _ crew: Crew, _ body: (Parts) -> Void
   ) {
     var packed = unsafe product
     unsafe withPanels(
@@ -137,7 +137,7 @@ enum Gemm {
   }
 }
 
-extension Gemm.Factor {
+extension MatrixProduct.Factor {
   /// Writes panels of these lanes one after the other, each as [depth][width].
   func pack(
     lanes: Range<Int>, depth: Range<Int>, width: Int, into panels: UnsafeMutablePointer<Float>,
@@ -168,7 +168,7 @@ private struct Grid {
   private let rows: Int
   private let columns: Int
 
-  init(_ shape: Gemm.Shape, count: Int, for instructions: InstructionSet) {
+  init(_ shape: MatrixProduct.Shape, count: Int, for instructions: InstructionSet) {
     rows = shape.rows
     columns = shape.columns
     let height = instructions.width(of: .left)
@@ -177,7 +177,8 @@ private struct Grid {
     let columnPanels = (columns + width - 1) / width
     // Reading the right factor costs about as much as multiplying it with eight rows.
     let work = 2 * Double(rows + 8) * Double(columns) * Double(shape.depth)
-    // A chunk is some tens of microseconds of work; of a long batch each product is a chunk unless it is large.
+    // A chunk is some tens of microseconds of work; of a long batch each product is a chunk unless
+    // it is large.
     let wanted = min(16, max(1, Int(min(work / (count < 8 ? 6e6 : 1e8), 16))))
     // The larger factor is cut first, so that it is read once.
     let cutsRows = rows > columns
@@ -205,21 +206,22 @@ private struct Grid {
 
 /// The product as seen by a chunk, which computes some rows of some columns over the whole depth.
 @unsafe private struct Block {
-  /// Panels of the right factor that are packed together, so that their source is read in long stretches.
+  /// Panels of the right factor that are packed together, so that their source is read in long
+  /// stretches.
   static let panelsAtOnce = 4
   /// Rows that are not worth packing a factor for.
   static let mostDotRows = 3
 
-  private var product: Gemm.Product
-  private var shape: Gemm.Shape
+  private var product: MatrixProduct.Parts
+  private var shape: MatrixProduct.Shape
   private let crew: Crew
   private let height: Int
   private let width: Int
-  /// Depth in one pass, of even length: a panel of the right factor then stays in the first cache, and sums of
-  /// sums lose a fraction of what one long sum loses.
+  /// Depth in one pass, of even length: a panel of the right factor then stays in the first cache,
+  /// and sums of sums lose a fraction of what one long sum loses.
   private let pass: Int
 
-  init(_ product: Gemm.Product, _ shape: Gemm.Shape, _ crew: Crew) {
+  init(_ product: MatrixProduct.Parts, _ shape: MatrixProduct.Shape, _ crew: Crew) {
     unsafe self.product = product
     unsafe self.shape = shape
     unsafe self.crew = crew
@@ -279,7 +281,8 @@ private struct Grid {
     }
   }
 
-  /// Few rows times columns that lie along depth: dot products, which then go through a product of depth 1.
+  /// Few rows times columns that lie along depth: dot products, which then go through a product of
+  /// depth 1.
   private func runDots(
     _ rows: Range<Int>, _ columns: Range<Int>, _ x: UnsafePointer<Float>, _ step: Int,
     _ matrix: UnsafePointer<Float>, _ rowStep: Int
@@ -323,7 +326,8 @@ private struct Grid {
     return unsafe UnsafePointer(scratch)
   }
 
-  /// The right factor's panels for these columns and this depth, and the steps from panel to panel and row to row.
+  /// The right factor's panels for these columns and this depth, and the steps from panel to panel
+  /// and row to row.
   private func rightPanels(
     _ columns: Range<Int>, _ depth: Range<Int>, rows: Int, _ scratch: UnsafeMutablePointer<Float>
   ) -> (start: UnsafePointer<Float>, panelStep: Int, rowStep: Int) {
@@ -370,7 +374,7 @@ private struct Grid {
   }
 }
 
-extension Gemm.Factor {
+extension MatrixProduct.Factor {
   fileprivate var isPacked: Bool {
     if case .panels = unsafe self { true } else { false }
   }

@@ -50,7 +50,7 @@ struct ProductBatch: Sendable {
   ) {
     unsafe (columnBias ?? []).withUnsafeBufferPointer { bias in
       unsafe (residual ?? []).withUnsafeBufferPointer { residual in
-        let epilogue = unsafe Gemm.Epilogue(
+        let epilogue = unsafe MatrixProduct.Epilogue(
           columnBias: bias.isEmpty ? nil : bias.baseAddress,
           residual: residual.isEmpty ? nil : residual.baseAddress, activation: activation)
         unsafe multiply(
@@ -62,20 +62,20 @@ struct ProductBatch: Sendable {
 
   private func multiply(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, packedRight: PackedMatrix? = nil,
-    alpha: Float = 1, _ epilogue: Gemm.Epilogue = unsafe .init(),
+    alpha: Float = 1, _ epilogue: MatrixProduct.Epilogue = unsafe .init(),
     into c: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
     nonisolated(unsafe) let (a, b, c, epilogue) = unsafe (a, b, c, epilogue)
     let batch = self
-    unsafe Gemm.multiplyEach(
-      offsets.count, Gemm.Shape(rows: m, columns: n, depth: k, alpha: alpha), on: crew
+    unsafe MatrixProduct.multiplyEach(
+      offsets.count, MatrixProduct.Shape(rows: m, columns: n, depth: k, alpha: alpha), on: crew
     ) { index in
       let (leftOffset, rightOffset) = batch.offsets[index]
       let right =
-        unsafe packedRight.map { unsafe Gemm.Factor.packed($0) }
+        unsafe packedRight.map { unsafe MatrixProduct.Factor.packed($0) }
         ?? .strided(
           b + rightOffset, laneStep: batch.right.columnStep, depthStep: batch.right.rowStep)
-      return unsafe Gemm.Product(
+      return unsafe MatrixProduct.Parts(
         left: .strided(
           a + leftOffset, laneStep: batch.left.rowStep, depthStep: batch.left.columnStep),
         right: right, result: c + index * batch.m * batch.n, resultStep: batch.n,

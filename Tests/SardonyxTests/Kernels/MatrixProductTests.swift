@@ -3,7 +3,7 @@ import Testing
 @testable import Sardonyx
 
 extension Kernels {
-  @Suite("Matrix products") struct GemmTests {
+  @Suite("Matrix products") struct MatrixProductTests {
     struct Case: Sendable, CustomTestStringConvertible {
       var rows: Int
       var columns: Int
@@ -88,7 +88,7 @@ extension Kernels {
                   let packedB = unsafe PackedMatrix(
                     .right, lanes: n, depth: k, from: b, laneStep: right.lane,
                     depthStep: right.depth, for: crew.instructions)
-                  var product = unsafe Gemm.Product(
+                  var product = unsafe MatrixProduct.Parts(
                     left: test.packedLeft
                       ? .packed(packedA)
                       : .strided(a, laneStep: left.lane, depthStep: left.depth),
@@ -101,9 +101,9 @@ extension Kernels {
                       rowBias: rowBias.baseAddress, columnBias: columnBias.baseAddress,
                       residual: residual.baseAddress, activation: .relu)
                   }
-                  let shape = Gemm.Shape(
+                  let shape = MatrixProduct.Shape(
                     rows: m, columns: n, depth: k, alpha: test.alpha, beta: test.beta)
-                  unsafe Gemm.multiply(product, shape, on: crew)
+                  unsafe MatrixProduct.multiply(product, shape, on: crew)
                 }
               }
             }
@@ -143,11 +143,11 @@ extension Kernels {
       unsafe c.withUnsafeMutableBufferPointer { c in
         unsafe ones.withUnsafeBufferPointer { ones in
           guard let c = c.baseAddress, let ones = ones.baseAddress else { return }
-          let product = unsafe Gemm.Product(
+          let product = unsafe MatrixProduct.Parts(
             left: .strided(ones, laneStep: k, depthStep: 1),
             right: .strided(ones, laneStep: 1, depthStep: n), result: c, resultStep: n,
             epilogue: .init(residual: UnsafePointer(c)))
-          unsafe Gemm.multiply(product, .init(rows: m, columns: n, depth: k), on: crew)
+          unsafe MatrixProduct.multiply(product, .init(rows: m, columns: n, depth: k), on: crew)
         }
       }
       #expect(c.allSatisfy { $0 == 1003 })
@@ -162,11 +162,11 @@ extension Kernels {
           unsafe b.withUnsafeBufferPointer { b in
             guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress
             else { return }
-            let product = unsafe Gemm.Product(
+            let product = unsafe MatrixProduct.Parts(
               left: .strided(a, laneStep: 1, depthStep: 1),
               right: .strided(b, laneStep: 1, depthStep: 3), result: c, resultStep: 3,
               epilogue: .init(activation: .relu))
-            unsafe Gemm.multiply(product, .init(rows: 1, columns: 3, depth: 1), on: crew)
+            unsafe MatrixProduct.multiply(product, .init(rows: 1, columns: 3, depth: 1), on: crew)
           }
         }
       }
