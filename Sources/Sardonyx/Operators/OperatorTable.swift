@@ -3,7 +3,7 @@ enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
     ("", accumulations),
-    ("", activationOperators),
+    ("", activations),
     ("", arithmetic),
     ("", attention),
     ("", casts),
@@ -47,11 +47,11 @@ enum OperatorTable {
     ("ai.onnx.ml", treeEnsembles),
     ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
-    ("com.microsoft", microsoftActivationOperators),
+    ("com.microsoft", microsoftActivations),
     ("com.microsoft", microsoftBiasedActivations),
     ("com.microsoft", microsoftQuantization),
     ("com.microsoft", microsoftTexts),
-    (DerivativeWriter.domain, derivativeOperators),
+    (DerivativeWriter.domain, derivatives),
   ]
 
   /// Every operator by `domain:name`.

@@ -5,17 +5,17 @@
 #endif
 
 /// Activations of ONNX that have one input.
-let activationOperators: OperatorFamily = activations.filter { $0.key != "QuickGelu" }
+let activations: OperatorFamily = activationFunctions.filter { $0.key != "QuickGelu" }
   .mapValues { _ in ElementwiseFunction.init }
 
 /// Activations of ONNX Runtime that have one input.
-let microsoftActivationOperators: OperatorFamily = [
+let microsoftActivations: OperatorFamily = [
   "Gelu": ElementwiseFunction.init,
   "QuickGelu": ElementwiseFunction.init,
 ]
 
 /// Functions that follow a layer of a network, by the name of their operator.
-let activations: [String: UnaryFunction.Maker] = [
+let activationFunctions: [String: UnaryFunction.Maker] = [
   "Celu": { node throws(ModelError) in .celu(alpha: try node.float("alpha", default: 1)) },
   "Elu": { node throws(ModelError) in .elu(alpha: try node.float("alpha", default: 1)) },
   "Gelu": { node throws(ModelError) in

@@ -67,7 +67,8 @@ struct ElementwiseFunction: Operator {
   let function: UnaryFunction
 
   /// Every function by the name of its operator.
-  private static let makers = [numberFunctions, realFunctions, activations].reduce(into: [:]) {
+  private static let makers = [numberFunctions, realFunctions, activationFunctions].reduce(into: [:]
+  ) {
     $0.merge($1) { first, _ in first }
   }
 

@@ -1,5 +1,5 @@
 /// Operators that the derivatives of others are written with, of a domain of our own.
-let derivativeOperators: OperatorFamily = [
+let derivatives: OperatorFamily = [
   "ConstantLike": ConstantLike.init,
   "ConvGradient": ConvGradient.init,
   "SumTo": SumTo.init,
