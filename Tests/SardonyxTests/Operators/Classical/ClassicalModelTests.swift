@@ -9,11 +9,11 @@ import Testing
 
   private func refusal(
     _ operatorName: String, _ inputs: [Value?], _ attributes: [String: Attribute] = [:],
-    version: Int = 1, outputs: Int = 1
+    opset: Int = 1, outputs: Int = 1
   ) -> String? {
     #expect(throws: ModelError.self) {
       try run(
-        operatorName, domain: ml, version: version, inputs, attributes, outputs: outputs)
+        operatorName, domain: ml, opset: opset, inputs, attributes, outputs: outputs)
     }?.message
   }
 
@@ -73,7 +73,7 @@ import Testing
     let isLeaf = nodes.map { $0 % 2 == 1 || $0 == 2 * depth }
     let leaves = nodes.filter { isLeaf[$0] }
     let result: Tensor = try run(
-      "TreeEnsembleRegressor", domain: ml, version: 3, [Tensor([1] as [Float], [1, 1])],
+      "TreeEnsembleRegressor", domain: ml, opset: 3, [Tensor([1] as [Float], [1, 1])],
       [
         "nodes_treeids": .ints(nodes.map { _ in 0 }), "nodes_nodeids": .ints(nodes),
         "nodes_featureids": .ints(nodes.map { _ in 0 }),
@@ -159,7 +159,7 @@ import Testing
   @Test func tensorsOfAnOptimizerMustHaveOneShape() {
     let message = #expect(throws: ModelError.self) {
       try run(
-        "Momentum", domain: "ai.onnx.preview.training", version: 1,
+        "Momentum", domain: "ai.onnx.preview.training", opset: 1,
         [Tensor(scalar: Float(1)), Tensor(scalar: Int64(0)), row, row.reshaped([3]), row]
           .map(Value.tensor),
         [

@@ -5,13 +5,6 @@ import Testing
 @Suite struct GathersTests {
   private let x = Tensor((0..<6).map(Float.init), [2, 3])
 
-  private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }
-
-  private func message(_ body: () throws -> Tensor) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   @Test func gatherTakesSlices() throws {
     #expect(try run("Gather", [x, ints(-1, 0)]).elements() == [Float(3), 4, 5, 0, 1, 2])
     let scalar = try run("Gather", [x, Tensor(scalar: Int32(1))], ["axis": .int(1)])

@@ -3,11 +3,6 @@ import Testing
 @testable import Sardonyx
 
 @Suite struct GeneratorsTests {
-  private func message(_ body: () throws -> Tensor) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   @Test func constantTakesAnyOfItsAttributes() throws {
     let none: [Tensor?] = []
     #expect(try run("Constant", none, ["value_int": .int(7)]).elements() == [Int64(7)])

@@ -5,13 +5,6 @@ import Testing
 @Suite struct ScattersTests {
   private let x = Tensor((0..<6).map(Float.init), [2, 3])
 
-  private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }
-
-  private func message(_ body: () throws -> Tensor) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   @Test func scatterElementsInAllReductions() throws {
     let data = Tensor([Float(1), 2, 3])
     let (indices, updates) = (ints(1, -2), Tensor([Float(10), 20]))

@@ -5,13 +5,6 @@ import Testing
 @Suite struct ShapesTests {
   private let x = Tensor((0..<24).map(Float.init), [2, 3, 4])
 
-  private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }
-
-  private func message(_ body: () throws -> Tensor) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   @Test(arguments: [
     ([:], [2, 3, 4]), (["start": 1], [3, 4]), (["start": -1], [4]), (["end": -1], [2, 3]),
     (["start": 2, "end": 1], []), (["start": -9, "end": 9], [2, 3, 4]),

@@ -5,13 +5,6 @@ import Testing
 @Suite struct TranspositionsTests {
   private let x = Tensor((0..<24).map(Int32.init), [2, 3, 4])
 
-  private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }
-
-  private func message(_ body: () throws -> Tensor) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   /// Element by element, by definition: the element of the output at each place.
   private func gather(_ shape: [Int], _ place: ([Int]) -> Int) -> [Int32] {
     (0..<shape.elementCount).map { index in

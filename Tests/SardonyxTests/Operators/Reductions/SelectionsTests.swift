@@ -5,13 +5,6 @@ import Testing
 @Suite struct SelectionsTests {
   private let x = Tensor((0..<6).map(Float.init), [2, 3])
 
-  private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }
-
-  private func message(_ body: () throws -> Tensor) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   @Test func compressKeepsWhatTheConditionNames() throws {
     let condition = Tensor([false, true, true, true])
     #expect(try run("Compress", [x, condition]).elements() == [Float(1), 2, 3])

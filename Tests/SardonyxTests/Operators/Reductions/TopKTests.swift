@@ -3,13 +3,6 @@ import Testing
 @testable import Sardonyx
 
 @Suite struct TopKTests {
-  private func ints(_ values: Int...) -> Tensor { Tensor(values.map(Int64.init)) }
-
-  private func message(_ body: () throws -> Tensor) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   @Test func topKPrefersTheFirstOfEquals() throws {
     let row = Tensor([Float(3), 1, 3, 2, 3])
     let largest = try run("TopK", [.tensor(row), .tensor(ints(2))], outputs: 2)

@@ -10,11 +10,6 @@ import Testing
 
   private func at(_ position: Int) -> Value { .tensor(Tensor(scalar: Int64(position))) }
 
-  private func message(_ body: () throws -> [Value?]) -> String? {
-    do { _ = try body() } catch { return (error as? ModelError)?.message }
-    return nil
-  }
-
   private func shapes(_ value: Value??) -> [[Int]] {
     guard case .sequence(let elements, _)?? = value else { return [] }
     return elements.map { $0.tensor!.shape }
