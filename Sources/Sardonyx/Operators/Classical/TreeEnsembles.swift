@@ -113,14 +113,21 @@ extension DecisionForest {
   }
 }
 
+extension NodeReader {
+  fileprivate mutating func targetCount() throws(ModelError) -> Int {
+    let count = try int("n_targets", default: 1)
+    guard (1...0xffff).contains(count) else {
+      throw invalid("n_targets", expected: "1 to 65535", got: count)
+    }
+    return count
+  }
+}
+
 struct TreeEnsembleRegressor: Operator {
   private let regression: ForestRegression
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    let targets = try node.int("n_targets", default: 1)
-    guard (1...0xffff).contains(targets) else {
-      throw node.invalid("n_targets", expected: "1 to 65535", got: targets)
-    }
+    let targets = try node.targetCount()
     regression = ForestRegression(
       forest: try node.namedForest(votes: "target", count: targets), targets: targets,
       aggregate: try node.choice("aggregate_function", default: .sum),
@@ -141,10 +148,7 @@ struct TreeEnsemble: Operator {
   private let regression: ForestRegression
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    let targets = try node.int("n_targets", default: 1)
-    guard (1...0xffff).contains(targets) else {
-      throw node.invalid("n_targets", expected: "1 to 65535", got: targets)
-    }
+    let targets = try node.targetCount()
     regression = ForestRegression(
       forest: try node.numberedForest(targets: targets), targets: targets,
       aggregate: try node.numbered("aggregate_function", default: .sum),
