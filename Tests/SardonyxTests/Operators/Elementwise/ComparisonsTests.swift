@@ -2,7 +2,7 @@ import Testing
 
 @testable import Sardonyx
 
-@Suite struct ComparisonTests {
+@Suite struct ComparisonsTests {
   @Test(arguments: [
     ("Equal", [true, false, false, false]), ("Less", [false, true, false, false]),
     ("LessOrEqual", [true, true, false, false]), ("Greater", [false, false, true, false]),
