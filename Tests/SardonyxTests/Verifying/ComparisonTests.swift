@@ -66,7 +66,7 @@ import Testing
 
   @Test func unitsInTheLastPlaceCountRepresentableNumbers() {
     let one = Tensor([1, -0.0] as [Float], [2])
-    let next = Tensor([1.nextUp, 0] as [Float], [2])
+    let next = Tensor([Float(1).nextUp, 0], [2])
     #expect(Metrics(next, reference: one)?.ulp == 1)
     let opposite = Tensor([-Float.leastNonzeroMagnitude], [1])
     #expect(Metrics(opposite, reference: Tensor([Float.leastNonzeroMagnitude], [1]))?.ulp == 2)

@@ -52,12 +52,30 @@ extension PoolingShape {
   }
 }
 
+/// Poolings by kernels, prepared for the shapes met.
+private struct PreparedPoolings: Sendable {
+  private let poolings = ShapeCache<PoolingShape, Pooling>()
+
+  /// - Returns: false where kernels cannot pool: other types, or much more padding than input.
+  func run(
+    _ kind: Pooling.Kind, _ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int
+  ) -> Bool {
+    guard let x = inputs[0].single, axes.paddingIsModest else { return false }
+    let shape = PoolingShape(axes, planes: planes)
+    outputs[0].writeSingle { y in
+      poolings.value(for: shape) { Pooling(kind, shape) }
+        .run(x, into: y, on: outputs.context.crew)
+    }
+    return true
+  }
+}
+
 /// The largest number of each window, and where it lies.
 struct MaxPool: Operator {
   let window: Window
   /// Whether `Indices` count the spatial axes from the first instead of the last.
   private let isColumnMajor: Bool
-  private let poolings = ShapeCache<PoolingShape, Pooling>()
+  private let poolings = PreparedPoolings()
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
@@ -74,13 +92,8 @@ struct MaxPool: Operator {
     let shape = inputs[0].shape
     let axes = try window.axes(ofInput: shape)
     let planes = shape[0] * shape[1]
-    guard !outputs.wants(1), let x = inputs[0].single, axes.paddingIsModest else {
-      return runPlainly(inputs, outputs, axes, planes: planes)
-    }
-    let pooled = PoolingShape(axes, planes: planes)
-    outputs[0].writeSingle { y in
-      poolings.value(for: pooled) { Pooling(.maximum, pooled) }
-        .run(x, into: y, on: outputs.context.crew)
+    if outputs.wants(1) || !poolings.run(.maximum, inputs, outputs, axes, planes: planes) {
+      runPlainly(inputs, outputs, axes, planes: planes)
     }
   }
 
@@ -127,7 +140,7 @@ extension [WindowAxis] {
 struct AveragePool: Operator {
   let window: Window
   let countsPadding: Bool
-  private let poolings = ShapeCache<PoolingShape, Pooling>()
+  private let poolings = PreparedPoolings()
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
@@ -144,13 +157,9 @@ struct AveragePool: Operator {
     let shape = inputs[0].shape
     let axes = try window.axes(ofInput: shape)
     let planes = shape[0] * shape[1]
-    guard let x = inputs[0].single, axes.paddingIsModest else {
-      return runPlainly(inputs, outputs, axes, planes: planes)
-    }
-    let pooled = PoolingShape(axes, planes: planes)
-    outputs[0].writeSingle { y in
-      poolings.value(for: pooled) { Pooling(.average(countsPadding: countsPadding), pooled) }
-        .run(x, into: y, on: outputs.context.crew)
+    let kind = Pooling.Kind.average(countsPadding: countsPadding)
+    if !poolings.run(kind, inputs, outputs, axes, planes: planes) {
+      runPlainly(inputs, outputs, axes, planes: planes)
     }
   }
 
