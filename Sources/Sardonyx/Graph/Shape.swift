@@ -7,16 +7,17 @@ extension [Int] {
   /// Wraps on overflow; shapes from outside are checked with ``checkedElementCount`` first.
   var elementCount: Int { reduce(1, &*) }
 
-  /// The number of elements, or nil where it (or an extent) is negative or overflows.
+  /// The number of elements, or nil where an extent is negative or the product of those that are not
+  /// 0 overflows: so extents of a tensor may be multiplied without a second look.
   var checkedElementCount: Int? {
     var count = 1
-    for extent in self {
-      guard extent >= 0 else { return nil }
+    for extent in self where extent != 0 {
+      guard extent > 0 else { return nil }
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
       guard !overflow else { return nil }
       count = product
     }
-    return count
+    return contains(0) ? 0 : count
   }
 
   /// The distance in elements between neighbours along each axis of a dense row-major tensor.

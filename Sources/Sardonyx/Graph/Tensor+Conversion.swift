@@ -1,6 +1,10 @@
 extension Tensor {
   /// The elements converted to a computing type, in row-major order; exact where `T` is
   /// ``ElementType/computed`` (or wider). The tensor must be numeric or bool.
+  @_specialize(where T == Float)
+  @_specialize(where T == Double)
+  @_specialize(where T == Int64)
+  @_specialize(where T == UInt64)
   func converted<T: Number>(to _: T.Type = T.self) -> [T] {
     if T.elementType == type { return array(of: T.self) }
     switch type {
@@ -44,6 +48,10 @@ extension Tensor {
   }
 
   /// Writes numbers as elements of `type`, which must be numeric or bool.
+  @_specialize(where T == Float)
+  @_specialize(where T == Double)
+  @_specialize(where T == Int64)
+  @_specialize(where T == UInt64)
   static func store<T: Number>(
     _ numbers: [T], as type: ElementType, at base: UnsafeMutableRawPointer
   ) {
@@ -52,7 +60,12 @@ extension Tensor {
       for index in numbers.indices { unsafe target[index] = convert(numbers[index]) }
     }
     func integer(_ number: T) -> Int64 { Int64(converting: number) }
-    if T.elementType == type { return put { $0 } }
+    if T.elementType == type {
+      return unsafe numbers.withUnsafeBytes { source in
+        guard let start = source.baseAddress else { return }
+        unsafe base.copyMemory(from: start, byteCount: source.count)
+      }
+    }
     switch type {
     case .float: put { $0.asFloat }
     case .double: put { $0.asDouble }

@@ -132,11 +132,11 @@ extension ReductionKernel {
 extension Elementwise {
   /// y = x·scale + shift for each channel of a single-precision tensor; y may be x.
   static func scaleShift(
-    _ view: ChannelView, _ x: Tensor, scale: [Double], shift: [Double], into y: Destination,
+    _ view: AxisBlock, _ x: Tensor, scale: [Double], shift: [Double], into y: Destination,
     on crew: Crew
   ) {
     unsafe scaleShift(
-      outer: view.outer, channels: view.channels, inner: view.inner, x.floats,
+      outer: view.outer, channels: view.count, inner: view.inner, x.floats,
       scale: scale.map { Float($0) }, shift: shift.map { Float($0) }, into: y.floats, on: crew)
   }
 }

@@ -29,7 +29,7 @@ struct HeadLayout: Sendable {
       throw ModelError(
         .invalid, "\(name) has rank 3: expected the number of its heads as an attribute, got none")
     }
-    guard shape[2] % heads == 0 else {
+    guard shape[2] % heads == 0, heads <= max(shape[2], 1) else {
       throw .unexpected(
         "last axis of \(name)", expected: "a multiple of \(heads), the number of heads",
         got: "\(shape[2])")

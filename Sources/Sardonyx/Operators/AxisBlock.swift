@@ -11,8 +11,21 @@ struct AxisBlock: Sendable, Equatable {
     inner = shape[axes.upperBound...].reduce(1, &*)
   }
 
+  /// One axis, with everything before and behind it made one.
+  init(_ shape: Shape, axis: Int) { self.init(shape, axes: axis..<axis + 1) }
+
+  init(outer: Int, count: Int, inner: Int) {
+    (self.outer, self.count, self.inner) = (outer, count, inner)
+  }
+
   /// Every element for itself.
   init(elements: Int) { (outer, count, inner) = (elements, 1, 1) }
+
+  /// The adjoining elements at an index of the axis.
+  func range(outer index: Int, _ place: Int) -> Range<Int> {
+    let first = (index &* count &+ place) &* inner
+    return first..<first &+ inner
+  }
 
   /// Calls `body` with the place of the first element of each line along the axis, whose elements
   /// lie ``inner`` apart.

@@ -39,23 +39,25 @@ struct ElementwiseComparison: Operator {
     let broadcast = try Broadcast(alignment.shapes(x.shape, y.shape))
     let answers =
       switch x.type.computed {
-      case nil: broadcast.combine(try x.strings(), try y.strings(), function())
-      case is Int64.Type: broadcast.combine(x.converted(to: Int64.self), y.converted(), function())
-      case is UInt64.Type:
-        broadcast.combine(x.converted(to: UInt64.self), y.converted(), function())
-      case is Float.Type: broadcast.combine(x.converted(to: Float.self), y.converted(), function())
-      default: broadcast.combine(x.converted(to: Double.self), y.converted(), function())
+      case nil: compare(try x.strings(), try y.strings(), broadcast)
+      case is Int64.Type: compare(x.converted(to: Int64.self), y.converted(), broadcast)
+      case is UInt64.Type: compare(x.converted(to: UInt64.self), y.converted(), broadcast)
+      case is Float.Type: compare(x.converted(to: Float.self), y.converted(), broadcast)
+      default: compare(x.converted(to: Double.self), y.converted(), broadcast)
       }
     outputs[0].store(elements: answers)
   }
 
-  private func function<T: Comparable>() -> (T, T) -> Bool {
+  @_specialize(where T == Float)
+  @_specialize(where T == Double)
+  @_specialize(where T == Int64)
+  private func compare<T: Comparable>(_ x: [T], _ y: [T], _ broadcast: Broadcast) -> [Bool] {
     switch relation {
-    case .equal: (==)
-    case .greater: (>)
-    case .greaterOrEqual: (>=)
-    case .less: (<)
-    case .lessOrEqual: (<=)
+    case .equal: broadcast.combine(x, y) { $0 == $1 }
+    case .greater: broadcast.combine(x, y) { $0 > $1 }
+    case .greaterOrEqual: broadcast.combine(x, y) { $0 >= $1 }
+    case .less: broadcast.combine(x, y) { $0 < $1 }
+    case .lessOrEqual: broadcast.combine(x, y) { $0 <= $1 }
     }
   }
 }

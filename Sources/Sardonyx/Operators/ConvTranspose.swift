@@ -63,7 +63,7 @@ struct ConvTranspose: ActivationAccepting {
     guard x[1] == w[0] else {
       throw .unexpected("channels of X", expected: "\(w[0])", got: "\(x[1])")
     }
-    guard w[0] % group == 0 else {
+    guard w[0] % group == 0, group <= max(w[0], 1) else {
       throw .unexpected(
         "channels of X", expected: "a multiple of \(group), the number of groups", got: "\(w[0])")
     }
@@ -75,7 +75,7 @@ struct ConvTranspose: ActivationAccepting {
 
   /// The axes of the convolution that leads from this operator's output back to its input.
   private func axes(_ extents: [Int], kernel: [Int]) throws(ModelError) -> [WindowAxis] {
-    var axes = try window.unpaddedAxes(count: extents.count, kernel: kernel)
+    var axes = try window.unpaddedAxes(over: extents, kernel: kernel)
     let extra = try numbers("output_padding", outputPadding, count: extents.count)
     let pads = try window.checkedPads(axisCount: extents.count)
     // Some exporters give the batch and the channels too.

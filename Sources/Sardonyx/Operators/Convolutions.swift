@@ -69,14 +69,7 @@ struct Conv: ActivationAccepting {
     let x = try inputs.shape(0)
     let w = try inputs.shape(1)
     try checkRanks(x, w)
-    guard x[1] == w[1] * group else {
-      throw .unexpected("channels of X", expected: "\(w[1] * group)", got: "\(x[1])")
-    }
-    guard w[0] % group == 0 else {
-      throw .unexpected(
-        "output channels of W", expected: "a multiple of \(group), the number of groups",
-        got: "\(w[0])")
-    }
+    try checkGroups(x, w, group)
     try checkBias(inputs, channels: w[0])
     let axes = try window.axes(over: Array(x.dropFirst(2)), kernel: Array(w.dropFirst(2)))
     return ConvolutionExtents(
@@ -134,6 +127,18 @@ func checkRanks(_ x: Shape, _ w: Shape) throws(ModelError) {
   }
   guard w.count == x.count else {
     throw .unexpected("rank of W", expected: "\(x.count) as X has", got: "\(w.count)")
+  }
+}
+
+/// Checks that the channels of X are those that W's groups see, and that W's divide into groups.
+func checkGroups(_ x: Shape, _ w: Shape, _ group: Int) throws(ModelError) {
+  guard x[1] % group == 0, x[1] / group == w[1] else {
+    throw .unexpected("channels of X", expected: "\(w[1] &* group)", got: "\(x[1])")
+  }
+  guard w[0] % group == 0 else {
+    throw .unexpected(
+      "output channels of W", expected: "a multiple of \(group), the number of groups",
+      got: "\(w[0])")
   }
 }
 

@@ -1,9 +1,3 @@
-#if canImport(Glibc)
-  private import Glibc
-#else
-  private import Darwin
-#endif
-
 /// A convolution whose taps are moved, each by an offset of its own at each output.
 ///
 /// X is N×C×spatial, W is M×(C/group)×kernel, offset is N×(offset_group·taps·rank)×output, B has M
@@ -45,14 +39,11 @@ struct DeformConv: Operator {
     let x = try inputs.shape(0)
     let w = try inputs.shape(1)
     try checkRanks(x, w)
-    guard x[1] == w[1] * group else {
-      throw .unexpected("channels of X", expected: "\(w[1] * group)", got: "\(x[1])")
-    }
-    guard w[0] % group == 0, x[1] % offsetGroup == 0 else {
+    try checkGroups(x, w, group)
+    guard x[1] % offsetGroup == 0, offsetGroup <= max(x[1], 1) else {
       throw .unexpected(
-        "channels",
-        expected: "multiples of group \(group) in W, of offset_group \(offsetGroup) in X",
-        got: "\(w[0]) and \(x[1])")
+        "channels of X", expected: "a multiple of \(offsetGroup), the groups of offsets",
+        got: "\(x[1])")
     }
     try checkBias(inputs, 3, channels: w[0])
     let axes = try window.axes(over: Array(x.dropFirst(2)), kernel: Array(w.dropFirst(2)))

@@ -18,7 +18,9 @@ struct ElementConversion: Sendable {
     case nil: try parse(x.strings(), to: y)
     case is Int64.Type: store(x.converted(to: Int64.self), to: y)
     case is UInt64.Type: store(x.converted(to: UInt64.self), to: y)
-    case is Float.Type where target == .float: y.store(x.converted(to: Float.self))
+    // Halves, too, hold no more than single precision does.
+    case is Float.Type where target == .float || target == .float16 || target == .bfloat16:
+      y.store(x.converted(to: Float.self))
     default: store(x.converted(to: Double.self), to: y)
     }
   }

@@ -56,6 +56,9 @@ struct ArgExtremum: Operator {
     outputs[0].store(elements: indices(of: inputs[0], as: number, block))
   }
 
+  @_specialize(where T == Float)
+  @_specialize(where T == Double)
+  @_specialize(where T == Int64)
   private func indices<T: Number>(of tensor: Tensor, as _: T.Type, _ block: AxisBlock) -> [Int64] {
     let numbers = tensor.converted(to: T.self)
     var indices: [Int64] = []

@@ -41,7 +41,7 @@ struct LikelihoodLoss: Sendable {
 
   /// The loss, given the logarithms of the probabilities of input 0.
   func loss<T: RealNumber>(_ logarithms: [T], _ inputs: Inputs) throws(ModelError) -> [T] {
-    let view = ChannelView(inputs[0].shape, axis: 1)
+    let view = AxisBlock(inputs[0].shape, axis: 1)
     let weights: [Double]? = inputs.tensor(2)?.converted()
     var losses: [Double] = []
     var total = 0.0
@@ -50,8 +50,8 @@ struct LikelihoodLoss: Sendable {
         losses.append(0)
         continue
       }
-      guard label >= 0, label < view.channels else {
-        throw .unexpected("target", expected: "0 to \(view.channels - 1)", got: "\(label)")
+      guard label >= 0, label < view.count else {
+        throw .unexpected("target", expected: "0 to \(view.count - 1)", got: "\(label)")
       }
       let weight = weights?[label] ?? 1
       let range = view.range(outer: place / view.inner, label)
@@ -98,7 +98,7 @@ struct SoftmaxCrossEntropyLoss: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
-      let view = ChannelView(inputs[0].shape, axis: 1)
+      let view = AxisBlock(inputs[0].shape, axis: 1)
       let logarithms: [T] = logSoftmax(inputs[0].converted(), view)
       if outputs.wants(0) { outputs[0].store(try likelihood.loss(logarithms, inputs)) }
       if outputs.wants(1) { outputs[1].store(logarithms) }
@@ -106,11 +106,10 @@ struct SoftmaxCrossEntropyLoss: Operator {
     try compute(inputs[0].type.real)
   }
 
-  private func logSoftmax<T: RealNumber>(_ x: [T], _ view: ChannelView) -> [T] {
+  private func logSoftmax<T: RealNumber>(_ x: [T], _ view: AxisBlock) -> [T] {
     var y = x
-    for line in 0..<view.outer * view.inner {
-      let first = line / view.inner * view.channels * view.inner + line % view.inner
-      let places = stride(from: first, to: first + view.channels * view.inner, by: view.inner)
+    view.forEachLine { first in
+      let places = stride(from: first, to: first + view.count * view.inner, by: view.inner)
       let maximum = places.reduce(-Double.infinity) { max($0, x[$1].asDouble) }
       let sum = places.reduce(0.0) { $0 + (x[$1].asDouble - maximum).exponential }
       for place in places {

@@ -17,12 +17,11 @@ struct LpNormalization: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
-    let view = ChannelView(shape, axis: try axis.axis(ofRank: shape.count))
+    let view = AxisBlock(shape, axis: try axis.axis(ofRank: shape.count))
     func compute<T: RealNumber>(_: T.Type) {
       var x: [T] = inputs[0].converted()
-      for line in 0..<view.outer * view.inner {
-        let first = line / view.inner * view.channels * view.inner + line % view.inner
-        let places = stride(from: first, to: first + view.channels * view.inner, by: view.inner)
+      view.forEachLine { first in
+        let places = stride(from: first, to: first + view.count * view.inner, by: view.inner)
         let sum = places.reduce(0.0) { sum, place in
           let value = x[place].asDouble
           return sum + (p == 1 ? abs(value) : value * value)
@@ -110,13 +109,13 @@ struct LRN: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let view = ChannelView(inputs[0].shape, axis: 1)
+    let view = AxisBlock(inputs[0].shape, axis: 1)
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       var y = x
       for n in 0..<view.outer {
-        for c in 0..<view.channels {
-          let neighbours = max(0, c - (size - 1) / 2)...min(view.channels - 1, c + size / 2)
+        for c in 0..<view.count {
+          let neighbours = max(0, c - (size - 1) / 2)...min(view.count - 1, c + size / 2)
           for place in view.range(outer: n, c) {
             let squares = neighbours.reduce(0.0) { sum, channel in
               let value = x[place + (channel - c) * view.inner].asDouble

@@ -49,7 +49,7 @@ struct MaxUnpool: Operator {
       throw .unexpected("shape of I", expected: "[\(shape.joined)]", got: "[\(indices.joined)]")
     }
     let count = shape.count - 2
-    let axes = try window.unpaddedAxes(count: count)
+    let axes = try window.unpaddedAxes(over: Array(shape.dropFirst(2)))
     let pads = try window.checkedPads(axisCount: count)
     return shape.prefix(2)
       + axes.indices.map {

@@ -72,7 +72,7 @@ struct BatchNormalization: Operator {
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let shape = try inputs.shape(0)
-    let count = try layout(shape).channels
+    let count = try layout(shape).count
     for (index, name) in ["X", "scale", "B", "mean", "var"].enumerated().dropFirst() {
       let parameter = try inputs.shape(index)
       guard parameter.elementCount == count else {
@@ -92,10 +92,20 @@ struct BatchNormalization: Operator {
     let parameters = (1..<5).map { inputs[$0].converted(to: Double.self) }
     if isInference, outputs.wants(0), let x = inputs[0].single {
       let scale = zip(parameters[0], parameters[3]).map { $0 / ($1 + epsilon).squareRoot() }
-      let shift = scale.indices.map { parameters[1][$0] - parameters[2][$0] * scale[$0] }
+      let crew = outputs.context.crew
       outputs[0].writeSingle { y in
-        Elementwise.scaleShift(
-          layout, x, scale: scale, shift: shift, into: y, on: outputs.context.crew)
+        if layout.inner == 1 {
+          let shift = scale.indices.map { parameters[1][$0] - parameters[2][$0] * scale[$0] }
+          Elementwise.scaleShift(layout, x, scale: scale, shift: shift, into: y, on: crew)
+        } else {
+          // Centred first, since x·scale + (B - mean·scale) cancels where means are large.
+          func perRow(_ numbers: [Double]) -> [Float] {
+            (0..<layout.outer).flatMap { _ in numbers.map { Float($0) } }
+          }
+          ReductionKernel.normalizeRows(
+            x, means: perRow(parameters[2]), factors: perRow(scale),
+            shifts: perRow(parameters[1]), into: y, on: crew)
+        }
       }
       let stored = Array(parameters[2...])
       return storeStatistics(stored, old: stored, outputs)
@@ -105,21 +115,23 @@ struct BatchNormalization: Operator {
 
   /// The specification that the kernels are compared with.
   func runPlainly(
-    _ inputs: Inputs, _ outputs: Outputs, _ layout: ChannelView, _ parameters: [[Double]]
+    _ inputs: Inputs, _ outputs: Outputs, _ layout: AxisBlock, _ parameters: [[Double]]
   ) {
     func compute<T: RealNumber>(_: T.Type) {
       var x: [T] = inputs[0].converted()
       var (means, variances) = (parameters[2], parameters[3])
       if !isInference {
-        let moments = (0..<layout.channels).map { Moments(layout.elements(of: $0, in: x)) }
+        let moments = (0..<layout.count).map { channel in
+          Moments((0..<layout.outer).flatMap { x[layout.range(outer: $0, channel)] })
+        }
         (means, variances) = (moments.map(\.mean), moments.map(\.variance))
       }
       if outputs.wants(0) {
-        for channel in 0..<layout.channels {
+        for channel in 0..<layout.count {
           let scale = parameters[0][channel] / (variances[channel] + epsilon).squareRoot()
           let (mean, shift) = (means[channel], parameters[1][channel])
-          for range in layout.ranges(of: channel) {
-            for index in range {
+          for outer in 0..<layout.outer {
+            for index in layout.range(outer: outer, channel) {
               x[index] = T(converting: (x[index].asDouble - mean) * scale + shift)
             }
           }
@@ -144,51 +156,16 @@ struct BatchNormalization: Operator {
     }
   }
 
-  private func layout(_ shape: Shape) throws(ModelError) -> ChannelView {
+  private func layout(_ shape: Shape) throws(ModelError) -> AxisBlock {
     guard shape.count >= 1 else {
       throw .unexpected("rank of X", expected: "at least 1", got: "0")
     }
     // ONNX counts a tensor of rank 1 as N elements of one channel.
     guard isSpatial else {
-      return ChannelView(outer: shape[0], channels: shape[1...].reduce(1, *), inner: 1)
+      return AxisBlock(outer: shape[0], count: shape[1...].reduce(1, *), inner: 1)
     }
     let channels = shape.count == 1 ? 1 : shape[1]
-    return ChannelView(outer: shape[0], channels: channels, inner: shape.dropFirst(2).reduce(1, *))
-  }
-}
-
-/// A tensor seen as outer × channels × inner elements.
-struct ChannelView: Sendable {
-  let outer: Int
-  let channels: Int
-  let inner: Int
-
-  /// The tensor with everything before and after an axis made one.
-  init(_ shape: Shape, axis: Int) {
-    self.init(
-      outer: shape[..<axis].reduce(1, *), channels: shape[axis],
-      inner: shape[(axis + 1)...].reduce(1, *))
-  }
-
-  init(outer: Int, channels: Int, inner: Int) {
-    self.outer = outer
-    self.channels = channels
-    self.inner = inner
-  }
-
-  /// Where a channel's elements lie.
-  func ranges(of channel: Int) -> [Range<Int>] {
-    (0..<outer).map { range(outer: $0, channel) }
-  }
-
-  func range(outer: Int, _ channel: Int) -> Range<Int> {
-    let first = (outer * channels + channel) * inner
-    return first..<first + inner
-  }
-
-  /// A channel's elements.
-  func elements<T>(of channel: Int, in x: [T]) -> [T] {
-    ranges(of: channel).flatMap { x[$0] }
+    return AxisBlock(outer: shape[0], count: channels, inner: shape.dropFirst(2).reduce(1, *))
   }
 }
 
@@ -241,7 +218,7 @@ struct GroupNormalization: Operator {
     guard shape.count >= 2 else {
       throw .unexpected("rank of X", expected: "at least 2", got: "\(shape.count)")
     }
-    guard shape[1] % groups == 0 else {
+    guard shape[1] % groups == 0, groups <= max(shape[1], 1) else {
       throw .unexpected("channels of X", expected: "a multiple of \(groups)", got: "\(shape[1])")
     }
     try checkParameters(inputs, count: scalesGroups ? groups : shape[1], "scale", "bias")

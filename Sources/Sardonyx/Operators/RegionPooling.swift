@@ -1,9 +1,3 @@
-#if canImport(Glibc)
-  private import Glibc
-#else
-  private import Darwin
-#endif
-
 /// The largest numbers of a grid of cells laid over each region of interest.
 ///
 /// X is N×C×H×W; a region is (image, x₁, y₁, x₂, y₂), its corners inclusive after scaling.

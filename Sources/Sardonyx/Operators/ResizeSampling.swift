@@ -95,7 +95,7 @@ struct ResizeSampling: Sendable {
     for (index, axis) in axes.enumerated() {
       guard let axis else { continue }
       let near = (0..<axis.output).map { neighbours(of: $0, axis) }
-      numbers = interpolate(numbers, ChannelView(shape, axis: index), near)
+      numbers = interpolate(numbers, AxisBlock(shape, axis: index), near)
       shape[index] = axis.output
     }
     return numbers
@@ -208,7 +208,7 @@ struct ResizeSampling: Sendable {
   @_specialize(where T == Float)
   @_specialize(where T == Double)
   private func interpolate<T: RealNumber>(
-    _ x: [T], _ view: ChannelView, _ neighbours: [[(index: Int, weight: Double)]?]
+    _ x: [T], _ view: AxisBlock, _ neighbours: [[(index: Int, weight: Double)]?]
   ) -> [T] {
     var y = [T](repeating: T(extrapolation), count: view.outer * neighbours.count * view.inner)
     let weighted = neighbours.map { $0?.map { (index: $0.index, weight: T($0.weight)) } }

@@ -39,7 +39,7 @@ struct Window: Sendable {
   /// The window on each spatial axis of an input with the given extents.
   /// - Parameter kernel: the extents of the weights, for operators that have some.
   func axes(over extents: [Int], kernel weights: [Int]? = nil) throws(ModelError) -> [WindowAxis] {
-    var axes = try unpaddedAxes(count: extents.count, kernel: weights)
+    var axes = try unpaddedAxes(over: extents, kernel: weights)
     let pads = try checkedPads(axisCount: extents.count)
     for axis in axes.indices {
       axes[axis].input = extents[axis]
@@ -57,8 +57,15 @@ struct Window: Sendable {
     return axes
   }
 
-  /// The kernel, strides and dilations of each axis, checked; the rest is left at 0.
-  func unpaddedAxes(count: Int, kernel weights: [Int]? = nil) throws(ModelError) -> [WindowAxis] {
+  /// The kernel, strides and dilations for axes of the given extents, checked; the rest is left at 0.
+  func unpaddedAxes(over extents: [Int], kernel weights: [Int]? = nil) throws(ModelError)
+    -> [WindowAxis]
+  {
+    let count = extents.count
+    if let large = extents.first(where: { $0 > Self.limit }) {
+      throw .unexpected(
+        "extent of a spatial axis", expected: "at most \(Self.limit)", got: "\(large)")
+    }
     guard let kernel = weights ?? kernelShape else {
       throw ModelError(.invalid, "the attribute kernel_shape is missing")
     }

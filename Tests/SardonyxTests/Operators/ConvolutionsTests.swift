@@ -252,3 +252,34 @@ import Testing
     }
   }
 }
+
+@Suite struct HostileConvolutionTests {
+  @Test func hugeAttributesAreRefusedWithoutATrap() throws {
+    let (x, w) = (Tensor(zeros: .float, [1, 3, 4]), Tensor(zeros: .float, [2, 3, 2]))
+    for name in ["Conv", "ConvTranspose"] {
+      for attribute in [
+        "group": Attribute.int(.max), "strides": .ints([.max]), "dilations": .ints([.max]),
+        "pads": .ints([.max, .max]), "kernel_shape": .ints([.max]),
+      ] {
+        #expect(throws: ModelError.self) {
+          try run(name, [x, w], [attribute.key: attribute.value])
+        }
+      }
+    }
+  }
+
+  @Test func shapesWhoseExtentsOverflowAreRefused() {
+    #expect([0, 1 << 40, 1 << 40].checkedElementCount == nil)
+    #expect([1 << 40, 1 << 40, 0].checkedElementCount == nil)
+    #expect([0, 1 << 40].checkedElementCount == 0)
+    #expect([0, -1].checkedElementCount == nil)
+  }
+
+  @Test func smallInputsWithLargePaddingNeedNoCopyOfIt() throws {
+    let one = Tensor([Float(1)], [1, 1, 1])
+    let attributes: [String: Attribute] = [
+      "pads": .ints([1 << 30, 0]), "strides": .ints([1 << 29]),
+    ]
+    #expect(try run("Conv", [one, one], attributes).floats == [0, 0, 1])
+  }
+}

@@ -110,7 +110,7 @@ import Testing
   @Test func integersRoundAndStayInBounds() throws {
     let x = Tensor([UInt8(0), 255, 0, 0])
     let y = try resize(x, scales: [2], ["mode": .string("cubic")])
-    #expect(y.array(of: UInt8.self).prefix(5) == [0, 38, 203, 255, 134] || y.type == .uint8)
+    #expect(y.array(of: UInt8.self) == [0, 67, 224, 224, 67, 0, 0, 0])
   }
 
   @Test func emptyAndWrongInputs() throws {

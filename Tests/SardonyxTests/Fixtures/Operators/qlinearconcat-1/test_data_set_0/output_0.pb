@@ -1,1 +1,1 @@
-By0J@q}BrT],l¤‡e²ˆL•Y;¡mš…¢eÎ~m»ÎIuRzbuimYs‰~p{~fƒk_ˆ{s…}‰pšzs“še
+By0J@«¼C8Ç€ÉµbZÊ„º;X«^¤3ZO)'´/6©$EcŒ“c^—{˜ol™}’_kŒm‰\lgXW[S]‹V‡co

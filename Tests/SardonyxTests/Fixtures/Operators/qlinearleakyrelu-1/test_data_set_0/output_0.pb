@@ -1,1 +1,1 @@
-By0J qf}jrklgn¤‡m²ˆk•li¡nš…¢mÎ~n»Îj
+By0J «¼jiÇ€ÉµmlÊ„ºil«l¤hlkgg´hfh©gjm
