@@ -609,17 +609,11 @@ def microsoft():
         each(name, [1], [q, scale, zero, p, np.float32(0.02), np.uint8(100), *output], domain=MS)
         each(name, [1], [q.astype(np.int8), scale, np.int8(3), p.astype(np.int8), np.float32(0.02),
                          np.int8(-9), np.float32(0.07), np.int8(5)], domain=MS, suffix="-int8")
-    each("QLinearConcat", [1], [*output, q, scale, zero, q, np.float32(0.02), np.uint8(100)],
-         {"axis": 1}, domain=MS)
     each("QLinearGlobalAveragePool", [1], [q, scale, zero, *output], domain=MS)
     each("QLinearGlobalAveragePool", [1], [q[:, :, :3], scale, zero, *output], {"channels_last": 1},
          domain=MS, suffix="-last")
-    each("QLinearAveragePool", [1], [q, scale, zero, *output],
-         {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "strides": [2, 1]}, domain=MS)
     each("QLinearLeakyRelu", [1], [q, scale, zero, *output], {"alpha": 0.1}, domain=MS)
     each("QLinearSigmoid", [1], [q, scale, zero, np.float32(1 / 256), np.uint8(0)], domain=MS)
-    each("QLinearSoftmax", [1], [q, scale, zero, np.float32(1 / 256), np.uint8(0)],
-         {"axis": -1, "opset": 13}, domain=MS)
     a, b = ints(3, 5, high=255, dtype=np.uint8), ints(4, 5, high=255, dtype=np.uint8)
     factors = [a, np.float32(0.02), np.uint8(110), b, np.float32(0.03), np.uint8(140),
                ints(4, low=-90, high=90, dtype=np.int32)]

@@ -60,9 +60,7 @@ extension Graph {
       where seen.insert([tensor.storage.address, tensor.byteOffset]).inserted {
         constants.append(tensor)
       }
-      for node in graph.nodes {
-        for body in node.implementation.bodies { collect(body.graph) }
-      }
+      for body in graph.nodes.flatMap(\.implementation.bodies) { collect(body.graph) }
     }
     collect(self)
     return constants

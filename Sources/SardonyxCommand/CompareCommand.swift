@@ -25,8 +25,11 @@ struct CompareCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Largest difference allowed, relative to the largest magnitude of the reference.",
-      valueName: "number"))
+      """
+      Largest difference allowed, relative to the largest magnitude of the reference; behind an \
+      operator that squeezes its input into bounds, such as Sigmoid, relative to its steepest \
+      slope times the input's magnitude where that is more.
+      """, valueName: "number"))
   var rtol = 1e-5
 
   @Option(help: ArgumentHelp("Added to what --rtol allows.", valueName: "number"))

@@ -48,6 +48,9 @@ struct Executor {
     }
   }
 
+  /// A value that a step has made and none has released.
+  func value(_ id: Graph.ValueID) -> Value? { values[id] }
+
   /// Gives the arena back; the executor is not to be used any more.
   func finish() { plan.arenas.give(arena) }
 

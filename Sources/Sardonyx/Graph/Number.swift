@@ -17,6 +17,8 @@ protocol Number: Element, Comparable, ExpressibleByIntegerLiteral {
   var asDouble: Double { get }
   /// The nearest single-precision number, rounded once.
   var asFloat: Float { get }
+  /// As `Int64(converting:)`.
+  var asInt64: Int64 { get }
   var isNaN: Bool { get }
 }
 
@@ -47,6 +49,7 @@ extension Float: RealNumber {
   init(converting value: UInt64) { self.init(value) }
   var asDouble: Double { Double(self) }
   var asFloat: Float { self }
+  var asInt64: Int64 { Double(self).saturated() }
 }
 
 extension Double: RealNumber {
@@ -60,6 +63,7 @@ extension Double: RealNumber {
   init(converting value: UInt64) { self.init(value) }
   var asDouble: Double { self }
   var asFloat: Float { Float(self) }
+  var asInt64: Int64 { saturated() }
 }
 
 extension Int64: Number {
@@ -74,6 +78,7 @@ extension Int64: Number {
   init(converting value: UInt64) { self.init(truncatingIfNeeded: value) }
   var asDouble: Double { Double(self) }
   var asFloat: Float { Float(self) }
+  var asInt64: Int64 { self }
   var isNaN: Bool { false }
 }
 
@@ -89,11 +94,13 @@ extension UInt64: Number {
   init(converting value: UInt64) { self = value }
   var asDouble: Double { Double(self) }
   var asFloat: Float { Float(self) }
+  var asInt64: Int64 { Int64(truncatingIfNeeded: self) }
   var isNaN: Bool { false }
 }
 
 extension Double {
   /// Toward zero, within the bounds of `T`; NaN becomes 0.
+  @inline(__always)
   func saturated<T: FixedWidthInteger>() -> T {
     if isNaN { return 0 }
     if self <= Double(T.min) { return .min }

@@ -59,7 +59,7 @@ extension Tensor {
       let target = unsafe base.assumingMemoryBound(to: S.self)
       for index in numbers.indices { unsafe target[index] = convert(numbers[index]) }
     }
-    func integer(_ number: T) -> Int64 { Int64(converting: number) }
+    func integer(_ number: T) -> Int64 { number.asInt64 }
     if T.elementType == type {
       return unsafe numbers.withUnsafeBytes { source in
         guard let start = source.baseAddress else { return }

@@ -43,6 +43,13 @@ public struct Tensor: Sendable {
     return Tensor(type, shape, storage: storage, byteOffset: byteOffset, texts: texts)
   }
 
+  /// Some neighbouring elements, as a tensor of rank 1 in the same memory.
+  func part(_ range: Range<Int>) -> Tensor {
+    Tensor(
+      type, [range.count], storage: storage,
+      byteOffset: byteOffset + range.lowerBound * type.byteCount, texts: texts)
+  }
+
   /// The same bytes under another element type of the same size.
   func reinterpreted(as type: ElementType) -> Tensor {
     precondition(type.byteCount == self.type.byteCount)

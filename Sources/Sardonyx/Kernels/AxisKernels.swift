@@ -1,28 +1,14 @@
-/// Kernels along one axis of tensors of single and of half precision.
+/// Kernels along one axis of a tensor.
 extension AxisBlock {
-  /// The softmax, or its logarithm, of each line of a tensor laid out so; y may be x.
-  /// - Returns: false for other element types, which are left alone.
-  func softmax(logarithm: Bool, _ x: Tensor, into y: Destination, on crew: Crew) -> Bool {
-    switch x.type {
-    case .float:
-      unsafe ReductionKernel.softmax(
-        outer: outer, count: count, inner: inner, logarithm: logarithm, x.pointer(as: Float.self),
-        into: y.pointer(as: Float.self), on: crew)
-    case .float16, .bfloat16:
-      var numbers = x.converted(to: Float.self)
-      unsafe numbers.withUnsafeMutableBufferPointer { buffer in
-        guard let start = buffer.baseAddress else { return }
-        unsafe ReductionKernel.softmax(
-          outer: outer, count: count, inner: inner, logarithm: logarithm, start, into: start,
-          on: crew)
-      }
-      y.store(numbers)
-    default: return false
-    }
-    return true
+  /// The softmax, or its logarithm, of each line of a single-precision tensor laid out so; y may be
+  /// x.
+  func softmax(logarithm: Bool, _ x: Tensor, into y: Destination, on crew: Crew) {
+    unsafe ReductionKernel.softmax(
+      outer: outer, count: count, inner: inner, logarithm: logarithm, x.pointer(as: Float.self),
+      into: y.pointer(as: Float.self), on: crew)
   }
 
-  /// One number for each line of a tensor laid out so.
+  /// One number for each line of a tensor laid out so, of single or of half precision.
   func reduce(_ kernel: ReductionKernel, _ x: Tensor, on crew: Crew) -> [Float] {
     unsafe [Float](unsafeUninitializedCapacity: outer * inner) { results, initialized in
       initialized = outer * inner

@@ -216,7 +216,7 @@ private struct Grid {
   private let height: Int
   private let width: Int
   /// Depth in one pass, of even length: a panel of the right factor then stays in the first cache, and sums of
-  /// sums lose less than half of what one long sum loses.
+  /// sums lose a fraction of what one long sum loses.
   private let pass: Int
 
   init(_ product: Gemm.Product, _ shape: Gemm.Shape, _ crew: Crew) {
@@ -225,7 +225,7 @@ private struct Grid {
     unsafe self.crew = crew
     unsafe height = crew.instructions.width(of: .left)
     unsafe width = crew.instructions.width(of: .right)
-    let passes = max(1, (shape.depth + 63) / 64)
+    let passes = max(1, (shape.depth + 31) / 32)
     unsafe pass = max(1, (shape.depth + passes - 1) / passes)
     // The first pass would overwrite a residual that lies in the result.
     if let residual = unsafe product.epilogue.residual,

@@ -21,6 +21,11 @@ struct AxisBlock: Sendable, Equatable {
   /// Every element for itself.
   init(elements: Int) { (outer, count, inner) = (elements, 1, 1) }
 
+  /// The places of a line that starts at `first`.
+  func places(from first: Int) -> StrideTo<Int> {
+    stride(from: first, to: first + count * inner, by: max(inner, 1))
+  }
+
   /// The adjoining elements at an index of the axis.
   func range(outer index: Int, _ place: Int) -> Range<Int> {
     let first = (index &* count &+ place) &* inner

@@ -50,6 +50,16 @@ struct BinaryFunction: Sendable {
       return z.store(broadcast.combine(kernel, x.converted(), y.converted(), on: crew))
     default: break
     }
+    guard broadcast.rowCount == 1 else { return combine(x, y, broadcast, into: z) }
+    let steps = (broadcast.step(of: 0), broadcast.step(of: 1))
+    crew.performRanges(of: broadcast.elementCount, by: UnaryFunction.stretch) { range in
+      // Two stretches line up as tensors of rank 1 do; a single element is repeated as it is.
+      let (x, y) = (steps.0 == 0 ? x : x.part(range), steps.1 == 0 ? y : y.part(range))
+      combine(x, y, broadcast.stretch(of: range.count), into: z.part(range))
+    }
+  }
+
+  private func combine(_ x: Tensor, _ y: Tensor, _ broadcast: Broadcast, into z: Destination) {
     switch x.type.computed {
     case is Int64.Type: z.store(broadcast.combine(x.converted(), y.converted(), signed))
     case is UInt64.Type: z.store(broadcast.combine(x.converted(), y.converted(), unsigned))

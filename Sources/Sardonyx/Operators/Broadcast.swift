@@ -32,6 +32,16 @@ struct Broadcast: Sendable {
     self.strides = strides
   }
 
+  /// This broadcast, which has a single row, cut to so many elements of it.
+  func stretch(of count: Int) -> Broadcast {
+    Broadcast(
+      shape: [count], extents: [count], strides: strides.indices.map { [step(of: $0)] })
+  }
+
+  private init(shape: Shape, extents: [Int], strides: [[Int]]) {
+    (self.shape, self.extents, self.strides) = (shape, extents, strides)
+  }
+
   var elementCount: Int { shape.elementCount }
   var rowLength: Int { extents.last ?? 1 }
   var rowCount: Int { extents.dropLast().elementCount }

@@ -50,7 +50,7 @@ extension ElementConversion {
     } else if target == .string {
       outputs[0].copy(x)
     } else {
-      try apply(x, to: outputs[0])
+      try apply(x, to: outputs[0], on: outputs.context.crew)
     }
   }
 }

@@ -11,11 +11,17 @@ struct ElementConversion: Sendable {
 
   /// Stores the converted elements.
   /// - Throws: ``ModelError`` (mismatch) where a text is not a number.
-  func apply(_ x: Tensor, to y: Destination) throws(ModelError) {
+  func apply(_ x: Tensor, to y: Destination, on crew: Crew) throws(ModelError) {
     precondition(y.type == target && target != .string)
     if x.type == target { return y.copy(x) }
+    if x.type.computed == nil { return try parse(x.strings(), to: y) }
+    crew.performRanges(of: x.elementCount, by: UnaryFunction.stretch) { range in
+      convert(x.part(range), to: y.part(range))
+    }
+  }
+
+  private func convert(_ x: Tensor, to y: Destination) {
     switch x.type.computed {
-    case nil: try parse(x.strings(), to: y)
     case is Int64.Type: store(x.converted(to: Int64.self), to: y)
     case is UInt64.Type: store(x.converted(to: UInt64.self), to: y)
     // Halves, too, hold no more than single precision does.

@@ -145,6 +145,13 @@ struct Destination: Sendable {
     self.byteOffset = byteOffset
   }
 
+  /// The memory of some neighbouring elements, for a tensor of rank 1.
+  func part(_ range: Range<Int>) -> Destination {
+    Destination(
+      type, [range.count], storage: storage,
+      byteOffset: byteOffset + range.lowerBound * type.byteCount)
+  }
+
   /// The same memory for elements of another type of the same size.
   init(_ other: Destination, as type: ElementType) {
     self.init(type, other.shape, storage: other.storage, byteOffset: other.byteOffset)

@@ -51,13 +51,13 @@ enum OperatorTable {
     ("com.microsoft", microsoftBiasedActivations),
     ("com.microsoft", microsoftQuantization),
     ("com.microsoft", microsoftTexts),
-    (DerivativeWriter.domain, derivativeOperators),
   ]
 
   /// Every operator by `domain:name`.
   private static let byName: OperatorFamily = {
     var table: OperatorFamily = [:]
-    for (domain, family) in families {
+    // What derivatives are written with is no promise to models, so it is in no list.
+    for (domain, family) in families + [(DerivativeWriter.domain, derivativeOperators)] {
       for (name, make) in family { table["\(domain):\(name)"] = make }
     }
     return table

@@ -38,7 +38,8 @@ struct QuantizeLinear: Operator {
     let scales = try QuantizationScales(
       x.shape, scales: scale.shape, axis: axis, blockSize: blockSize)
     guard let range = outputs[0].type.integerRange else {
-      return try quantizeToFloats(x, scale, inputs.tensor(2), scales, into: outputs[0])
+      return try quantizeToFloats(
+        x, scale, inputs.tensor(2), scales, into: outputs[0], on: outputs.context.crew)
     }
     let zeros = inputs.tensor(2)?.converted(to: Int64.self)
     let precision = precision ?? scale.type
@@ -84,7 +85,7 @@ struct QuantizeLinear: Operator {
 
   private func quantizeToFloats(
     _ x: Tensor, _ scale: Tensor, _ zeroPoint: Tensor?, _ scales: QuantizationScales,
-    into y: Destination
+    into y: Destination, on crew: Crew
   ) throws(ModelError) {
     var numbers = x.converted(to: Double.self)
     let factors = scale.converted(to: Double.self)
@@ -97,7 +98,7 @@ struct QuantizeLinear: Operator {
       }
     }
     try ElementConversion(target: y.type, saturates: saturates)
-      .apply(Tensor(numbers, x.shape), to: y)
+      .apply(Tensor(numbers, x.shape), to: y, on: crew)
   }
 
   private func rounded(_ numbers: [Double], to type: ElementType) -> [Double] {

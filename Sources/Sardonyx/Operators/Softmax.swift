@@ -47,15 +47,16 @@ struct Softmax: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let block = try axis.block(of: inputs[0].shape)
-    let isDone = block.softmax(
-      logarithm: isLogarithm, inputs[0], into: outputs[0], on: outputs.context.crew)
-    if isDone { return }
-    var numbers = inputs[0].converted(to: Double.self)
-    block.forEachLine { first in
-      apply(
-        to: &numbers, stride(from: first, to: first + block.count * block.inner, by: block.inner))
+    switch inputs[0].type {
+    case .float:
+      block.softmax(
+        logarithm: isLogarithm, inputs[0], into: outputs[0], on: outputs.context.crew)
+    case .float16, .bfloat16: runInHalves(inputs[0], block, into: outputs[0])
+    default:
+      var numbers = inputs[0].converted(to: Double.self)
+      block.forEachLine { apply(to: &numbers, block.places(from: $0)) }
+      outputs[0].store(numbers)
     }
-    outputs[0].store(numbers)
   }
 
   var reusableInput: Int? { 0 }
@@ -70,6 +71,37 @@ struct Softmax: Operator {
       let difference = numbers[place] - largest
       numbers[place] = isLogarithm ? difference - log(sum) : exp(difference) / sum
     }
+  }
+
+  /// Goes through the steps of the function that ONNX defines Softmax by, each of which has the type
+  /// of the input.
+  private func runInHalves(_ x: Tensor, _ block: AxisBlock, into y: Destination) {
+    func rounded(_ numbers: [Float]) -> [Float] {
+      Tensor(converting: numbers, to: x.type, [numbers.count]).converted()
+    }
+    var differences = x.converted(to: Float.self)
+    block.forEachLine { first in
+      var largest = -Float.infinity
+      for place in block.places(from: first) { largest = max(largest, differences[place]) }
+      for place in block.places(from: first) { differences[place] -= largest }
+    }
+    differences = rounded(differences)
+    let exponentials = rounded(differences.map { exp($0) })
+    var sums: [Float] = []
+    block.forEachLine { first in
+      sums.append(block.places(from: first).reduce(0) { $0 + exponentials[$1] })
+    }
+    sums = rounded(sums)
+    let logarithms = isLogarithm ? rounded(sums.map { log($0) }) : []
+    var results = isLogarithm ? differences : exponentials
+    var line = 0
+    block.forEachLine { first in
+      for place in block.places(from: first) {
+        if isLogarithm { results[place] -= logarithms[line] } else { results[place] /= sums[line] }
+      }
+      line += 1
+    }
+    y.store(results)
   }
 }
 

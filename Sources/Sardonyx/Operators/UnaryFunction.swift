@@ -35,13 +35,19 @@ struct UnaryFunction: Sendable {
     self.init(Kernel(function: kernel), real: real)
   }
 
+  /// Elements that are converted, computed and stored at a time, so that they stay in the cache.
+  static let stretch = 4096
+
   /// y = function(x), element by element; y may be x.
   func apply(_ x: Tensor, into y: Destination, on crew: Crew) {
     if let kernel, kernel.apply(x, into: y, on: crew) { return }
-    switch x.type.computed {
-    case is Int64.Type: y.store(x.converted(to: Int64.self).map(signed))
-    case is UInt64.Type: y.store(x.converted(to: UInt64.self).map(unsigned))
-    default: y.store(x.converted(to: Double.self).map(real))
+    crew.performRanges(of: x.elementCount, by: Self.stretch) { range in
+      let (x, y) = (x.part(range), y.part(range))
+      switch x.type.computed {
+      case is Int64.Type: y.store(x.converted(to: Int64.self).map(signed))
+      case is UInt64.Type: y.store(x.converted(to: UInt64.self).map(unsigned))
+      default: y.store(x.converted(to: Double.self).map(real))
+      }
     }
   }
 }

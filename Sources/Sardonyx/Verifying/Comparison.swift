@@ -2,7 +2,9 @@
 public struct Comparison: Sendable {
   /// What counts as equal.
   public struct Tolerance: Sendable {
-    /// Largest difference relative to the largest magnitude of the reference.
+    /// Largest difference relative to the largest magnitude of the reference; behind an operator
+    /// that squeezes its input into bounds (Sigmoid, HardSigmoid, Tanh, Softsign, Softmax), relative
+    /// to its steepest slope times its input's magnitude where that is more.
     public var relative = 1e-5
     /// Added to what ``relative`` allows.
     public var absolute = 0.0
@@ -63,7 +65,8 @@ extension Comparison {
     outputs = zip(right.graph.outputs, zip(try first.results(), try second.results())).map {
       id, results in
       Entry(
-        right.graph.values[id].name, "", results.0, reference: results.1, tolerance)
+        right.graph.values[id].name, "", results.0, reference: results.1, tolerance,
+        resolution: lockStep.resolutions[right.graph.values[id].name] ?? 0)
     }
   }
 
@@ -87,7 +90,7 @@ extension Comparison {
 extension Comparison.Entry {
   init(
     _ name: String, _ operatorName: String, _ value: Value, reference: Value,
-    _ tolerance: Comparison.Tolerance
+    _ tolerance: Comparison.Tolerance, resolution: Double = 0
   ) {
     self.name = name
     self.operatorName = operatorName
@@ -96,7 +99,9 @@ extension Comparison.Entry {
       shape = expected.shape
       metrics = Metrics(tensor, reference: expected)
       remark = metrics == nil ? Self.difference(tensor, expected) : nil
-      passed = metrics.map { tolerance.accepts($0, expected.type) } ?? (remark == nil)
+      passed =
+        metrics.map { tolerance.accepts($0, expected.type, resolution: resolution) }
+        ?? (remark == nil)
     default:
       let parts = Self.parts(value, reference, name, operatorName, tolerance)
       shape = [parts?.count ?? 0]
@@ -148,8 +153,8 @@ extension Comparison.Entry {
 
 extension Comparison.Tolerance {
   /// Integers and truth values must be equal, other numbers near.
-  fileprivate func accepts(_ metrics: Metrics, _ type: ElementType) -> Bool {
+  fileprivate func accepts(_ metrics: Metrics, _ type: ElementType, resolution: Double) -> Bool {
     guard type.isFloatingPoint else { return metrics.maxAbsolute == 0 }
-    return metrics.maxAbsolute <= absolute + relative * metrics.magnitude
+    return metrics.maxAbsolute <= absolute + relative * max(metrics.magnitude, resolution)
   }
 }

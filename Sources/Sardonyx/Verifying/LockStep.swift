@@ -8,7 +8,17 @@ struct LockStep {
   /// Values of the first plan that the second has not made yet.
   private var early: [String: Value] = [:]
   /// Values of the second plan's last step that the first has not made yet.
-  private var awaited: [String: (operatorName: String, value: Value)] = [:]
+  private var awaited: [String: Reference] = [:]
+  /// ``Reference/resolution`` of each value that is an output of the graph.
+  private(set) var resolutions: [String: Double] = [:]
+
+  /// A value of the second plan and how it came about.
+  private struct Reference {
+    let operatorName: String
+    let value: Value
+    /// The change of the value that a change of its input by the input's own magnitude may cause.
+    let resolution: Double
+  }
 
   init(
     _ first: Plan, _ second: Plan, _ tolerance: Comparison.Tolerance, recording: Bool
@@ -20,14 +30,17 @@ struct LockStep {
   /// Runs both to their ends, the second being the reference.
   mutating func run(_ first: inout Executor, _ second: inout Executor) throws(ModelError) {
     while let made = try second.advance() {
+      let resolution = second.lastResolution
       for (id, value) in made {
-        let record = second.plan.graph.values[id]
-        guard common.contains(record.name) else { continue }
-        let operatorName = second.lastOperatorName
-        if let other = early.removeValue(forKey: record.name) {
-          compare(record.name, operatorName, other, value)
+        let name = second.plan.graph.values[id].name
+        if second.plan.graph.outputs.contains(id) { resolutions[name] = resolution }
+        guard common.contains(name) else { continue }
+        let reference = Reference(
+          operatorName: second.lastOperatorName, value: value, resolution: resolution)
+        if let other = early.removeValue(forKey: name) {
+          compare(name, other, reference)
         } else {
-          awaited[record.name] = (operatorName, value)
+          awaited[name] = reference
         }
       }
       while !awaited.isEmpty, try advanceFirst(&first) {}
@@ -39,8 +52,8 @@ struct LockStep {
     guard let made = try first.advance() else { return false }
     for (id, value) in made {
       let name = first.plan.graph.values[id].name
-      if let (operatorName, reference) = awaited.removeValue(forKey: name) {
-        compare(name, operatorName, value, reference)
+      if let reference = awaited.removeValue(forKey: name) {
+        compare(name, value, reference)
       } else if common.contains(name) {
         early[name] = value.copied
       }
@@ -48,11 +61,11 @@ struct LockStep {
     return true
   }
 
-  private mutating func compare(
-    _ name: String, _ operatorName: String, _ value: Value, _ reference: Value
-  ) {
+  private mutating func compare(_ name: String, _ value: Value, _ reference: Reference) {
     entries.append(
-      Comparison.Entry(name, operatorName, value, reference: reference, tolerance))
+      Comparison.Entry(
+        name, reference.operatorName, value, reference: reference.value, tolerance,
+        resolution: reference.resolution))
   }
 }
 
@@ -67,9 +80,36 @@ extension Plan {
 }
 
 extension Executor {
+  private var lastNode: Node { plan.graph.nodes[plan.steps[position - 1].node] }
+
   /// The operator of the step that ran last.
-  fileprivate var lastOperatorName: String {
-    plan.graph.nodes[plan.steps[position - 1].node].operatorName
+  fileprivate var lastOperatorName: String { lastNode.operatorName }
+
+  /// For an operator that squeezes its input into bounds, its steepest slope times the largest
+  /// magnitude of the input: two inputs that agree relative to that make outputs that agree no
+  /// better. 0 for other operators.
+  fileprivate var lastResolution: Double {
+    guard lastNode.domain.isEmpty, let slope = lastNode.steepestSlope,
+      let input = lastNode.inputs.first.flatMap({ $0 }).flatMap({ value($0)?.tensor }),
+      input.type.isFloatingPoint
+    else { return 0 }
+    let numbers = input.converted(to: Double.self)
+    return slope * numbers.lazy.filter(\.isFinite).map(abs).reduce(0, max)
+  }
+}
+
+extension Node {
+  /// The largest derivative of an operator whose outputs are bounded.
+  fileprivate var steepestSlope: Double? {
+    switch operatorName {
+    case "Sigmoid": 0.25
+    case "HardSigmoid":
+      if case .float(let alpha)? = attributes["alpha"] { Double(abs(alpha)) } else { 0.2 }
+    case "Tanh", "Softsign": 1
+    // |∂ softmax| summed over the inputs is at most 1/2.
+    case "Softmax": 0.5
+    default: nil
+    }
   }
 }
 

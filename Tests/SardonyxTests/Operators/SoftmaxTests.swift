@@ -42,6 +42,20 @@ import Testing
     #expect(errors.max()! < 2e-6)
   }
 
+  @Test func everyStepOfHalvesIsRounded() throws {
+    let x = Tensor(converting: [Float(0), 1, 0.25], to: .float16, [3])
+    let format = SmallFloat.float16
+    func rounded(_ number: Double) -> Double {
+      format.decode(format.encode(number, saturate: false))
+    }
+    let exponentials = [rounded(exp(-1)), 1, rounded(exp(-0.75))]
+    let sum = rounded(exponentials.reduce(0, +))
+    let y = try run("Softmax", [x]).converted(to: Double.self)
+    #expect(y == exponentials.map { rounded($0 / sum) })
+    let logarithms = try run("LogSoftmax", [x]).converted(to: Double.self)
+    #expect(logarithms == [-1, 0, -0.75].map { rounded($0 - rounded(log(sum))) })
+  }
+
   @Test func theFirstLargestIsOne() throws {
     let x = Tensor([Float(1), 3, 3, 2, 2, 1], [2, 3])
     #expect(try run("Hardmax", [x]).elements() == [Float(0), 1, 0, 1, 0, 0])

@@ -1,0 +1,80 @@
+import Testing
+
+@testable import Sardonyx
+
+@Suite struct ComparisonTests {
+  private func product(_ factor: Float, then operators: [String] = []) throws -> Model {
+    var nodes = [node("Mul", ["x", "factor"], ["product"])]
+    var last = "product"
+    for name in operators {
+      nodes.append(node(name, [last], [name]))
+      last = name
+    }
+    return try model(
+      graph(
+        [declared("x", .float, [4])], nodes, [declared(last, .float, [4])],
+        constants: ["factor": Tensor(scalar: factor)]))
+  }
+
+  private let x: [String: Value] = ["x": .tensor(Tensor([1, -2, 3, -4] as [Float], [4]))]
+
+  @Test func equalModelsDifferNowhere() throws {
+    let comparison = try Comparison(product(2), inputs: x, layers: true)
+    #expect(comparison.passed)
+    #expect(comparison.outputs.map(\.name) == ["product"])
+    #expect(comparison.outputs[0].metrics?.maxAbsolute == 0)
+    #expect(comparison.outputs[0].metrics?.ulp == 0)
+  }
+
+  @Test func theFirstLayerThatDiffersIsNamed() throws {
+    let comparison = try Comparison(
+      product(2, then: ["Neg", "Abs"]), against: product(2.001, then: ["Neg", "Abs"]), inputs: x,
+      layers: true)
+    #expect(!comparison.passed)
+    #expect(comparison.firstFailure?.name == "product")
+    #expect(comparison.firstFailure?.operatorName == "Mul")
+    #expect(comparison.layers.map(\.name) == ["product", "Neg", "Abs"])
+  }
+
+  @Test func aSquashingOperatorIsJudgedByTheResolutionOfItsInput() throws {
+    func compare(_ other: Float) throws -> Comparison {
+      try Comparison(
+        product(100, then: ["Sigmoid"]), against: product(other, then: ["Sigmoid"]),
+        inputs: ["x": .tensor(Tensor([0.01, 1, 2, 3] as [Float], [4]))])
+    }
+    let near = try compare(100 * (1 + 9e-6))
+    #expect(near.passed)
+    #expect(try !compare(101).passed)
+  }
+
+  @Test func otherEnginesOutputsAreComparedByName() throws {
+    let results = try Session(product(2)).run(x)
+    let expected = Value.tensor(Tensor([2, -4, 6, -8] as [Float], [4]))
+    #expect(Comparison(results, reference: ["product": expected]).passed)
+    let wrongShape = Value.tensor(Tensor([2, -4] as [Float], [2]))
+    let comparison = Comparison(results, reference: ["product": wrongShape, "other": expected])
+    #expect(comparison.outputs.map(\.passed) == [false, false])
+    #expect(comparison.outputs.map(\.remark) == ["no such output", "shape [4], not [2]"])
+  }
+
+  @Test func metricsTellNotANumberFromNumbers() {
+    #expect(Metrics([.nan, 1], reference: [.nan, 1]).maxAbsolute == 0)
+    #expect(Metrics([.nan, 1], reference: [0, 1]).maxAbsolute == .infinity)
+    #expect(Metrics([.infinity], reference: [.infinity]).maxAbsolute == 0)
+    #expect(Metrics([.infinity], reference: [-.infinity]).maxAbsolute == .infinity)
+  }
+
+  @Test func unitsInTheLastPlaceCountRepresentableNumbers() {
+    let one = Tensor([1, -0.0] as [Float], [2])
+    let next = Tensor([1.nextUp, 0] as [Float], [2])
+    #expect(Metrics(next, reference: one)?.ulp == 1)
+    let opposite = Tensor([-Float.leastNonzeroMagnitude], [1])
+    #expect(Metrics(opposite, reference: Tensor([Float.leastNonzeroMagnitude], [1]))?.ulp == 2)
+  }
+
+  @Test func integersMustBeEqual() {
+    let results: [String: Value] = ["y": .tensor(Tensor([1_000_000] as [Int64], [1]))]
+    let reference: [String: Value] = ["y": .tensor(Tensor([1_000_001] as [Int64], [1]))]
+    #expect(!Comparison(results, reference: reference).passed)
+  }
+}
