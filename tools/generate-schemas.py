@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes Sources/Sardonyx/Operators/SchemaTable.swift from the schemas of the installed onnx package.
+"""Writes Sources/Sardonyx/Operators/Schema/SchemaTable.swift from the schemas of the installed onnx package.
 
-Usage: tools/generate-schemas.py > Sources/Sardonyx/Operators/SchemaTable.swift   (onnx 1.23.2)
+Usage: tools/generate-schemas.py > Sources/Sardonyx/Operators/Schema/SchemaTable.swift   (onnx 1.23.2)
 """
 
 import re

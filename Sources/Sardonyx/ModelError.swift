@@ -79,3 +79,8 @@ extension ModelError: CustomStringConvertible {
     return sentence
   }
 }
+
+extension Sequence<String> {
+  /// `"a", "b"`, for messages.
+  package var quotedList: String { map { "\"\($0)\"" }.joined(separator: ", ") }
+}

@@ -77,6 +77,12 @@ public final class Session: Sendable {
     }
   }
 
+  /// How many threads a run uses, and why.
+  public var threadReason: String {
+    options.threads.map { "\($0) \($0 == 1 ? "thread" : "threads"): as asked for" }
+      ?? ThreadCount.standard.reason
+  }
+
   /// An executor to be walked step by step.
   func executor(_ inputs: [String: Value]) throws(ModelError) -> Executor {
     let binding = try InputBinding(inputs, graph)
@@ -110,9 +116,4 @@ public final class Session: Sendable {
 extension Graph {
   /// The name of the output at this position.
   fileprivate func outputName(_ position: Int) -> String { values[outputs[position]].name }
-}
-
-extension [String] {
-  /// `"a", "b"`, for messages.
-  var quotedList: String { map { "\"\($0)\"" }.joined(separator: ", ") }
 }

@@ -111,7 +111,7 @@ struct CompareCommand: ParsableCommand {
     guard !expected.isEmpty else {
       throw ModelError(
         .mismatch, "no array is named as an output of the model",
-        hint: "its outputs are " + model.outputs.map { "\"\($0.name)\"" }.joined(separator: ", "),
+        hint: "its outputs are \(model.outputs.map(\.name).quotedList)",
         file: path)
     }
     var values: [String: Value] = [:]

@@ -40,17 +40,3 @@ func model(_ graph: GraphDefinition, opset: Int = 17) throws(ModelError) -> Mode
   definition.graph = graph
   return try Model(definition)
 }
-
-/// Reproducible numbers between -1 and 1.
-func numbers(_ count: Int, seed: Int = 1) -> [Float] {
-  var state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1
-  return (0..<count).map { _ in
-    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-    return Float(state >> 40) / Float(1 << 23) - 1
-  }
-}
-
-/// A tensor of reproducible numbers between -1 and 1.
-func randomTensor(_ shape: Shape, seed: Int = 1) -> Tensor {
-  Tensor(numbers(shape.elementCount, seed: seed), shape)
-}

@@ -151,8 +151,7 @@ private func softmax(
 ) -> DerivativeRule {
   { w, node, dy in
     let isFlat = (node.operatorSet ?? 13) < 13
-    var axis = isFlat ? 1 : -1
-    if case .int(let value)? = node.attributes["axis"] { axis = value }
+    let axis = node.attributes.int("axis") ?? (isFlat ? 1 : -1)
     let y = node.outputs[0]
     guard isFlat else { return [rule(&w, y, dy) { w, value in w.sum(value, axes: [axis]) }] }
     let flat = [y, dy].map { w("Flatten", $0, attributes: ["axis": .int(axis)]) }
@@ -173,8 +172,7 @@ extension DerivativeWriter {
 @Sendable private func differentiateLeakyRelu(
   _ w: inout DerivativeWriter, _ node: NodeDefinition, _ dy: String
 ) -> [String?] {
-  var alpha: Float = 0.01
-  if case .float(let value)? = node.attributes["alpha"] { alpha = value }
+  let alpha = node.attributes.float("alpha") ?? 0.01
   let x = node.inputs[0]
   let isPositive = w("Greater", x, w.number(0, like: x))
   return [w("Where", isPositive, dy, w("Mul", dy, w.number(alpha, like: dy)))]
@@ -196,8 +194,7 @@ extension DerivativeWriter {
 @Sendable private func differentiateConcat(
   _ w: inout DerivativeWriter, _ node: NodeDefinition, _ dy: String
 ) -> [String?] {
-  var axis = 1
-  if case .int(let value)? = node.attributes["axis"] { axis = value }
+  let axis = node.attributes.int("axis") ?? 1
   let index = w("Constant", attributes: ["value_ints": .ints([axis])])
   let extents = node.inputs.map { w("Gather", w("Shape", $0), index) }
   let sizes = w("Concat", extents, attributes: ["axis": .int(0)], outputs: 1)[0]
@@ -222,13 +219,8 @@ private func differentiateReduction(
 @Sendable private func differentiateGemm(
   _ w: inout DerivativeWriter, _ node: NodeDefinition, _ dy: String
 ) -> [String?] {
-  func float(_ name: String) -> Float {
-    if case .float(let value)? = node.attributes[name] { value } else { 1 }
-  }
-  func isTransposed(_ name: String) -> Bool {
-    if case .int(let value)? = node.attributes[name] { value != 0 } else { false }
-  }
-  let scaled = w("Mul", dy, w.number(float("alpha"), like: dy))
+  func isTransposed(_ name: String) -> Bool { node.attributes.int(name) ?? 0 != 0 }
+  let scaled = w("Mul", dy, w.number(node.attributes.float("alpha") ?? 1, like: dy))
   let (a, b) = (node.inputs[0], node.inputs[1])
   // d by A′ and by B′.
   let left = w("MatMul", scaled, isTransposed("transB") ? b : w("Transpose", b))
@@ -238,7 +230,7 @@ private func differentiateReduction(
     isTransposed("transB") ? w("Transpose", right) : right,
   ]
   if node.inputs.count > 2, !node.inputs[2].isEmpty {
-    let addend = w("Mul", dy, w.number(float("beta"), like: dy))
+    let addend = w("Mul", dy, w.number(node.attributes.float("beta") ?? 1, like: dy))
     parts.append(w("SumTo", addend, node.inputs[2]))
   }
   return parts

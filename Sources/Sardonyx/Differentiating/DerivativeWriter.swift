@@ -27,7 +27,7 @@ struct DerivativeWriter {
   mutating func callAsFunction(
     _ operatorName: String, _ inputs: [String], attributes: [String: Attribute], outputs: Int
   ) -> [String] {
-    let isOwn = derivativeOperators[operatorName] != nil
+    let isOwn = derivatives[operatorName] != nil
     let name = unique(operatorName)
     let names = (0..<outputs).map { $0 == 0 ? name : unique("\(operatorName)_\($0)") }
     append(

@@ -7,11 +7,12 @@ import Synchronization
   import Darwin
 #endif
 
-/// The threads of a run: the caller and helpers that claim chunks of work as they come.
+/// The threads of a run: the caller and workers that claim chunks of work as they come.
 ///
-/// A run wraps itself in `withWorkers` and every kernel calls `perform`. A helper that comes late finds nothing to
-/// claim and delays nobody; only chunks that were claimed are waited for. Results cannot depend on who does what as
-/// long as chunks do not depend on the number of threads. A crew that was cancelled stays so: make one for each run.
+/// A run wraps itself in `withWorkers` and every kernel calls `perform`. A worker that comes late
+/// finds nothing to claim and delays nobody; only chunks that were claimed are waited for. Results
+/// cannot depend on who does what as long as chunks do not depend on the number of threads. A crew
+/// that was cancelled stays so: make one for each run.
 final class Crew: Sendable {
   let threads: Int
   let instructions: InstructionSet
@@ -31,12 +32,13 @@ final class Crew: Sendable {
     board = Board(deadline: deadline)
   }
 
-  /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, or when the caller's task is cancelled.
+  /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, or when the
+  /// caller's task is cancelled.
   var isCancelled: Bool { board.isCancelled }
 
   func cancel() { board.cancel() }
 
-  /// Keeps the helpers at hand during `body`; outside, `perform` has to call them anew each time.
+  /// Keeps the workers at hand during `body`; outside, `perform` has to call them anew each time.
   func withWorkers<Result, Failure>(
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -45,10 +47,11 @@ final class Crew: Sendable {
     return try body()
   }
 
-  /// Calls `body` with each of 0 ..< chunks, in any order and on any thread, and returns when all is done.
+  /// Calls `body` with each of 0 ..< chunks, in any order and on any thread, and returns when all
+  /// is done.
   ///
-  /// After a cancellation the chunks that are left are skipped. Inside a chunk, or while another thread has the crew,
-  /// it all happens on the caller.
+  /// After a cancellation the chunks that are left are skipped. Inside a chunk, or while another
+  /// thread has the crew, it all happens on the caller.
   func perform(_ chunks: Int, _ body: @escaping @Sendable (Int) -> Void) {
     guard chunks > 1, threads > 1,
       isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
@@ -65,7 +68,7 @@ final class Crew: Sendable {
     for first in stride(from: 0, to: chunks, by: Board.largestJob) {
       let count = min(chunks - first, Board.largestJob)
       board.publish(count) { body(first + $0) }
-      for helper in shift.helpers.prefix(count - 1) { helper.wake() }
+      for worker in shift.workers.prefix(count - 1) { worker.wake() }
       while board.work() {}
       board.wait(for: count)
     }
@@ -75,10 +78,10 @@ final class Crew: Sendable {
     roster.withLock { roster in
       roster.depth += 1
       if let shift = roster.shift { return shift }
-      let shift = Shift(helpers: (1..<threads).map { _ in Helper() })
-      for helper in shift.helpers {
+      let shift = Shift(workers: (1..<threads).map { _ in Worker() })
+      for worker in shift.workers {
         DispatchQueue.global(qos: .userInitiated).async { [board] in
-          helper.help(board, during: shift)
+          worker.serve(board, during: shift)
         }
       }
       roster.shift = shift
@@ -105,8 +108,8 @@ final class Crew: Sendable {
 private final class Board: Sendable {
   static let largestJob = 1 << 22
 
-  /// The job's number, its next chunk and its count of chunks, in 20, 22 and 22 bits: one exchange claims a chunk of
-  /// just the job that was looked at.
+  /// The job's number, its next chunk and its count of chunks, in 20, 22 and 22 bits: one exchange
+  /// claims a chunk of just the job that was looked at.
   private let ticket = Atomic<UInt64>(0)
   private let finished = Atomic(0)
   private let cancelled = Atomic(false)
@@ -167,24 +170,24 @@ private final class Board: Sendable {
 
 /// The time from the first `begin` to the last `end`.
 private final class Shift: Sendable {
-  let helpers: [Helper]
+  let workers: [Worker]
   private let ended = Atomic(false)
 
-  init(helpers: [Helper]) { self.helpers = helpers }
+  init(workers: [Worker]) { self.workers = workers }
 
   var isOver: Bool { ended.load(ordering: .sequentiallyConsistent) }
 
   func end() {
     ended.store(true, ordering: .sequentiallyConsistent)
-    for helper in helpers { helper.wake() }
+    for worker in workers { worker.wake() }
   }
 }
 
-private final class Helper: Sendable {
+private final class Worker: Sendable {
   private let isAsleep = Atomic(false)
   private let bell = DispatchSemaphore(value: 0)
 
-  func help(_ board: Board, during shift: Shift) {
+  func serve(_ board: Board, during shift: Shift) {
     var turns = 0
     while !shift.isOver {
       if board.work() {
@@ -199,7 +202,8 @@ private final class Helper: Sendable {
     }
   }
 
-  /// Sleeps until woken, unless `isNeeded` by now: the flag is up before that is asked, so that no bell is missed.
+  /// Sleeps until woken, unless `isNeeded` by now: the flag is up before that is asked, so that no
+  /// bell is missed.
   private func sleep(unless isNeeded: () -> Bool) {
     isAsleep.store(true, ordering: .sequentiallyConsistent)
     if isNeeded(), isAsleep.exchange(false, ordering: .sequentiallyConsistent) { return }

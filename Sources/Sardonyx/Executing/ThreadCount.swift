@@ -13,7 +13,8 @@ struct ThreadCount: Equatable, Sendable {
   static let standard = ThreadCount(
     online: onlineProcessors, affinity: affinity, quota: ControlGroup.quota)
 
-  /// The least of the processors that are online, those the process is bound to, and the control group's share of time.
+  /// The least of the processors that are online, those the process is bound to, and the control
+  /// group's share of time.
   init(online: Int, affinity: Int?, quota: Double?) {
     var (count, reason) = (max(1, online), "\(online) processors are online")
     if let affinity, affinity < count {

@@ -107,12 +107,12 @@ extension Graph {
 
 extension Node {
   /// `"name" (Operator)`, as errors begin.
-  var label: String { "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName))" }
+  var label: String { nodeLabel(name, operatorName, domain: domain) }
 
   /// The label with the types and shapes of the inputs.
   func label(_ inputs: some Sequence<Fact?>) -> String {
     let facts = inputs.map { $0.map(\.description) ?? "–" }.joined(separator: ", ")
-    return "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName); \(facts))"
+    return nodeLabel(name, operatorName, domain: domain, details: "; \(facts)")
   }
 
   /// Types and shapes of the outputs, after the inputs' types are checked against the schema.
@@ -132,4 +132,11 @@ extension Node {
   }
 
   func hasInput(_ index: Int) -> Bool { inputs.indices.contains(index) && inputs[index] != nil }
+}
+
+/// `"name" (domain.Operator…)`, as errors begin.
+func nodeLabel(
+  _ name: String, _ operatorName: String, domain: String, details: String = ""
+) -> String {
+  "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName)\(details))"
 }

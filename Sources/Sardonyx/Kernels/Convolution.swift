@@ -23,7 +23,7 @@ struct ConvolutionShape: Hashable, Sendable {
   /// The input's spatial axes with their padding.
   var padded: [Int] { input.indices.map { padsBegin[$0] + input[$0] + padsEnd[$0] } }
 
-  var taps: Int { kernel.product }
+  var taps: Int { kernel.elementCount }
 
   var isPadded: Bool { padsBegin != padsEnd || padsBegin.contains { $0 != 0 } }
 
@@ -34,7 +34,8 @@ struct ConvolutionShape: Hashable, Sendable {
   var isPointwise: Bool { taps == 1 && !isPadded && strides.allSatisfy { $0 == 1 } }
 }
 
-/// The weights [M, C / groups, taps] of a convolution in the order in which its algorithm reads them.
+/// The weights [M, C / groups, taps] of a convolution in the order in which its algorithm reads
+/// them.
 struct PackedFilter: Sendable {
   fileprivate enum Layout: Sendable {
     /// A left factor for each group.
@@ -67,13 +68,16 @@ struct PackedFilter: Sendable {
   }
 }
 
-/// A convolution of float32 [N, C, …] prepared for one shape: y = activation(x ∗ filter + bias + residual).
+/// A convolution of float32 [N, C, …] prepared for one shape: y = activation(x ∗ filter + bias +
+/// residual).
 ///
-/// An operator packs its constant filter once (`PackedFilter`), makes one of these for each input shape, and calls `run`.
+/// An operator packs its constant filter once (`PackedFilter`), makes one of these for each input
+/// shape, and calls `run`.
 struct Convolution: Sendable {
   let shape: ConvolutionShape
   private let algorithm: Algorithm
-  /// Of channel and tap in a group's input, and of an output's place in a channel: their sum is what a tap meets.
+  /// Of channel and tap in a group's input, and of an output's place in a channel: their sum is
+  /// what a tap meets.
   private let depthOffsets: [Int32]
   private let outputOffsets: [Int32]
 
@@ -103,11 +107,11 @@ struct Convolution: Sendable {
       (depthOffsets, outputOffsets) = ([], [])
       return
     }
-    let steps = shape.padded.steps
+    let steps = shape.padded.strides
     let channels = shape.inputChannels / shape.groups
     depthOffsets = lattice(
       [channels] + shape.kernel,
-      [shape.padded.product] + zip(steps, shape.dilations).map { $0 * $1 })
+      [shape.padded.elementCount] + zip(steps, shape.dilations).map { $0 * $1 })
     outputOffsets = lattice(shape.output, zip(steps, shape.strides).map { $0 * $1 })
   }
 
@@ -115,10 +119,10 @@ struct Convolution: Sendable {
     _ x: UnsafePointer<Float>, _ filter: PackedFilter, _ epilogue: Epilogue,
     into y: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
-    guard shape.batch > 0, shape.outputChannels > 0, shape.output.product > 0 else { return }
+    guard shape.batch > 0, shape.outputChannels > 0, shape.output.elementCount > 0 else { return }
     switch (algorithm, filter.layout) {
     case (.pointwise, .factors(let factors)):
-      let size = shape.input.product
+      let size = shape.input.elementCount
       unsafe multiply(x, factors, epilogue, y, plane: size, crew) { start in
         unsafe .strided(start, laneStep: 1, depthStep: size)
       }
@@ -131,7 +135,7 @@ struct Convolution: Sendable {
             // Without channels there is no depth, and nothing to read.
             nonisolated(unsafe) let depths = unsafe depths.baseAddress ?? outputs
             nonisolated(unsafe) let places = unsafe outputs
-            unsafe multiply(padded, factors, epilogue, y, plane: shape.padded.product, crew) {
+            unsafe multiply(padded, factors, epilogue, y, plane: shape.padded.elementCount, crew) {
               unsafe .gathered($0, end: end, laneOffsets: places, depthOffsets: depths)
             }
           }
@@ -144,22 +148,23 @@ struct Convolution: Sendable {
     }
   }
 
-  /// A product for each image and group, whose right factor `right` makes of the place where its channels begin.
+  /// A product for each image and group, whose right factor `right` makes of the place where its
+  /// channels begin.
   private func multiply(
     _ x: UnsafePointer<Float>, _ factors: [PackedMatrix], _ epilogue: Epilogue,
     _ y: UnsafeMutablePointer<Float>, plane: Int, _ crew: Crew,
-    right: @escaping @Sendable (UnsafePointer<Float>) -> Gemm.Factor
+    right: @escaping @Sendable (UnsafePointer<Float>) -> MatrixProduct.Factor
   ) {
     nonisolated(unsafe) let (x, y, epilogue) = unsafe (x, y, epilogue)
     let groups = shape.groups
     let rows = shape.outputChannels / groups
     let channels = shape.inputChannels / groups
-    let outputs = shape.output.product
-    let product = Gemm.Shape(rows: rows, columns: outputs, depth: channels * shape.taps)
-    unsafe Gemm.multiplyEach(shape.batch * groups, product, on: crew) { index in
+    let outputs = shape.output.elementCount
+    let product = MatrixProduct.Shape(rows: rows, columns: outputs, depth: channels * shape.taps)
+    unsafe MatrixProduct.multiplyEach(shape.batch * groups, product, on: crew) { index in
       let group = index % groups
       let place = index * rows * outputs
-      return unsafe Gemm.Product(
+      return unsafe MatrixProduct.Parts(
         left: .packed(factors[group]), right: right(x + index * channels * plane),
         result: y + place, resultStep: outputs,
         epilogue: .init(
@@ -174,7 +179,7 @@ struct Convolution: Sendable {
     _ body: (UnsafePointer<Float>, UnsafePointer<Float>) -> Void
   ) {
     let planes = shape.batch * shape.inputChannels
-    let size = shape.padded.product
+    let size = shape.padded.elementCount
     guard shape.isPadded else { return unsafe body(x, x + planes * size) }
     unsafe crew.scratch.withFloats(planes * size) { scratch in
       nonisolated(unsafe) let (x, padded) = unsafe (x, scratch)
@@ -197,7 +202,7 @@ struct Convolution: Sendable {
     let plane = PlaneGeometry(shape)
     let shape = shape
     let padding = Padding(shape)
-    let size = shape.padded.product
+    let size = shape.padded.elementCount
     let channels = shape.outputChannels
     let perInput = channels / shape.groups
     let activation = unsafe epilogue.activation
@@ -241,10 +246,10 @@ private struct Padding: Sendable {
   private let rowStarts: [Int32]
 
   init(_ shape: ConvolutionShape) {
-    inputSize = shape.input.product
-    size = shape.padded.product
+    inputSize = shape.input.elementCount
+    size = shape.padded.elementCount
     rowLength = shape.input.last ?? 1
-    let steps = shape.padded.steps
+    let steps = shape.padded.strides
     let origin = zip(steps, shape.padsBegin).reduce(0) { $0 + $1.0 * $1.1 }
     rowStarts = lattice(shape.input.dropLast(), steps.dropLast()).map { $0 + Int32(origin) }
   }
@@ -276,7 +281,7 @@ private struct PlaneGeometry: Sendable {
   init(_ shape: ConvolutionShape) {
     let output = shape.output
     let last = output.count - 1
-    outputs = output.product
+    outputs = output.elementCount
     columns = output[last]
     rows = last > 0 ? output[0] : 1
     pitch = shape.padded[last]
@@ -298,33 +303,4 @@ private struct PlaneGeometry: Sendable {
       bias: bias, slope: bounds.slope, low: bounds.low, high: bounds.high, y: y)
     unsafe instructions.kernels.correlate_plane(&plane)
   }
-}
-
-extension [Int] {
-  var product: Int { reduce(1, *) }
-
-  /// From an element to the next along each axis of an array with these extents.
-  var steps: [Int] {
-    var steps = self
-    var step = 1
-    for axis in indices.reversed() {
-      steps[axis] = step
-      step *= self[axis]
-    }
-    return steps
-  }
-}
-
-/// Σ index·step for all indices within the extents, the last axis running fastest.
-func lattice(_ extents: [Int], _ steps: [Int]) -> [Int32] {
-  var offsets: [Int32] = [0]
-  for (extent, step) in zip(extents, steps) {
-    var longer: [Int32] = []
-    longer.reserveCapacity(offsets.count * extent)
-    for offset in offsets {
-      for index in 0..<extent { longer.append(offset + Int32(truncatingIfNeeded: index * step)) }
-    }
-    offsets = longer
-  }
-  return offsets
 }

@@ -2,8 +2,9 @@ import CKernels
 
 /// Functions applied element by element, each cut into chunks that crew members take.
 ///
-/// `map` is for one input, `combine` for two rows of one length (or a row and a number), `combineRows` for what a
-/// broadcast leaves: rows whose starts are listed. A result may lie where an input lies.
+/// `map` is for one input, `combine` for two rows of one length (or a row and a number),
+/// `combineRows` for what a broadcast leaves: rows whose starts are listed. A result may lie where
+/// an input lies.
 enum Elementwise {
   /// Elements in a chunk: some tens of microseconds of work.
   private static let chunk = 1 << 15
@@ -50,7 +51,8 @@ enum Elementwise {
     }
   }
 
-  /// y = x·scale + shift for each channel of [outer, channels, inner], then relu if asked: BatchNormalization.
+  /// y = x·scale + shift for each channel of [outer, channels, inner], then relu if asked:
+  /// BatchNormalization.
   static func scaleShift(
     outer: Int, channels: Int, inner: Int, _ x: UnsafePointer<Float>,
     scale: UnsafePointer<Float>, shift: UnsafePointer<Float>, relu: Bool = false,

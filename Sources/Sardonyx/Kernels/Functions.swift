@@ -1,6 +1,7 @@
 import CKernels
 
-/// Functions of one number, each a kernel; what alpha and beta mean is told where they mean something.
+/// Functions of one number, each a kernel; what alpha and beta mean is told where they mean
+/// something.
 enum Unary: CaseIterable, Sendable {
   case absolute, negate, sign, reciprocal, squareRoot, reciprocalSquareRoot, square
   case floor, ceiling, roundHalfEven

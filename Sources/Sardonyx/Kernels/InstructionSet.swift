@@ -8,7 +8,8 @@ import CKernels
 
 /// The C kernels compiled for one instruction set.
 ///
-/// Whoever runs kernels takes them from its crew's `instructions`; packed constants remember whose tiles they fit.
+/// Whoever runs kernels takes them from its crew's `instructions`; packed constants remember whose
+/// tiles they fit.
 @safe final class InstructionSet: Sendable {
   let name: String
   let kernels: Kernels
@@ -23,7 +24,8 @@ import CKernels
     InstructionSet(at: $0)
   }
 
-  /// The best one, unless the environment asks for a lower one; an unknown wish is ignored here and told by `named`.
+  /// The best one, unless the environment asks for a lower one; an unknown wish is ignored here and
+  /// told by `named`.
   static let current = (try? named(requestedName)) ?? available[0]
 
   /// The one of that name; the best one for nil.

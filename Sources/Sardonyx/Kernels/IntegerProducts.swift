@@ -1,3 +1,68 @@
+import CKernels
+
+/// A factor of a product of 8-bit integers: its lanes (rows on the left, columns on the right) with
+/// their zero points taken off, in 16 bits, each lane's numbers adjoining.
+struct IntegerMatrix: Sendable {
+  let lanes: Int
+  let depth: Int
+  private let memory: AlignedMemory
+
+  /// Element (lane, k) is start[lane·laneStep + k·depthStep], signed or not; a zero point for all
+  /// lanes or for each.
+  init(
+    lanes: Int, depth: Int, from start: UnsafeRawPointer, isSigned: Bool, laneStep: Int,
+    depthStep: Int, zeroPoints: [Int32]
+  ) {
+    self.lanes = lanes
+    self.depth = depth
+    memory = AlignedMemory(byteCount: lanes * depth * MemoryLayout<Int16>.stride)
+    let kernels = InstructionSet.current
+    let row = AlignedMemory(byteCount: depth)
+    for lane in 0..<lanes {
+      let zero = zeroPoints.isEmpty ? 0 : zeroPoints[lane % zeroPoints.count]
+      let target = unsafe values + lane * depth
+      unsafe kernels.kernels.copy_bytes(depth, start + lane * laneStep, depthStep, row.start)
+      if isSigned {
+        unsafe kernels.kernels.center_signed(
+          depth, row.start.assumingMemoryBound(to: Int8.self), zero, target)
+      } else {
+        unsafe kernels.kernels.center_unsigned(
+          depth, row.start.assumingMemoryBound(to: UInt8.self), zero, target)
+      }
+    }
+  }
+
+  fileprivate var values: UnsafeMutablePointer<Int16> {
+    unsafe memory.start.assumingMemoryBound(to: Int16.self)
+  }
+}
+
+/// Products of 8-bit integers in 32 bits, which wrap: MatMulInteger, ConvInteger and the QLinear
+/// operators' inner part.
+enum IntegerProduct {
+  /// C = A·B, where a row of C is `step` from the next.
+  static func multiply(
+    _ left: IntegerMatrix, _ right: IntegerMatrix, into c: UnsafeMutablePointer<Int32>, step: Int,
+    on crew: Crew
+  ) {
+    precondition(left.depth == right.depth)
+    nonisolated(unsafe) let c = unsafe c
+    let depth = left.depth
+    // A block of columns that stays in the second cache while all rows go over it.
+    let width = max(4, min(256, (1 << 17) / max(1, depth)) / 4 * 4)
+    let height = 64
+    let rowBlocks = (left.lanes + height - 1) / height
+    let columnBlocks = (right.lanes + width - 1) / width
+    crew.perform(rowBlocks * columnBlocks) { chunk in
+      let row = chunk % rowBlocks * height
+      let column = chunk / rowBlocks * width
+      unsafe crew.instructions.kernels.multiply_integers(
+        min(height, left.lanes - row), min(width, right.lanes - column), depth,
+        left.values + row * depth, right.values + column * depth, c + (row * step + column), step)
+    }
+  }
+}
+
 /// One factor of batched products of 8-bit integers: a stack of matrices and their zero points.
 struct IntegerFactor: Sendable {
   enum Side: Sendable { case left, right }
@@ -37,7 +102,7 @@ struct IntegerFactor: Sendable {
     unsafe sums.withUnsafeMutableBufferPointer { buffer in
       guard let start = buffer.baseAddress else { return }
       for (index, pair) in pairs.enumerated() {
-        unsafe IntegerGemm.multiply(
+        unsafe IntegerProduct.multiply(
           left.matrices[pair.left], right.matrices[pair.right], into: start + index * size,
           step: columns, on: crew)
       }

@@ -1,20 +1,15 @@
 import CKernels
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// Elements moved as bytes, whatever they mean: 1, 2, 4, 8 or 16 bytes each.
 ///
-/// Transpose, Slice, Expand and their kin are one `copy` from a strided array; Gather along the first axis is `gather`.
+/// Transpose, Slice, Expand and their kin are one `copy` from a strided array to a dense one;
+/// `RegionCopy` serves where the target is strided, too.
 enum Movement {
   /// Bytes in a chunk.
   private static let chunk = 1 << 17
 
-  /// Fills a contiguous array of these extents from x, where element (i, j, …) is i·strides[0] + j·strides[1] + …
-  /// elements from x; strides may be 0 and negative.
+  /// Fills a contiguous array of these extents from x, where element (i, j, …) is i·strides[0] +
+  /// j·strides[1] + … elements from x; strides may be 0 and negative.
   static func copy(
     _ extents: [Int], strides: [Int], elementSize: Int, from x: UnsafeRawPointer,
     into y: UnsafeMutableRawPointer, on crew: Crew
@@ -25,32 +20,6 @@ enum Movement {
       unsafe transpose(walk, axis, elementSize, from: x, into: y, crew)
     } else {
       unsafe copyRows(walk, elementSize, from: x, into: y, crew)
-    }
-  }
-
-  /// Row i of y is row indices[i] of x; rows are so many bytes long, and the indices are in range.
-  static func gather(
-    _ indices: UnsafeBufferPointer<Int64>, rowSize: Int, from x: UnsafeRawPointer,
-    into y: UnsafeMutableRawPointer, on crew: Crew
-  ) {
-    nonisolated(unsafe) let (x, y, indices) = unsafe (x, y, indices)
-    guard rowSize > 0 else { return }
-    unsafe crew.performRanges(of: indices.count, by: max(1, chunk / rowSize)) { range in
-      for row in range {
-        unsafe (y + row * rowSize).copyMemory(
-          from: x + Int(indices[row]) * rowSize, byteCount: rowSize)
-      }
-    }
-  }
-
-  /// Copies adjoining bytes.
-  static func copy(
-    byteCount: Int, from x: UnsafeRawPointer, into y: UnsafeMutableRawPointer, on crew: Crew
-  ) {
-    nonisolated(unsafe) let (x, y) = unsafe (x, y)
-    crew.performRanges(of: byteCount, by: 4 * chunk) { range in
-      unsafe (y + range.lowerBound).copyMemory(
-        from: x + range.lowerBound, byteCount: range.count)
     }
   }
 
@@ -66,7 +35,7 @@ enum Movement {
     // A row alone is cut; many short rows make a chunk.
     let parts = outer.isEmpty ? max(1, length * size / chunk) : 1
     let part = (length + parts - 1) / parts
-    let rows = outer.product * parts
+    let rows = outer.elementCount * parts
     crew.performRanges(of: rows, by: max(1, chunk / (part * size))) { range in
       var place = Odometer(outer, walk.strides, at: range.lowerBound / parts)
       for row in range {
@@ -79,7 +48,8 @@ enum Movement {
     }
   }
 
-  /// The last axis strides in x while another axis adjoins there: the two are turned square by square.
+  /// The last axis strides in x while another axis adjoins there: the two are turned square by
+  /// square.
   private static func transpose(
     _ walk: Walk, _ axis: Int, _ size: Int, from x: UnsafeRawPointer,
     into y: UnsafeMutableRawPointer, _ crew: Crew
@@ -88,7 +58,7 @@ enum Movement {
     let kernel = unsafe crew.instructions.transposition(elementSize: size)
     let last = walk.extents.count - 1
     let (rows, columns) = (walk.extents[last], walk.extents[axis])
-    let targets = walk.extents.steps
+    let targets = walk.extents.strides
     var outer = walk
     var outerTargets = targets
     for index in [last, axis] {
@@ -100,7 +70,7 @@ enum Movement {
     let bands = (columns + band - 1) / band
     let (walked, walkedTargets) = (outer, outerTargets)
     crew.performRanges(
-      of: walk.extents.product / (rows * columns) * bands,
+      of: walk.extents.elementCount / (rows * columns) * bands,
       by: max(1, chunk / (size * rows * min(band, columns)))
     ) { range in
       for index in range {

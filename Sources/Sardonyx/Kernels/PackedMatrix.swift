@@ -1,9 +1,10 @@
 import CKernels
 
-/// A factor of a matrix product in the order in which kernels read it, packed once for many products.
+/// A factor of a matrix product in the order in which kernels read it, packed once for many
+/// products.
 ///
-/// Rows of the left factor, or columns of the right one, are its lanes: a panel holds as many lanes as a tile has
-/// rows or columns, as [depth][width], the last one filled up with zeros.
+/// Rows of the left factor, or columns of the right one, are its lanes: a panel holds as many lanes
+/// as a tile has rows or columns, as [depth][width], the last one filled up with zeros.
 struct PackedMatrix: Sendable {
   enum Side: Sendable { case left, right }
 
@@ -12,7 +13,8 @@ struct PackedMatrix: Sendable {
   let width: Int
   private let memory: AlignedMemory
 
-  /// Packs `lanes` rows (left) or columns (right), whose element (lane, k) is start[lane·laneStep + k·depthStep].
+  /// Packs `lanes` rows (left) or columns (right), whose element (lane, k) is start[lane·laneStep +
+  /// k·depthStep].
   init(
     _ side: Side, lanes: Int, depth: Int, from start: UnsafePointer<Float>, laneStep: Int,
     depthStep: Int, for instructions: InstructionSet = .current
@@ -27,8 +29,6 @@ struct PackedMatrix: Sendable {
   }
 
   var start: UnsafePointer<Float> { unsafe UnsafePointer(memory.floats) }
-
-  var byteCount: Int { memory.byteCount }
 }
 
 extension InstructionSet {

@@ -15,8 +15,8 @@ struct PoolingShape: Hashable, Sendable {
 
 /// Maxima or averages of windows of float32, prepared for one shape.
 ///
-/// For each row of outputs the input rows that its windows meet are first made into one, and that is then gone along.
-/// A global pooling is a `ReductionKernel` of [planes, size, 1].
+/// For each row of outputs the input rows that its windows meet are first made into one, and that
+/// is then gone along. A global pooling is a `ReductionKernel` of [planes, size, 1].
 struct Pooling: Sendable {
   enum Kind: Hashable, Sendable {
     /// NaN where the window holds one; -∞ where it holds nothing.
@@ -26,7 +26,8 @@ struct Pooling: Sendable {
 
   let shape: PoolingShape
   let kind: Kind
-  /// Input rows that the windows of each output row meet: starts within a plane, and how many taps they stand for.
+  /// Input rows that the windows of each output row meet: starts within a plane, and how many taps
+  /// they stand for.
   private let rows: [(starts: [Int], taps: Int)]
   /// Taps that count at each output of a row.
   private let columnTaps: [Float]
@@ -43,7 +44,7 @@ struct Pooling: Sendable {
       countsPadding ? window.paddedTaps : window.indices.count
     }
     columnTaps = axes[last].map { Float(count($0)) }
-    let steps = shape.input.steps
+    let steps = shape.input.strides
     var rows: [(starts: [Int], taps: Int)] = [([0], 1)]
     for axis in 0..<last {
       rows = rows.flatMap { row in
@@ -64,7 +65,7 @@ struct Pooling: Sendable {
     nonisolated(unsafe) let (x, y) = unsafe (x, y)
     let pooling = self
     let columns = columnTaps.count
-    let work = rows.count * (shape.kernel.product * columns + 64)
+    let work = rows.count * (shape.kernel.elementCount * columns + 64)
     crew.performRanges(of: columns > 0 ? shape.planes : 0, by: max(1, (1 << 17) / max(1, work))) {
       planes in
       unsafe crew.scratch.withFloats(pooling.rowLength + columns) { line in
@@ -74,7 +75,7 @@ struct Pooling: Sendable {
           for (index, row) in pooling.rows.enumerated() {
             let place = (plane * pooling.rows.count + index) * columns
             unsafe pooling.pool(
-              x + plane * pooling.shape.input.product, row, line, into: y + place,
+              x + plane * pooling.shape.input.elementCount, row, line, into: y + place,
               with: crew.instructions)
           }
         }
@@ -89,7 +90,8 @@ struct Pooling: Sendable {
       + (shape.kernel[last] - 1) * shape.dilations[last] + 1
   }
 
-  /// One row of outputs; `line` holds nothing but what a row of input overwrites, and has room for divisors behind.
+  /// One row of outputs; `line` holds nothing but what a row of input overwrites, and has room for
+  /// divisors behind.
   private func pool(
     _ plane: UnsafePointer<Float>, _ row: (starts: [Int], taps: Int),
     _ line: UnsafeMutablePointer<Float>, into y: UnsafeMutablePointer<Float>,

@@ -2,12 +2,13 @@ import CKernels
 
 /// Numbers made into one along the middle axis of [outer, count, inner].
 ///
-/// `reduce` serves ReduceSum and its kin, `softmax` both softmaxes, `normalizeRows` the layer normalizations and
-/// `moments` whatever else needs a mean and a variance.
+/// `reduce` serves ReduceSum and its kin, `softmax` both softmaxes, `normalizeRows` the layer
+/// normalizations and `moments` whatever else needs a mean and a variance.
 enum ReductionKernel: CaseIterable, Sendable {
   case sum, mean, sumOfSquares, maximum, minimum
 
-  /// y[outer, inner] from x[outer, count, inner]. Nothing sums to 0, has no mean (NaN), and has the maximum -∞.
+  /// y[outer, inner] from x[outer, count, inner]. Nothing sums to 0, has no mean (NaN), and has the
+  /// maximum -∞.
   static func reduce(
     _ reduction: ReductionKernel, outer: Int, count: Int, inner: Int, _ x: UnsafePointer<Float>,
     into y: UnsafeMutablePointer<Float>, on crew: Crew
@@ -55,8 +56,8 @@ enum ReductionKernel: CaseIterable, Sendable {
     case rootMeanSquare
   }
 
-  /// y = normalised x · scale + shift for each row of [rows, count]; y may be x. The mean and the factor of each row
-  /// are given where asked for.
+  /// y = normalised x · scale + shift for each row of [rows, count]; y may be x. The mean and the
+  /// factor of each row are given where asked for.
   static func normalizeRows(
     _ normalization: Normalization, rows: Int, count: Int, epsilon: Float,
     _ x: UnsafePointer<Float>, scale: UnsafePointer<Float>? = nil,
@@ -157,7 +158,8 @@ enum ReductionKernel: CaseIterable, Sendable {
 }
 
 extension Crew {
-  /// Calls `body` with a group and some columns of [outer, count, inner], all of which make up the whole.
+  /// Calls `body` with a group and some columns of [outer, count, inner], all of which make up the
+  /// whole.
   fileprivate func performColumns(
     outer: Int, count: Int, inner: Int, _ body: @escaping @Sendable (Int, Range<Int>) -> Void
   ) {

@@ -1,7 +1,8 @@
 /// A copy of elements from one region to another that is not dense, reduced to the fewest loops.
 ///
 /// Axes of extent 1 are dropped, axes that continue one another in both regions become one, and the
-/// axis along which the source is contiguous moves next to the last, where both make a transposition.
+/// axis along which the source is contiguous moves next to the last, where both make a
+/// transposition.
 struct RegionCopy: Sendable {
   private struct Axis: Sendable {
     var extent: Int

@@ -23,8 +23,8 @@ extension UnaryFunction.Kernel {
 }
 
 extension Broadcast {
-  /// z = function(x, y) for single-precision tensors that have this broadcast's shapes; z may be one
-  /// of them that has the shape of the result.
+  /// z = function(x, y) for single-precision tensors that have this broadcast's shapes; z may be
+  /// one of them that has the shape of the result.
   func combine(_ function: Binary, _ x: Tensor, _ y: Tensor, into z: Destination, on crew: Crew) {
     let (xs, ys) = unsafe (x.pointer(as: Float.self), y.pointer(as: Float.self))
     unsafe combine(function, xs, ys, into: z.pointer(as: Float.self), on: crew)

@@ -14,7 +14,7 @@ struct TransposedConvolutionShape: Hashable, Sendable {
   var dilations: [Int]
   var padsBegin: [Int]
 
-  var taps: Int { kernel.product }
+  var taps: Int { kernel.elementCount }
 
   fileprivate var outputsPerGroup: Int { outputChannels / groups }
 
@@ -24,7 +24,8 @@ struct TransposedConvolutionShape: Hashable, Sendable {
   fileprivate var blocksPerGroup: Int { (outputsPerGroup + blockChannels - 1) / blockChannels }
 }
 
-/// The weights [C, M / groups, taps] of a transposed convolution, a left factor for each block of output channels.
+/// The weights [C, M / groups, taps] of a transposed convolution, a left factor for each block of
+/// output channels.
 struct PackedTransposedFilter: Sendable {
   fileprivate let blocks: [PackedMatrix]
 
@@ -46,8 +47,9 @@ struct PackedTransposedFilter: Sendable {
   }
 }
 
-/// A transposed convolution of float32 [N, C, …]: products of the weights with each input place, added where their
-/// taps fall. A chunk owns its output channels, so nothing is added twice at once.
+/// A transposed convolution of float32 [N, C, …]: products of the weights with each input place,
+/// added where their taps fall. A chunk owns its output channels, so nothing is added twice at
+/// once.
 struct TransposedConvolution: Sendable {
   let shape: TransposedConvolutionShape
 
@@ -58,7 +60,7 @@ struct TransposedConvolution: Sendable {
     activation: Activation = .none, into y: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
     let blocks = shape.groups * shape.blocksPerGroup
-    let outputs = shape.output.product
+    let outputs = shape.output.elementCount
     guard outputs > 0 else { return }
     nonisolated(unsafe) let (x, y, bias) = unsafe (x, y, bias)
     crew.perform(shape.batch * blocks) { [shape] chunk in
@@ -68,7 +70,7 @@ struct TransposedConvolution: Sendable {
         group * shape.outputsPerGroup + block % shape.blocksPerGroup * shape.blockChannels
       let channels = filter.blocks[block].lanes / max(1, shape.taps)
       let depth = shape.inputChannels / shape.groups
-      let source = unsafe x + (image * shape.groups + group) * depth * shape.input.product
+      let source = unsafe x + (image * shape.groups + group) * depth * shape.input.elementCount
       let result = unsafe y + (image * shape.outputChannels + first) * outputs
       for channel in 0..<channels {
         let start = unsafe bias.map { unsafe $0[first + channel] } ?? 0
@@ -91,17 +93,17 @@ struct TransposedConvolution: Sendable {
     unsafe crew.scratch.withFloats(filter.lanes * stripRows * length) { strip in
       for first in stride(from: 0, to: rows, by: stripRows) {
         let columns = min(stripRows, rows - first) * length
-        let product = unsafe Gemm.Product(
+        let product = unsafe MatrixProduct.Parts(
           left: .packed(filter),
           right: .strided(x + first * length, laneStep: 1, depthStep: rows * length),
           result: strip, resultStep: columns)
-        let size = Gemm.Shape(rows: filter.lanes, columns: columns, depth: filter.depth)
-        unsafe Gemm.multiply(product, size, on: crew)
+        let size = MatrixProduct.Shape(rows: filter.lanes, columns: columns, depth: filter.depth)
+        unsafe MatrixProduct.multiply(product, size, on: crew)
         for lane in 0..<filter.lanes {
           let (channel, tap) = lane.quotientAndRemainder(dividingBy: shape.taps)
           unsafe spread(
             strip + lane * columns, rows: first..<first + columns / length, tap,
-            over: y + channel * shape.output.product, crew.instructions)
+            over: y + channel * shape.output.elementCount, crew.instructions)
         }
       }
     }
@@ -114,7 +116,7 @@ struct TransposedConvolution: Sendable {
   ) {
     let last = shape.input.count - 1
     let taps = indices(of: tap, within: shape.kernel)
-    let steps = shape.output.steps
+    let steps = shape.output.strides
     // Along the last axis the inputs whose tap falls into the output are a range.
     let shift = taps[last] * shape.dilations[last] - shape.padsBegin[last]
     let (stride, length) = (shape.strides[last], shape.input[last])
@@ -138,14 +140,4 @@ struct TransposedConvolution: Sendable {
         end - begin, x + ((row - rows.lowerBound) * length + begin), y + start, stride)
     }
   }
-}
-
-/// The index along each axis of the place with this number, the last axis running fastest.
-func indices(of number: Int, within extents: [Int]) -> [Int] {
-  var rest = number
-  var indices = extents
-  for axis in extents.indices.reversed() {
-    (rest, indices[axis]) = rest.quotientAndRemainder(dividingBy: extents[axis])
-  }
-  return indices
 }

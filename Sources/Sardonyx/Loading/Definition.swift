@@ -61,7 +61,7 @@ struct NodeDefinition: Sendable {
 
 extension NodeDefinition {
   /// `"name" (Operator)`, as errors begin.
-  var label: String { "\"\(name)\" (\(domain.isEmpty ? "" : domain + ".")\(operatorName))" }
+  var label: String { nodeLabel(name, operatorName, domain: domain) }
 
   /// The graphs among the attributes, by name in alphabetical order.
   var bodies: [(attribute: String, graph: GraphDefinition)] {
@@ -144,5 +144,17 @@ indirect enum Attribute: Sendable {
     case .graphs: "list of graphs"
     case .reference(let name): "reference to \(name)"
     }
+  }
+}
+
+extension [String: Attribute] {
+  /// The integer of that name; nil where there is none.
+  func int(_ name: String) -> Int? {
+    if case .int(let value)? = self[name] { value } else { nil }
+  }
+
+  /// The number of that name; nil where there is none.
+  func float(_ name: String) -> Float? {
+    if case .float(let value)? = self[name] { value } else { nil }
   }
 }

@@ -29,7 +29,7 @@ struct MissingOperators {
 
   private func sentence(_ missing: Operator) -> String {
     let names = nodes[missing, default: []]
-    let shown = names.prefix(3).map { "\"\($0)\"" }.joined(separator: ", ")
+    let shown = names.prefix(3).quotedList
     let rest = names.count > 3 ? " and \(names.count - 3) more" : ""
     let domain = missing.domain.isEmpty ? "ai.onnx" : missing.domain
     return "\(missing.name) (\(domain) \(missing.operatorSet)) of "

@@ -21,7 +21,7 @@ extension MatMul {
   }
 }
 
-extension GeneralMatrixMultiplication {
+extension Gemm {
   /// Each element of A serves each column of the output.
   func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int {
     inputs.elementCount(0) &* (outputs.first?.shape?.last ?? 0)

@@ -3,7 +3,7 @@ enum OperatorTable {
   /// One line per family file.
   static let families: [(domain: String, family: OperatorFamily)] = [
     ("", accumulations),
-    ("", activationOperators),
+    ("", activations),
     ("", arithmetic),
     ("", attention),
     ("", casts),
@@ -47,7 +47,7 @@ enum OperatorTable {
     ("ai.onnx.ml", treeEnsembles),
     ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
-    ("com.microsoft", microsoftActivationOperators),
+    ("com.microsoft", microsoftActivations),
     ("com.microsoft", microsoftBiasedActivations),
     ("com.microsoft", microsoftQuantization),
     ("com.microsoft", microsoftTexts),
@@ -57,7 +57,7 @@ enum OperatorTable {
   private static let byName: OperatorFamily = {
     var table: OperatorFamily = [:]
     // What derivatives are written with is no promise to models, so it is in no list.
-    for (domain, family) in families + [(DerivativeWriter.domain, derivativeOperators)] {
+    for (domain, family) in families + [(DerivativeWriter.domain, derivatives)] {
       for (name, make) in family { table["\(domain):\(name)"] = make }
     }
     return table

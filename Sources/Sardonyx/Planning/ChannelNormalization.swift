@@ -22,8 +22,7 @@ struct ChannelNormalization {
     shift = try parameter(2, "B")
     mean = try parameter(3, "mean")
     let variance = try parameter(4, "var")
-    let epsilon =
-      if case .float(let value)? = node.attributes["epsilon"] { Double(value) } else { 1e-5 }
+    let epsilon = node.attributes.float("epsilon").map { Double($0) } ?? 1e-5
     guard Set([gamma.count, shift.count, mean.count, variance.count]).count == 1 else {
       throw .reason("its parameters differ in length")
     }
@@ -89,14 +88,12 @@ struct ChannelLayout {
   /// Conv: M × C/g × k. ConvTranspose: C × M/g × k, where input channel c belongs to group
   /// c ÷ (C/g). Gemm: K × N, or N × K with transB. MatMul: K × N.
   init(_ node: Node, _ shape: Shape, channels expected: Int) throws(FoldObstacle) {
-    func int(_ name: String, _ fallback: Int) -> Int {
-      if case .int(let value)? = node.attributes[name] { value } else { fallback }
-    }
-    let group = node.operatorName == "ConvTranspose" ? max(1, int("group", 1)) : 1
+    let group =
+      node.operatorName == "ConvTranspose" ? max(1, node.attributes.int("group") ?? 1) : 1
     let channelAxis =
       switch node.operatorName {
       case "Conv": 0
-      case "Gemm": int("transB", 0) == 0 ? 1 : 0
+      case "Gemm": node.attributes.int("transB") ?? 0 == 0 ? 1 : 0
       default: 1
       }
     guard shape.count >= 2, shape[channelAxis] * group == expected else {

@@ -106,7 +106,7 @@ private struct BatchNormalizationFold {
       guard values.count == channels else { throw .reason("the bias has \(values.count) elements") }
       return values
     }
-    let factor = if case .float(let beta)? = node.attributes["beta"] { Double(beta) } else { 1.0 }
+    let factor = Double(node.attributes.float("beta") ?? 1)
     return try Self.perColumn(tensor.shape, values, channels).map { $0 * factor }
   }
 
@@ -214,20 +214,17 @@ enum FoldObstacle: Error {
 extension Node {
   /// Whether this BatchNormalization uses the stored statistics, by the rules of its version.
   fileprivate func requireInference() throws(FoldObstacle) {
-    func int(_ name: String) -> Int {
-      if case .int(let value)? = attributes[name] { value } else { 0 }
-    }
     let extraOutputs = outputs.dropFirst().contains { $0 != nil }
     let training =
       switch operatorSet {
-      case ..<7: int("is_test") == 0
+      case ..<7: attributes.int("is_test") ?? 0 == 0
       case ..<14: extraOutputs
-      default: int("training_mode") != 0
+      default: attributes.int("training_mode") ?? 0 != 0
       }
     if training { throw .reason("runs in training mode, with the statistics of its batch") }
     if extraOutputs { throw .reason("has outputs beside Y") }
     // Version 9 dropped `spatial`; its default is 1.
-    if operatorSet < 9, case .int(0)? = attributes["spatial"] {
+    if operatorSet < 9, attributes.int("spatial") == 0 {
       throw .reason("spatial = 0 scales each element, not each channel")
     }
   }

@@ -88,7 +88,7 @@ extension Graph {
   fileprivate func activation(_ node: Node) -> Activation? {
     guard node.domain.isEmpty else { return nil }
     func float(_ name: String, _ fallback: Float) -> Float {
-      if case .float(let value)? = node.attributes[name] { value } else { fallback }
+      node.attributes.float(name) ?? fallback
     }
     switch node.operatorName {
     case "Relu": return .relu

@@ -18,8 +18,7 @@ extension Planner {
     case "Dropout":
       guard node.outputs.dropFirst().allSatisfy({ $0 == nil }) else { return false }
       if node.operatorSet < 7 {
-        if case .int(let isTest)? = node.attributes["is_test"] { return isTest != 0 }
-        return false
+        return node.attributes.int("is_test") ?? 0 != 0
       }
       guard node.hasInput(2) else { return true }
       return graph.constant(node, 2).map { $0.converted(to: Int64.self) == [0] } ?? false

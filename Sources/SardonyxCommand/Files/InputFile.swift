@@ -49,7 +49,7 @@ struct InputFile {
       return match.tensor
     }
     guard arrays.count == 1 else {
-      let names = arrays.map { "\"\($0.name)\"" }.joined(separator: ", ")
+      let names = arrays.map(\.name).quotedList
       throw ModelError(.mismatch, "no array is named \"\(name)\"; there are \(names)")
     }
     return arrays[0].tensor

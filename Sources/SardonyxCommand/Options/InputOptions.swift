@@ -146,7 +146,7 @@ extension Model {
     if requiredInputs.count == 1, !argument.contains("=") || fileExists(argument) {
       return (requiredInputs[0], argument)
     }
-    let names = inputs.map { "\"\($0.name)\"" }.joined(separator: ", ")
+    let names = inputs.map(\.name).quotedList
     guard let equals = argument.firstIndex(of: "=") else {
       throw ModelError(
         .mismatch, "--input \(argument): expected NAME=FILE, because the model has several inputs",

@@ -42,13 +42,20 @@ extension Kernels {
       return shapes.filter { $0.output.allSatisfy { $0 > 0 } }
     }()
 
+    /// The number of a place, the last axis running fastest; nil where it lies outside.
+    static func number(of place: [Int], within extents: [Int]) -> Int? {
+      zip(place, extents).reduce(Int?.some(0)) { number, axis in
+        (0..<axis.1).contains(axis.0) ? number.map { $0 * axis.1 + axis.0 } : nil
+      }
+    }
+
     /// Sums over taps at each output in Double, by indices alone.
     static func plain(
       _ shape: ConvolutionShape, _ x: [Float], _ weights: [Float], _ bias: [Float],
       _ residual: [Float]?
     ) -> [Double] {
       let output = shape.output
-      let (inputs, outputs, taps) = (shape.input.product, output.product, shape.taps)
+      let (inputs, outputs, taps) = (shape.input.elementCount, output.elementCount, shape.taps)
       let channels = shape.inputChannels / shape.groups
       let perGroup = shape.outputChannels / shape.groups
       var y: [Double] = []
@@ -57,17 +64,11 @@ extension Kernels {
         let (n, m) = (index / outputs).quotientAndRemainder(dividingBy: shape.outputChannels)
         var sum = Double(bias[m])
         for tap in 0..<taps {
-          let offsets = indices(of: tap, within: shape.kernel)
-          var at = 0
-          var isInside = true
-          for axis in place.indices {
-            let i =
-              place[axis] * shape.strides[axis] + offsets[axis] * shape.dilations[axis]
-              - shape.padsBegin[axis]
-            isInside = isInside && (0..<shape.input[axis]).contains(i)
-            at = at * shape.input[axis] + i
+          let met = place.indices.map { axis in
+            place[axis] * shape.strides[axis] - shape.padsBegin[axis]
+              + indices(of: tap, within: shape.kernel)[axis] * shape.dilations[axis]
           }
-          guard isInside else { continue }
+          guard let at = number(of: met, within: shape.input) else { continue }
           for c in 0..<channels {
             let channel = n * shape.inputChannels + m / perGroup * channels + c
             sum +=
@@ -84,7 +85,7 @@ extension Kernels {
       _ shape: ConvolutionShape, _ x: [Float], _ weights: [Float], _ bias: [Float],
       _ residual: [Float]?, on crew: Crew
     ) -> [Float] {
-      let count = shape.batch * shape.outputChannels * shape.output.product
+      let count = shape.batch * shape.outputChannels * shape.output.elementCount
       return unsafe [Float](unsafeUninitializedCapacity: count) { y, filled in
         unsafe x.withUnsafeBufferPointer { x in
           unsafe weights.withUnsafeBufferPointer { weights in
@@ -109,11 +110,11 @@ extension Kernels {
       [Float], [Float], [Float], [Float]?
     ) {
       var numbers = Numbers(seed: seed)
-      let x = numbers.array(shape.batch * shape.inputChannels * shape.input.product)
+      let x = numbers.array(shape.batch * shape.inputChannels * shape.input.elementCount)
       let weights = numbers.array(
         shape.outputChannels * shape.inputChannels / shape.groups * shape.taps)
       let bias = numbers.array(shape.outputChannels)
-      let outputs = shape.batch * shape.outputChannels * shape.output.product
+      let outputs = shape.batch * shape.outputChannels * shape.output.elementCount
       return (x, weights, bias, seed % 3 == 0 ? numbers.array(outputs) : nil)
     }
 
@@ -149,7 +150,7 @@ extension Kernels {
           kernel: gathering.kernel, strides: gathering.strides, dilations: gathering.dilations,
           padsBegin: gathering.padsBegin)
         var numbers = Numbers(seed: seed)
-        let x = numbers.array(shape.batch * shape.inputChannels * shape.input.product)
+        let x = numbers.array(shape.batch * shape.inputChannels * shape.input.elementCount)
         let weights = numbers.array(
           shape.inputChannels * shape.outputChannels / shape.groups * shape.taps)
         let bias = numbers.array(shape.outputChannels)
@@ -176,7 +177,9 @@ extension Kernels {
     static func plainTransposed(
       _ shape: TransposedConvolutionShape, _ x: [Float], _ weights: [Float], _ bias: [Float]
     ) -> [Double] {
-      let (inputs, outputs, taps) = (shape.input.product, shape.output.product, shape.taps)
+      let (inputs, outputs, taps) = (
+        shape.input.elementCount, shape.output.elementCount, shape.taps
+      )
       let (channels, perGroup) = (
         shape.inputChannels / shape.groups, shape.outputChannels / shape.groups
       )
@@ -187,17 +190,11 @@ extension Kernels {
         let place = indices(of: index % inputs, within: shape.input)
         let (n, c) = (index / inputs).quotientAndRemainder(dividingBy: shape.inputChannels)
         for tap in 0..<taps {
-          let offsets = indices(of: tap, within: shape.kernel)
-          var at = 0
-          var isInside = true
-          for axis in place.indices {
-            let i =
-              place[axis] * shape.strides[axis] + offsets[axis] * shape.dilations[axis]
-              - shape.padsBegin[axis]
-            isInside = isInside && (0..<shape.output[axis]).contains(i)
-            at = at * shape.output[axis] + i
+          let met = place.indices.map { axis in
+            place[axis] * shape.strides[axis] - shape.padsBegin[axis]
+              + indices(of: tap, within: shape.kernel)[axis] * shape.dilations[axis]
           }
-          guard isInside else { continue }
+          guard let at = number(of: met, within: shape.output) else { continue }
           for m in 0..<perGroup {
             let channel = n * shape.outputChannels + c / channels * perGroup + m
             y[channel * outputs + at] +=

@@ -10,7 +10,8 @@ extension Kernels {
       for index in 0..<200 {
         let rank = index % 6
         let extents = (0..<rank).map { _ in numbers.next(in: index % 29 == 0 ? 0...3 : 1...9) }
-        // The steps of an array of these extents in some order of axes, some turned round, some repeated.
+        // The steps of an array of these extents in some order of axes, some turned round, some
+        // repeated.
         var strides = [Int](repeating: 0, count: rank)
         var step = 1
         for axis in (0..<rank).shuffled() {
@@ -41,26 +42,15 @@ extension Kernels {
     ) {
       let values = (0..<2 * size + 2).map(number)
       let x = Guarded(values)
-      let y = Guarded<Element>(count: extents.product)
+      let y = Guarded<Element>(count: extents.elementCount)
       unsafe Movement.copy(
         extents, strides: strides, elementSize: MemoryLayout<Element>.size,
         from: x.start - lowest, into: y.start, on: crew)
-      let expected = (0..<extents.product).map { index in
+      let expected = (0..<extents.elementCount).map { index in
         values[
           zip(indices(of: index, within: extents), strides).reduce(-lowest) { $0 + $1.0 * $1.1 }]
       }
       #expect(y.elements == expected && y.isIntact, "\(extents) \(strides)")
-    }
-
-    @Test("Rows are gathered by their numbers", arguments: crews)
-    func gather(on crew: Crew) {
-      let x = Guarded((0..<100).map { Float($0) })
-      let y = Guarded<Float>(count: 40)
-      let numbers: [Int64] = [3, 3, 0, 9]
-      unsafe numbers.withUnsafeBufferPointer {
-        unsafe Movement.gather($0, rowSize: 40, from: x.start, into: y.start, on: crew)
-      }
-      #expect(y.elements == numbers.flatMap { row in (0..<10).map { Float(Int(row) * 10 + $0) } })
     }
   }
 
@@ -81,7 +71,7 @@ extension Kernels {
         let other = unsafe IntegerMatrix(
           lanes: n, depth: k, from: right.start, isSigned: true, laneStep: 1, depthStep: n,
           zeroPoints: zeros)
-        unsafe IntegerGemm.multiply(factor, other, into: c.start, step: n, on: crew)
+        unsafe IntegerProduct.multiply(factor, other, into: c.start, step: n, on: crew)
         let expected = (0..<m * n).map { index in
           (0..<k).reduce(Int32(0)) {
             $0 + (Int32(a[index / n * k + $1]) - 128)
@@ -95,12 +85,10 @@ extension Kernels {
     @Test("Halves go to floats and back", arguments: crews)
     func halves(on crew: Crew) {
       let bits = (0...UInt16.max).map { $0 }
-      let (x, y, back) = (
-        Guarded(bits), Guarded<Float>(count: 65536), Guarded<UInt16>(count: 65536)
-      )
-      unsafe Conversion.widenHalves(65536, x.start, into: y.start, on: crew)
-      unsafe Conversion.narrowToHalves(65536, y.start, into: back.start, on: crew)
-      let floats = y.elements
+      let floats = unsafe HalfKernels.widened(
+        65536, bits, from: .float16, with: crew.instructions)
+      let back = Guarded<UInt16>(count: 65536)
+      unsafe HalfKernels.store(floats, as: .float16, at: back.start, with: crew.instructions)
       let returned = back.elements
       for (index, bit) in bits.enumerated() {
         let half = Float16(bitPattern: bit)
@@ -113,13 +101,11 @@ extension Kernels {
     func bfloats(on crew: Crew) {
       let numbers: [Float] =
         awkward + [1.00390625, 1.01171875, Float(bitPattern: 0x7F80_0001), 3.3961775e38]
-      let (x, y, back) = (
-        Guarded(numbers), Guarded<UInt16>(count: numbers.count),
-        Guarded<Float>(count: numbers.count)
-      )
-      unsafe Conversion.narrowToBfloats(numbers.count, x.start, into: y.start, on: crew)
-      unsafe Conversion.widenBfloats(numbers.count, y.start, into: back.start, on: crew)
-      for (number, result) in zip(numbers, back.elements) {
+      let y = Guarded<UInt16>(count: numbers.count)
+      unsafe HalfKernels.store(numbers, as: .bfloat16, at: y.start, with: crew.instructions)
+      let back = unsafe HalfKernels.widened(
+        numbers.count, y.start, from: .bfloat16, with: crew.instructions)
+      for (number, result) in zip(numbers, back) {
         if number.isNaN {
           #expect(result.isNaN)
           continue
@@ -136,8 +122,8 @@ extension Kernels {
         let x = Guarded((0..<count).map { UInt8($0 * 3) })
         let z = Guarded((0..<count).map { Int8($0 - 50) })
         let (y, w) = (Guarded<Float>(count: count), Guarded<Float>(count: count))
-        unsafe Conversion.dequantize(count, x.start, scale: 0.5, zero: 7, into: y.start, on: crew)
-        unsafe Conversion.dequantize(count, z.start, scale: 0.5, zero: 7, into: w.start, on: crew)
+        unsafe Elementwise.dequantize(count, x.start, scale: 0.5, zero: 7, into: y.start, on: crew)
+        unsafe Elementwise.dequantize(count, z.start, scale: 0.5, zero: 7, into: w.start, on: crew)
         #expect(y.elements == (0..<count).map { Float($0 * 3 - 7) / 2 } && y.isIntact)
         #expect(w.elements == (0..<count).map { Float($0 - 50 - 7) / 2 } && w.isIntact)
       }

@@ -30,7 +30,7 @@ extension Kernels {
     func agrees(on crew: Crew) {
       var numbers = Numbers(seed: 11)
       for shape in Self.shapes {
-        let (inputs, outputs) = (shape.input.product, shape.output.product)
+        let (inputs, outputs) = (shape.input.elementCount, shape.output.elementCount)
         let values = numbers.array(shape.planes * inputs)
         for kind in [
           Pooling.Kind.maximum, .average(countsPadding: false), .average(countsPadding: true),
@@ -56,10 +56,10 @@ extension Kernels {
     static func window(
       _ shape: PoolingShape, _ x: [Float], _ index: Int
     ) -> (values: [Double], padded: Int) {
-      let (plane, number) = index.quotientAndRemainder(dividingBy: shape.output.product)
+      let (plane, number) = index.quotientAndRemainder(dividingBy: shape.output.elementCount)
       let place = indices(of: number, within: shape.output)
       var (values, padded): ([Double], Int) = ([], 0)
-      for tap in 0..<shape.kernel.product {
+      for tap in 0..<shape.kernel.elementCount {
         let offsets = indices(of: tap, within: shape.kernel)
         var at = plane
         var (isInside, isPadded) = (true, true)

@@ -11,14 +11,10 @@ func differenceOfFastAndPlain(
   _ attributes: [String: Attribute] = [:], outputs: Int = 1, constants: Bool = false
 ) throws -> Double {
   func results(_ inputs: [Tensor?]) throws -> [Double] {
-    let node = NodeDefinition(
-      name: "test", operatorName: operatorName, domain: domain,
-      inputs: inputs.indices.map { inputs[$0] == nil ? "" : "input\($0)" },
-      outputs: (0..<outputs).map { "output\($0)" }, attributes: attributes)
-    let schema = Schema.find(operatorName, domain: domain, operatorSet: opset)
-    var reader = NodeReader(node, operatorSet: opset, version: schema?.since ?? opset)
-    let make = try #require(OperatorTable.find(operatorName, domain: domain))
-    var implementation = try make(&reader)
+    let node = lone(
+      operatorName, domain: domain, givenInputs: inputs.map { $0 != nil }, attributes,
+      outputs: outputs)
+    var implementation = try OperatorTable.make(node, operatorSet: opset)
     if constants {
       let facts = inputs.enumerated().map { index, tensor in
         tensor.map { index == 0 ? Fact($0.type, $0.shape) : Fact($0) }
@@ -41,25 +37,4 @@ func differenceOfFastAndPlain(
   try #require(fast.count == plain.count)
   let largest = plain.map { abs($0) }.max() ?? 0
   return (zip(fast, plain).map { abs($0 - $1) }.max() ?? 0) / max(largest, 1e-30)
-}
-
-extension Numbers {
-  /// A single-precision tensor.
-  mutating func tensor(_ shape: Int...) -> Tensor { Tensor(array(shape.reduce(1, *)), shape) }
-
-  mutating func tensor(_ shape: [Int]) -> Tensor { Tensor(array(shape.reduce(1, *)), shape) }
-}
-
-/// 0, 1, 2, … in single precision.
-func counting(_ shape: Int...) -> Tensor {
-  Tensor((0..<shape.reduce(1, *)).map { Float($0) }, shape)
-}
-
-extension Tensor {
-  var floats: [Float] { array(of: Float.self) }
-
-  func isClose(to numbers: [Float], _ tolerance: Float = 1e-6) -> Bool {
-    elementCount == numbers.count
-      && zip(converted(to: Float.self), numbers).allSatisfy { abs($0 - $1) <= tolerance }
-  }
 }

@@ -1,0 +1,137 @@
+/// How a batch of matrix products C[i] = A[i]·B[i] is laid out in arrays.
+struct ProductBatch: Sendable {
+  let m: Int
+  let n: Int
+  let k: Int
+  /// The strides within each matrix.
+  let left: MatrixView
+  let right: MatrixView
+  /// Where the two matrices of each product begin; C[i] begins at i·m·n.
+  let offsets: [(left: Int, right: Int)]
+
+  init(
+    m: Int, n: Int, k: Int, left: MatrixView, right: MatrixView,
+    offsets: [(left: Int, right: Int)] = [(0, 0)]
+  ) {
+    (self.m, self.n, self.k) = (m, n, k)
+    (self.left, self.right) = (left, right)
+    self.offsets = offsets
+  }
+
+  var resultCount: Int { offsets.count * m * n }
+
+  /// The products: of single precision by kernels, of all other numbers plainly.
+  /// - Parameter packedRight: the right factor of them all, packed before.
+  func multiply<T: Number>(
+    _ a: [T], _ b: [T], packedRight: PackedMatrix? = nil, on crew: Crew
+  ) -> [T] {
+    guard T.self == Float.self else { return multiplyPlainly(a, b) }
+    return unsafe [T](unsafeUninitializedCapacity: resultCount) { buffer, count in
+      count = resultCount
+      unsafe a.withUnsafeBytes { a in
+        unsafe b.withUnsafeBytes { b in
+          // Empty factors have no address, but nothing is read from them either.
+          guard let c = UnsafeMutableRawBufferPointer(buffer).baseAddress else { return }
+          let (left, right) = (a.baseAddress, b.baseAddress)
+          unsafe multiply(
+            (left ?? UnsafeRawPointer(c)).assumingMemoryBound(to: Float.self),
+            (right ?? UnsafeRawPointer(c)).assumingMemoryBound(to: Float.self),
+            packedRight: packedRight, into: c.assumingMemoryBound(to: Float.self), on: crew)
+        }
+      }
+    }
+  }
+
+  /// The products of single-precision tensors.
+  func multiply(
+    _ a: Tensor, _ b: Tensor, packedRight: PackedMatrix? = nil, alpha: Float = 1,
+    columnBias: [Float]? = nil, residual: [Float]? = nil, _ activation: Activation = .none,
+    into c: Destination, on crew: Crew
+  ) {
+    unsafe (columnBias ?? []).withUnsafeBufferPointer { bias in
+      unsafe (residual ?? []).withUnsafeBufferPointer { residual in
+        let epilogue = unsafe MatrixProduct.Epilogue(
+          columnBias: bias.isEmpty ? nil : bias.baseAddress,
+          residual: residual.isEmpty ? nil : residual.baseAddress, activation: activation)
+        unsafe multiply(
+          a.pointer(as: Float.self), b.pointer(as: Float.self), packedRight: packedRight,
+          alpha: alpha, epilogue, into: c.pointer(as: Float.self), on: crew)
+      }
+    }
+  }
+
+  private func multiply(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, packedRight: PackedMatrix? = nil,
+    alpha: Float = 1, _ epilogue: MatrixProduct.Epilogue = unsafe .init(),
+    into c: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (a, b, c, epilogue) = unsafe (a, b, c, epilogue)
+    let batch = self
+    unsafe MatrixProduct.multiplyEach(
+      offsets.count, MatrixProduct.Shape(rows: m, columns: n, depth: k, alpha: alpha), on: crew
+    ) { index in
+      let (leftOffset, rightOffset) = batch.offsets[index]
+      let right =
+        unsafe packedRight.map { unsafe MatrixProduct.Factor.packed($0) }
+        ?? .strided(
+          b + rightOffset, laneStep: batch.right.columnStep, depthStep: batch.right.rowStep)
+      return unsafe MatrixProduct.Parts(
+        left: .strided(
+          a + leftOffset, laneStep: batch.left.rowStep, depthStep: batch.left.columnStep),
+        right: right, result: c + index * batch.m * batch.n, resultStep: batch.n,
+        epilogue: epilogue)
+    }
+  }
+
+  /// The plain products that every faster one is compared with.
+  func multiplyPlainly<T: Number>(_ a: [T], _ b: [T]) -> [T] {
+    var c = [T](repeating: 0, count: resultCount)
+    for index in offsets.indices { addProduct(index, a, b, to: &c) }
+    return c
+  }
+
+  @_specialize(where T == Float)
+  @_specialize(where T == Double)
+  @_specialize(where T == Int64)
+  private func addProduct<T: Number>(_ index: Int, _ a: [T], _ b: [T], to c: inout [T]) {
+    for row in 0..<m {
+      let first = (index * m + row) * n
+      for depth in 0..<k {
+        let place = offsets[index].left + row * left.rowStep + depth * left.columnStep
+        let factor = a[place]
+        var from = offsets[index].right + depth * right.rowStep
+        for to in first..<first + n {
+          c[to] = T.sum(c[to], T.product(factor, b[from]))
+          from += right.columnStep
+        }
+      }
+    }
+  }
+}
+
+/// How a matrix lies in an array: element (row, column) is at row·rowStep + column·columnStep.
+struct MatrixView: Sendable {
+  let rowStep: Int
+  let columnStep: Int
+
+  /// A dense row-major matrix with so many columns, or the transpose of one.
+  init(columns: Int, isTransposed: Bool = false) {
+    (rowStep, columnStep) = isTransposed ? (1, columns) : (columns, 1)
+  }
+}
+
+extension PackedMatrix {
+  /// The right factor that a single-precision matrix is.
+  init(right matrix: Tensor, _ view: MatrixView, columns: Int, depth: Int) {
+    unsafe self.init(
+      .right, lanes: columns, depth: depth, from: matrix.pointer(as: Float.self),
+      laneStep: view.columnStep, depthStep: view.rowStep)
+  }
+
+  /// The same of an array.
+  init(right matrix: [Float], _ view: MatrixView, columns: Int, depth: Int) {
+    unsafe self.init(
+      .right, lanes: columns, depth: depth, from: matrix, laneStep: view.columnStep,
+      depthStep: view.rowStep)
+  }
+}

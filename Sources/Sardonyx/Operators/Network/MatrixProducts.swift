@@ -1,0 +1,237 @@
+/// Products of matrices and what is built from them.
+let matrixProducts: OperatorFamily = [
+  "Det": Det.init,
+  "Einsum": Einsum.init,
+  "Gemm": Gemm.init,
+  "MatMul": MatMul.init,
+]
+
+/// numpy's matmul: matrices on the last two axes, all others broadcast; a vector on the left is a
+/// row, on the right a column, and its axis goes from the result.
+struct MatMul: ActivationAccepting {
+  /// What a pass has fused into the product.
+  var activation = Activation.none
+  private var packed: PackedMatrix?
+
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    [Fact(try inputs.type(0), try MatMulExtents(inputs.shape(0), inputs.shape(1)).shape)]
+  }
+
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let b = inputs[1].value?.tensor?.single, b.shape.count == 2 else { return }
+    packed = PackedMatrix(
+      right: b, MatrixView(columns: b.shape[1]), columns: b.shape[1], depth: b.shape[0])
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let batch = try MatMulExtents(inputs[0].shape, inputs[1].shape).batch
+    guard let a = inputs[0].single, let b = inputs[1].single else {
+      func compute<T: Number>(_: T.Type) {
+        let (a, b): ([T], [T]) = (inputs[0].converted(), inputs[1].converted())
+        var y = batch.multiplyPlainly(a, b)
+        activation.apply(to: &y)
+        outputs[0].store(y)
+      }
+      return compute(inputs[0].type.computed!)
+    }
+    outputs[0].writeSingle { y in
+      batch.multiply(
+        a, b, packedRight: packed, activation, into: y, on: outputs.context.crew)
+    }
+  }
+}
+
+/// The sizes of a batched product, and where each of its factors lies.
+struct MatMulExtents {
+  let m: Int
+  let n: Int
+  let k: Int
+  /// The shape of the result.
+  let shape: Shape
+  /// For each product the number of its left and of its right matrix.
+  let pairs: [(left: Int, right: Int)]
+
+  init(_ a: Shape, _ b: Shape) throws(ModelError) {
+    guard !a.isEmpty, !b.isEmpty else {
+      throw .unexpected(
+        "rank of \(a.isEmpty ? "A" : "B")", expected: "at least 1", got: "0")
+    }
+    let left = a.count == 1 ? [1] + a : a
+    let right = b.count == 1 ? b + [1] : b
+    m = left[left.count - 2]
+    k = left[left.count - 1]
+    n = right[right.count - 1]
+    guard right[right.count - 2] == k else {
+      throw .unexpected("rows of B", expected: "\(k)", got: "\(right[right.count - 2])")
+    }
+    let (leftBatch, rightBatch) = (Shape(left.dropLast(2)), Shape(right.dropLast(2)))
+    let batch = try Shape.broadcast([leftBatch, rightBatch])
+    shape = batch + (a.count == 1 ? [] : [m]) + (b.count == 1 ? [] : [n])
+    let lefts: [Int64] = Tensor.indices(leftBatch).repeated(to: batch)
+    let rights: [Int64] = Tensor.indices(rightBatch).repeated(to: batch)
+    pairs = (0..<batch.elementCount).map {
+      (Int(lefts[$0 % lefts.count]), Int(rights[$0 % rights.count]))
+    }
+  }
+
+  /// The products; those that share their right factor and lie side by side are one.
+  var batch: ProductBatch {
+    let (left, right) = (MatrixView(columns: k), MatrixView(columns: n))
+    let isOne = pairs.enumerated().allSatisfy { $0.element == ($0.offset, 0) }
+    if isOne { return ProductBatch(m: pairs.count * m, n: n, k: k, left: left, right: right) }
+    return ProductBatch(
+      m: m, n: n, k: k, left: left, right: right,
+      offsets: pairs.map { ($0.left * m * k, $0.right * k * n) })
+  }
+}
+
+extension Tensor {
+  /// The numbers from 0 on in a tensor of a shape.
+  fileprivate static func indices(_ shape: Shape) -> Tensor {
+    Tensor((0..<Int64(shape.elementCount)).map { $0 }, shape)
+  }
+}
+
+/// Y = α·A′·B′ + β·C, where A′ and B′ may be transposed and C broadcasts to the result.
+struct Gemm: ActivationAccepting {
+  var alpha: Float
+  var beta: Float
+  let transA: Bool
+  let transB: Bool
+  /// What a pass has fused into the product.
+  var activation = Activation.none
+  /// Whether C may be smaller than the result; before version 7 an attribute has to say so.
+  private let broadcasts: Bool
+  private var packed: PackedMatrix?
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    alpha = try node.float("alpha", default: 1)
+    beta = try node.float("beta", default: 1)
+    transA = try node.bool("transA")
+    transB = try node.bool("transB")
+    broadcasts = try node.bool("broadcast", default: node.version >= 7)
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let (m, n, _) = try extents(inputs)
+    if inputs.has(2) {
+      try checkBroadcast(inputs, 2, "C", to: [m, n])
+      let own = try inputs.shape(2)
+      guard broadcasts || own == [m, n] else {
+        throw .unexpected("shape of C", expected: "[\(m),\(n)]", got: "[\(own.joined)]")
+      }
+    }
+    return [Fact(try inputs.type(0), [m, n])]
+  }
+
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let b = inputs[1].value?.tensor?.single, b.shape.count == 2 else { return }
+    let (depth, columns) = transB ? (b.shape[1], b.shape[0]) : (b.shape[0], b.shape[1])
+    packed = PackedMatrix(
+      right: b, MatrixView(columns: b.shape[1], isTransposed: transB), columns: columns,
+      depth: depth)
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let (m, n, k) = try extents(inputs.facts)
+    let batch = ProductBatch(
+      m: m, n: n, k: k, left: MatrixView(columns: transA ? m : k, isTransposed: transA),
+      right: MatrixView(columns: transB ? k : n, isTransposed: transB))
+    guard let a = inputs[0].single, let b = inputs[1].single else {
+      return runPlainly(inputs, outputs, batch)
+    }
+    let c: [Float]? = addend(inputs, [m, n])
+    let isRow = c.map { $0.count == n } ?? false
+    outputs[0].writeSingle { y in
+      batch.multiply(
+        a, b, packedRight: packed, alpha: alpha, columnBias: isRow ? c : nil,
+        residual: isRow ? nil : c, activation, into: y, on: outputs.context.crew)
+    }
+  }
+
+  /// The specification that the kernels are compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ batch: ProductBatch) {
+    func compute<T: Number>(_: T.Type) {
+      var y = batch.multiplyPlainly(inputs[0].converted(to: T.self), inputs[1].converted())
+      let c: [T] = addend(inputs, [batch.m, batch.n]) ?? []
+      for index in y.indices {
+        y[index] = scaled(y[index], by: alpha)
+        if !c.isEmpty { y[index] = T.sum(y[index], c[index % c.count]) }
+      }
+      activation.apply(to: &y)
+      outputs[0].store(y)
+    }
+    compute(inputs[0].type.computed!)
+  }
+
+  /// β·C as a row or as a whole matrix, if there is any.
+  private func addend<T: Number>(_ inputs: Inputs, _ shape: Shape) -> [T]? {
+    guard beta != 0, let c = inputs.tensor(2) else { return nil }
+    var numbers: [T] = c.repeated(to: shape)
+    if numbers.count == 1 { numbers = Array(repeating: numbers[0], count: shape[1]) }
+    return beta == 1 ? numbers : numbers.map { scaled($0, by: beta) }
+  }
+
+  private func scaled<T: Number>(_ number: T, by factor: Float) -> T {
+    factor == 1 ? number : T(converting: number.asDouble * Double(factor))
+  }
+
+  private func extents(_ inputs: Facts) throws(ModelError) -> (m: Int, n: Int, k: Int) {
+    let (a, b) = (try inputs.shape(0), try inputs.shape(1))
+    try checkRank(a, 2, "A")
+    try checkRank(b, 2, "B")
+    let (m, k) = transA ? (a[1], a[0]) : (a[0], a[1])
+    let (rows, n) = transB ? (b[1], b[0]) : (b[0], b[1])
+    guard rows == k else {
+      throw .unexpected("rows of \(transB ? "Bᵀ" : "B")", expected: "\(k)", got: "\(rows)")
+    }
+    return (m, n, k)
+  }
+}
+
+/// The determinant of each matrix on the last two axes.
+struct Det: Operator {
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    guard shape.count >= 2, shape[shape.count - 1] == shape[shape.count - 2] else {
+      throw .unexpected("shape of X", expected: "[…,M,M]", got: "[\(shape.joined)]")
+    }
+    return [Fact(try inputs.type(0), shape.dropLast(2))]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let m = inputs[0].shape.last ?? 0
+    func compute<T: RealNumber>(_: T.Type) {
+      let x: [T] = inputs[0].converted()
+      outputs[0].store(
+        (0..<outputs[0].elementCount).map { index in
+          determinant(x[index * m * m..<(index + 1) * m * m].map(\.asDouble), m)
+        })
+    }
+    compute(inputs[0].type.real)
+  }
+
+  /// By elimination with the largest pivot of each column.
+  private func determinant(_ matrix: [Double], _ m: Int) -> Double {
+    var a = matrix
+    var product = 1.0
+    for column in 0..<m {
+      let pivot = (column..<m).max { abs(a[$0 * m + column]) < abs(a[$1 * m + column]) }!
+      if a[pivot * m + column] == 0 { return 0 }
+      if pivot != column {
+        product = -product
+        for k in 0..<m { a.swapAt(pivot * m + k, column * m + k) }
+      }
+      product *= a[column * m + column]
+      for row in column + 1..<m {
+        let factor = a[row * m + column] / a[column * m + column]
+        for k in column..<m { a[row * m + k] -= factor * a[column * m + k] }
+      }
+    }
+    return product
+  }
+}
