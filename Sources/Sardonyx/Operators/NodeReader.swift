@@ -135,9 +135,7 @@ struct NodeReader {
   mutating func elementType(_ name: String) throws(ModelError) -> ElementType? {
     guard let number = try int(name) else { return nil }
     guard let type = ElementType(rawValue: Int32(clamping: number)) else {
-      throw .unexpected(
-        "attribute \(name)", expected: "the number of an element type", got: "\(number)",
-        code: .invalid)
+      throw invalid(name, expected: "the number of an element type", got: number)
     }
     return type
   }

@@ -146,14 +146,8 @@ struct DictVectorizer: Operator {
   private let positions: [Labels.Key: Int]
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    let texts = try node.strings("string_vocabulary") ?? []
-    let integers = try node.ints("int64_vocabulary") ?? []
-    guard texts.isEmpty != integers.isEmpty else {
-      throw node.invalid(
-        "string_vocabulary", expected: "keys, or int64_vocabulary, and not both",
-        got: texts.isEmpty ? "neither" : "both")
-    }
-    vocabulary = texts.isEmpty ? .integers(integers.map(Int64.init)) : .texts(texts)
+    vocabulary = try Labels(
+      &node, texts: "string_vocabulary", integers: "int64_vocabulary", of: "keys")
     positions = vocabulary.positions
   }
 
@@ -199,16 +193,9 @@ struct ZipMap: Operator {
   private let keys: Tensor
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    let texts = try node.strings("classlabels_strings") ?? []
-    let integers = try node.ints("classlabels_int64s") ?? []
-    guard texts.isEmpty != integers.isEmpty else {
-      throw node.invalid(
-        "classlabels_strings", expected: "keys, or classlabels_int64s, and not both",
-        got: texts.isEmpty ? "neither" : "both")
-    }
-    keys =
-      texts.isEmpty
-      ? Tensor(integers.map(Int64.init)) : Tensor(strings: texts, [texts.count])
+    let labels = try Labels(
+      &node, texts: "classlabels_strings", integers: "classlabels_int64s", of: "keys")
+    keys = labels.choose(Array(0..<labels.count), [labels.count])
   }
 
   private var mapType: ValueType { .map(key: keys.type, value: .tensor(.float)) }

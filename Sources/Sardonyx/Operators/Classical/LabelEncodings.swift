@@ -152,15 +152,9 @@ struct OneHotEncoder: Operator {
   private let allowsUnknown: Bool
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    let texts = try node.strings("cats_strings") ?? []
-    let integers = try node.ints("cats_int64s") ?? []
-    guard texts.isEmpty != integers.isEmpty else {
-      throw node.invalid(
-        "cats_strings", expected: "categories, or cats_int64s, and not both",
-        got: texts.isEmpty ? "neither" : "both")
-    }
-    hasTexts = integers.isEmpty
-    let categories: Labels = hasTexts ? .texts(texts) : .integers(integers.map(Int64.init))
+    let categories = try Labels(
+      &node, texts: "cats_strings", integers: "cats_int64s", of: "categories")
+    hasTexts = categories.elementType == .string
     positions = categories.positions
     width = categories.count
     allowsUnknown = try node.bool("zeros", default: true)

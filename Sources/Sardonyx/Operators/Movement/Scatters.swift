@@ -85,11 +85,7 @@ struct ScatterElements: Operator {
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let (data, indices) = (try inputs.shape(0), try inputs.shape(1))
     try indices.checkElementIndices(of: data, axis: axis)
-    guard try inputs.shape(2) == indices else {
-      throw .unexpected(
-        "shape of updates", expected: "[\(indices.joined)]",
-        got: "[\(try inputs.shape(2).joined)]")
-    }
+    try inputs.checkUpdates(indices)
     try reduction.check(try inputs.type(0))
     return [Fact(try inputs.type(0), data)]
   }
@@ -102,6 +98,15 @@ struct ScatterElements: Operator {
   var reusableInput: Int? { 0 }
 }
 
+extension Facts {
+  fileprivate func checkUpdates(_ expected: Shape) throws(ModelError) {
+    guard try shape(2) == expected else {
+      throw .unexpected(
+        "shape of updates", expected: "[\(expected.joined)]", got: "[\(try shape(2).joined)]")
+    }
+  }
+}
+
 /// `data` with the slices whose first coordinates `indices` holds replaced by `updates`.
 struct ScatterND: Operator {
   private let reduction: ScatterReduction
@@ -111,12 +116,7 @@ struct ScatterND: Operator {
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let (data, indices) = (try inputs.shape(0), try inputs.shape(1))
     let length = try indices.coordinateCount(in: data)
-    let expected = indices.dropLast() + data[length...]
-    guard try inputs.shape(2) == Array(expected) else {
-      throw .unexpected(
-        "shape of updates", expected: "[\(Array(expected).joined)]",
-        got: "[\(try inputs.shape(2).joined)]")
-    }
+    try inputs.checkUpdates(indices.dropLast() + data[length...])
     try reduction.check(try inputs.type(0))
     return [Fact(try inputs.type(0), data)]
   }

@@ -109,23 +109,21 @@ struct Tile: Operator {
 
 /// The order in which a pixel's channels hold a block of pixels: depth-column-row or
 /// column-row-depth.
-private enum BlockOrder: String {
+private enum BlockOrder: String, CaseIterable {
   case depthLast = "DCR"
   case depthFirst = "CRD"
+}
 
-  init(_ node: inout NodeReader) throws(ModelError) {
-    let mode = try node.string("mode", default: "DCR")
-    guard let order = BlockOrder(rawValue: mode) else {
-      throw node.invalid("mode", expected: "DCR or CRD", got: mode)
-    }
-    self = order
+extension NodeReader {
+  fileprivate mutating func blockOrder() throws(ModelError) -> BlockOrder {
+    try choice("mode", default: .depthLast)
   }
 
   /// The size of a block's side.
-  static func side(_ node: inout NodeReader) throws(ModelError) -> Int {
-    guard let side = try node.int("blocksize") else { throw node.missing("blocksize") }
+  fileprivate mutating func blockSide() throws(ModelError) -> Int {
+    guard let side = try int("blocksize") else { throw missing("blocksize") }
     guard side > 0, side < 1 << 20 else {
-      throw node.invalid("blocksize", expected: "a positive number", got: side)
+      throw invalid("blocksize", expected: "a positive number", got: side)
     }
     return side
   }
@@ -148,8 +146,8 @@ struct DepthToSpace: Operator {
   let side: Int
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    order = try BlockOrder(&node)
-    side = try BlockOrder.side(&node)
+    order = try node.blockOrder()
+    side = try node.blockSide()
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -183,8 +181,8 @@ struct SpaceToDepth: Operator {
   let side: Int
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    order = try BlockOrder(&node)
-    side = try BlockOrder.side(&node)
+    order = try node.blockOrder()
+    side = try node.blockSide()
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {

@@ -13,10 +13,9 @@ struct ConvTranspose: ActivationAccepting {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
-    group = try node.int("group", default: 1)
+    group = try node.groupCount()
     outputPadding = try node.ints("output_padding")
     outputShape = try node.ints("output_shape")
-    guard group > 0 else { throw node.invalid("group", expected: "a positive number", got: group) }
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {

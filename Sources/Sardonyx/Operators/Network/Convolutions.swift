@@ -21,8 +21,7 @@ struct Conv: ActivationAccepting {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
-    group = try node.int("group", default: 1)
-    guard group > 0 else { throw node.invalid("group", expected: "a positive number", got: group) }
+    group = try node.groupCount()
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -117,6 +116,15 @@ extension ConvolutionShape {
       batch: 0, groups: groups, inputChannels: weights[1] * groups, outputChannels: weights[0],
       input: zeros, kernel: kernel, strides: ones, dilations: ones, padsBegin: zeros,
       padsEnd: zeros)
+  }
+}
+
+extension NodeReader {
+  /// The number of groups that the channels of a convolution fall into.
+  mutating func groupCount() throws(ModelError) -> Int {
+    let count = try int("group", default: 1)
+    guard count > 0 else { throw invalid("group", expected: "a positive number", got: count) }
+    return count
   }
 }
 

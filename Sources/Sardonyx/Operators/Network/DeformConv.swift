@@ -9,9 +9,8 @@ struct DeformConv: Operator {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
-    group = try node.int("group", default: 1)
+    group = try node.groupCount()
     offsetGroup = try node.int("offset_group", default: 1)
-    guard group > 0 else { throw node.invalid("group", expected: "a positive number", got: group) }
     guard offsetGroup > 0 else {
       throw node.invalid("offset_group", expected: "a positive number", got: offsetGroup)
     }

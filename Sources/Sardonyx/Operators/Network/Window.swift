@@ -28,12 +28,7 @@ struct Window: Sendable {
     dilations = try node.ints("dilations")
     pads = try node.ints("pads")
     isCeiling = try node.bool("ceil_mode")
-    let name = try node.string("auto_pad", default: "NOTSET")
-    guard let autoPad = AutoPad(rawValue: name) else {
-      throw node.invalid(
-        "auto_pad", expected: AutoPad.allCases.map(\.rawValue).joined(separator: ", "), got: name)
-    }
-    self.autoPad = autoPad
+    autoPad = try node.choice("auto_pad", default: .notSet)
   }
 
   /// The window on each spatial axis of an input with the given extents.

@@ -12,8 +12,7 @@ private struct IntegerConvolution: Sendable {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
-    group = try node.int("group", default: 1)
-    guard group > 0 else { throw node.invalid("group", expected: "a positive number", got: group) }
+    group = try node.groupCount()
   }
 
   func extents(_ x: Shape, _ w: Shape) throws(ModelError) -> ConvolutionExtents {

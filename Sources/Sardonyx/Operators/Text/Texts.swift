@@ -83,7 +83,7 @@ struct StringSplit: Operator {
 
 /// The strings of a list that are not stop words, in lower, upper or unchanged case.
 struct StringNormalizer: Operator {
-  enum CaseChange: String {
+  enum CaseChange: String, CaseIterable {
     case lower = "LOWER"
     case upper = "UPPER"
     case none = "NONE"
@@ -94,11 +94,7 @@ struct StringNormalizer: Operator {
   let stopWords: Set<String>
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    let name = try node.string("case_change_action", default: "NONE")
-    guard let change = CaseChange(rawValue: name) else {
-      throw node.invalid("case_change_action", expected: "LOWER, UPPER or NONE", got: name)
-    }
-    self.change = change
+    change = try node.choice("case_change_action", default: .none)
     let isCaseSensitive = try node.bool("is_case_sensitive")
     self.isCaseSensitive = isCaseSensitive
     let words = try node.strings("stopwords") ?? []

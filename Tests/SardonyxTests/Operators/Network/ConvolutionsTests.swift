@@ -179,7 +179,7 @@ import Testing
       "attribute strides: expected 1 numbers from 1 on, got [0]", ["strides": .ints([0])])
     expect("attribute pads: expected 2 numbers from 0 on, got [1]", ["pads": .ints([1])])
     expect(
-      "attribute auto_pad: expected NOTSET, SAME_UPPER, SAME_LOWER, VALID, got SAME",
+      "attribute auto_pad: expected one of NOTSET, SAME_UPPER, SAME_LOWER, VALID, got SAME",
       ["auto_pad": .string("SAME")])
     expect("attribute group: expected a positive number, got 0", ["group": .int(0)])
     #expect(
