@@ -28,7 +28,8 @@ struct CompareCommand: ParsableCommand {
       """
       Largest difference allowed, relative to the largest magnitude of the reference; behind an \
       operator that squeezes its input into bounds, such as Sigmoid, relative to its steepest \
-      slope times the input's magnitude where that is more.
+      slope times the input's magnitude where that is more. For float16 and smaller types it is \
+      at least twice the distance from 1 to the next number.
       """, valueName: "number"))
   var rtol = 1e-5
 

@@ -17,6 +17,9 @@ struct SmallFloat: Sendable {
   let bias: Int
   let notANumber: NotANumber
 
+  /// The distance from 1 to the next larger number.
+  var epsilon: Double { scalbn(1, Int32(-mantissaBits)) }
+
   /// Only IEEE-like formats have infinities.
   var hasInfinity: Bool { notANumber == .ieee }
 

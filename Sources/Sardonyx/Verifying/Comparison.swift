@@ -4,7 +4,8 @@ public struct Comparison: Sendable {
   public struct Tolerance: Sendable {
     /// Largest difference relative to the largest magnitude of the reference; behind an operator
     /// that squeezes its input into bounds (Sigmoid, HardSigmoid, Tanh, Softsign, Softmax), relative
-    /// to its steepest slope times its input's magnitude where that is more.
+    /// to its steepest slope times its input's magnitude where that is more. For types of 16 bits
+    /// and less it is at least twice the distance from 1 to the next number.
     public var relative = 1e-5
     /// Added to what ``relative`` allows.
     public var absolute = 0.0
@@ -155,6 +156,7 @@ extension Comparison.Tolerance {
   /// Integers and truth values must be equal, other numbers near.
   fileprivate func accepts(_ metrics: Metrics, _ type: ElementType, resolution: Double) -> Bool {
     guard type.isFloatingPoint else { return metrics.maxAbsolute == 0 }
+    let relative = max(relative, 2 * (type.smallFloat?.epsilon ?? 0))
     return metrics.maxAbsolute <= absolute + relative * max(metrics.magnitude, resolution)
   }
 }

@@ -72,6 +72,14 @@ import Testing
     #expect(Metrics(opposite, reference: Tensor([Float.leastNonzeroMagnitude], [1]))?.ulp == 2)
   }
 
+  @Test(arguments: [(1.001, true), (1.003, false)])
+  func halvesAgreeWithinTheirOwnResolution(_ number: Double, _ passes: Bool) {
+    func halves(_ number: Double) -> [String: Value] {
+      ["y": .tensor(Tensor(converting: [number], to: .float16, [1]))]
+    }
+    #expect(Comparison(halves(number), reference: halves(1)).passed == passes)
+  }
+
   @Test func integersMustBeEqual() {
     let results: [String: Value] = ["y": .tensor(Tensor([1_000_000] as [Int64], [1]))]
     let reference: [String: Value] = ["y": .tensor(Tensor([1_000_001] as [Int64], [1]))]
