@@ -6,9 +6,7 @@ let pooling: OperatorFamily = [
   "GlobalMaxPool": { node throws(ModelError) in try GlobalPool(&node, .maximum) },
   "LpPool": LpPool.init,
   "MaxPool": MaxPool.init,
-  "MaxRoiPool": MaxRoiPool.init,
   "MaxUnpool": MaxUnpool.init,
-  "RoiAlign": RoiAlign.init,
 ]
 
 extension Window {

@@ -1,7 +1,6 @@
-/// Losses of classifiers, and what picks among the boxes of detectors.
+/// Losses of classifiers.
 let losses: OperatorFamily = [
   "NegativeLogLikelihoodLoss": NegativeLogLikelihoodLoss.init,
-  "NonMaxSuppression": NonMaxSuppression.init,
   "SoftmaxCrossEntropyLoss": SoftmaxCrossEntropyLoss.init,
 ]
 

@@ -1,3 +1,6 @@
+/// The operator that picks among the boxes of detectors.
+let boxSelection: OperatorFamily = ["NonMaxSuppression": NonMaxSuppression.init]
+
 /// Picks the boxes of the highest scores, and drops those that overlap a picked one too much.
 ///
 /// boxes is images×boxes×4, scores images×classes×boxes; the result has a row (image, class, box)

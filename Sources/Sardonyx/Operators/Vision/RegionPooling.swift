@@ -1,3 +1,6 @@
+/// Poolings of regions of images, such as the boxes of detectors.
+let regionPooling: OperatorFamily = ["MaxRoiPool": MaxRoiPool.init, "RoiAlign": RoiAlign.init]
+
 /// The largest numbers of a grid of cells laid over each region of interest.
 ///
 /// X is N×C×H×W; a region is (image, x₁, y₁, x₂, y₂), its corners inclusive after scaling.
