@@ -26,6 +26,12 @@ public final class Session: Sendable {
     public var seed: UInt64 = 0
 
     public init() {}
+
+    /// When a run that starts now must end; a clock reaches no point ten thousand years ahead.
+    fileprivate var deadline: ContinuousClock.Instant? {
+      guard let timeLimit, timeLimit < 3e11 else { return nil }
+      return .now + .seconds(max(0, timeLimit))
+    }
   }
 
   public let model: Model
@@ -91,9 +97,8 @@ public final class Session: Sendable {
   }
 
   private func makeContext(_ profile: Profile?) -> RunContext {
-    let deadline = options.timeLimit.map { ContinuousClock.now + .seconds($0) }
     return RunContext(
-      crew: Crew(threads: threads, deadline: deadline), memoryLimit: memoryLimit,
+      crew: Crew(threads: threads, deadline: options.deadline), memoryLimit: memoryLimit,
       seed: options.seed, profile: profile)
   }
 

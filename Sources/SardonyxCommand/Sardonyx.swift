@@ -24,9 +24,15 @@ struct SardonyxCommand: ParsableCommand {
 
   /// Parses and runs; faults of models and values are told in one sentence.
   static func main() {
+    // A file that grows past `ulimit -f` is then told like a full disk.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot()
       try command.run()
+      // What was printed may still be waiting, and a full disk must not pass for success.
+      guard fflush(nil) == 0 else {
+        throw ModelError(.unreadable, systemReason, file: "standard output")
+      }
     } catch let error as ModelError {
       Terminal.report(error)
       leave(error.code == .unsupported ? 69 : 1)

@@ -85,6 +85,25 @@ import Testing
     process.waitUntilExit()
     #expect(text.isEmpty)
   }
+
+  @Test("Results that standard output has no room for are a failure")
+  func tellsFullDisk() throws {
+    guard let full = FileHandle(forWritingAtPath: "/dev/full") else { return }
+    let process = Process()
+    process.executableURL = Command.executable
+    process.arguments = ["run", Self.digits, "--random", "1", "--dim", "N=1"]
+    process.currentDirectoryURL = Command.root
+    let error = Pipe()
+    process.standardOutput = full
+    process.standardError = error
+    try process.run()
+    let text = try error.fileHandleForReading.readToEnd() ?? Data()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 1)
+    #expect(
+      String(decoding: text, as: UTF8.self)
+        == "error: standard output: No space left on device\n")
+  }
 }
 
 // MARK: - Faults

@@ -6,10 +6,21 @@
 
 /// What the machine offers.
 enum Machine {
-  /// Bytes of physical memory.
+  /// Bytes of physical memory, or fewer where the process may not have as many (`ulimit -v`).
   static let memoryByteCount: Int = {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
     let pageSize = sysconf(Int32(_SC_PAGESIZE))
-    return pages > 0 && pageSize > 0 ? pages * pageSize : 1 << 34
+    return min(pages > 0 && pageSize > 0 ? pages * pageSize : 1 << 34, addressSpaceLimit)
   }()
+
+  private static var addressSpaceLimit: Int {
+    var limit = rlimit()
+    #if canImport(Glibc)
+      let resource = __rlimit_resource_t(RLIMIT_AS.rawValue)
+    #else
+      let resource = RLIMIT_AS
+    #endif
+    guard unsafe getrlimit(resource, &limit) == 0 else { return .max }
+    return Int(clamping: limit.rlim_cur)
+  }
 }

@@ -8,13 +8,14 @@ extension [Int] {
   var elementCount: Int { reduce(1, &*) }
 
   /// The number of elements, or nil where an extent is negative or the product of those that are not
-  /// 0 overflows: so extents of a tensor may be multiplied without a second look.
+  /// 0 is no number of bytes: so extents of a tensor may be multiplied, and places along its axes
+  /// added, without a second look.
   var checkedElementCount: Int? {
     var count = 1
     for extent in self where extent != 0 {
       guard extent > 0 else { return nil }
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-      guard !overflow else { return nil }
+      guard !overflow, product <= Int.max / 16 else { return nil }
       count = product
     }
     return contains(0) ? 0 : count

@@ -110,7 +110,7 @@ func about<Result>(_ subject: String, _ body: () throws(ModelError) -> Result) t
 /// A shape whose number of elements, and of bytes of any type, can be counted.
 func checkedShape(_ dimensions: [Int64]) throws(ModelError) -> Shape {
   let shape = dimensions.map(Int.init)
-  guard let count = shape.checkedElementCount, count <= Int.max / 16 else {
+  guard shape.checkedElementCount != nil else {
     throw .unexpected(
       "the shape", expected: "extents whose product is a number of elements",
       got: "[\(shape.joined)]", code: .malformed)

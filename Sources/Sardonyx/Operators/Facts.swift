@@ -19,10 +19,16 @@ struct Facts: Sendable {
   /// The facts of the inputs from `first` on, those left out included.
   func from(_ first: Int) -> [Fact?] { Array(facts.dropFirst(first)) }
 
+  /// The fact of an input that the operator cannot do without, though its schema can.
+  private func given(_ index: Int) throws(ModelError) -> Fact {
+    guard has(index) else { throw ModelError(.invalid, "input \(index) is left out") }
+    return self[index]
+  }
+
   /// The shape of a tensor input.
   /// - Throws: ``ModelError`` (undetermined) while it is not known.
   func shape(_ index: Int) throws(ModelError) -> Shape {
-    guard let shape = self[index].shape else {
+    guard let shape = try given(index).shape else {
       throw ModelError(.undetermined, "shape of input \(index)")
     }
     return shape
@@ -31,7 +37,7 @@ struct Facts: Sendable {
   /// The element type of a tensor input.
   /// - Throws: ``ModelError`` (undetermined) while it is not known.
   func type(_ index: Int) throws(ModelError) -> ElementType {
-    guard let type = self[index].elementType else {
+    guard let type = try given(index).elementType else {
       throw ModelError(.undetermined, "type of input \(index)")
     }
     return type
@@ -40,7 +46,7 @@ struct Facts: Sendable {
   /// The tensor an input holds.
   /// - Throws: ``ModelError`` (undetermined) while it is not known.
   func tensor(_ index: Int) throws(ModelError) -> Tensor {
-    guard let tensor = self[index].value?.tensor else {
+    guard let tensor = try given(index).value?.tensor else {
       throw ModelError(.undetermined, "value of input \(index)")
     }
     return tensor

@@ -118,6 +118,14 @@ import Testing
     #expect(error?.message == "the run took longer than its time limit")
   }
 
+  @Test(arguments: [1e12, 1e300, .infinity, .nan])
+  func aTimeLimitBeyondAllClocksNeverEndsARun(_ seconds: Double) throws {
+    var options = Session.Options()
+    options.timeLimit = seconds
+    let outputs = try Session(sum(), options: options).run(["a": row, "b": row])
+    #expect(outputs.count == 1)
+  }
+
   @Test func aCancelledTaskEndsItsRun() async throws {
     let session = try Session(sum())
     let row = row

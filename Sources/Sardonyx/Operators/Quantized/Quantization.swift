@@ -181,7 +181,9 @@ struct DynamicQuantizeLinear: Operator {
     let low = min(0, block.reduce(.minimum, inputs[0], on: crew)[0])
     let high = max(0, block.reduce(.maximum, inputs[0], on: crew)[0])
     let scale = high == low ? 1 : (high - low) / 255
-    let zero = min(max(-low / scale, 0), 255).rounded(.toNearestOrEven)
+    // ∞ / ∞ where a number is infinite.
+    let ratio = -low / scale
+    let zero = ratio.isNaN ? 0 : min(max(ratio, 0), 255).rounded(.toNearestOrEven)
     if outputs.wants(0) {
       outputs[0].store(
         inputs[0].converted(to: Float.self).map { x -> Int64 in

@@ -70,18 +70,24 @@ struct WindowFunction: Operator {
     return [Fact(type, [size])]
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) {
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let size = outputs[0].elementCount
     let period = Double(isPeriodic ? size : size - 1)
-    outputs[0].store(
-      (0..<size).map { place -> Double in
-        if period == 0 { return 1 }
-        var sum = 0.0
-        for (order, coefficient) in coefficients.enumerated() {
-          sum += coefficient * cos(2 * Double.pi * Double(order * place) / period)
-        }
-        return sum
-      })
+    // In stretches, as a size may be far larger than was meant.
+    for first in stride(from: 0, to: size, by: 1 << 14) {
+      try outputs.context.checkCancellation()
+      let stretch = first..<min(first + (1 << 14), size)
+      outputs[0].part(stretch).store(stretch.map { element($0, period) })
+    }
+  }
+
+  private func element(_ place: Int, _ period: Double) -> Double {
+    if period == 0 { return 1 }
+    var sum = 0.0
+    for (order, coefficient) in coefficients.enumerated() {
+      sum += coefficient * cos(2 * Double.pi * Double(order * place) / period)
+    }
+    return sum
   }
 }
 

@@ -101,7 +101,7 @@ struct RoiAlign: Operator {
       throw node.invalid(
         "coordinate_transformation_mode", expected: "half_pixel or output_half_pixel", got: mapping)
     }
-    guard pooled.allSatisfy({ $0 > 0 }), samplingRatio >= 0, samplingRatio <= 1 << 16 else {
+    guard pooled.allSatisfy({ $0 > 0 }), samplingRatio >= 0 else {
       throw node.invalid(
         "output_height, output_width, sampling_ratio", expected: "positive numbers",
         got: pooled + [samplingRatio])
@@ -128,13 +128,22 @@ struct RoiAlign: Operator {
     let images = inputs.integers(2)
     func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
       let x: [T] = inputs[0].converted()
-      var y: [T] = []
+      let binCount = pooled[0] * pooled[1]
+      var y = [T](repeating: 0, count: outputs[0].elementCount)
       for region in images.indices {
         let image = try imageIndex(images[region], of: shape[0])
-        let bins = try bins(Array(regions[region * 4..<region * 4 + 4]), shape[2], shape[3])
-        for channel in 0..<shape[1] {
-          let plane = (image * shape[1] + channel) * shape[2] * shape[3]
-          for bin in bins { y.append(value(of: bin, in: x, from: plane)) }
+        let (rows, columns) = try places(Array(regions[region * 4..<region * 4 + 4]))
+        for bin in 0..<binCount {
+          try outputs.context.checkCancellation()
+          let (row, column) = bin.quotientAndRemainder(dividingBy: pooled[1])
+          let points = rows[row].flatMap { y in
+            columns[column].map { x in point(x, y, shape[2], shape[3]) }
+          }
+          for channel in 0..<shape[1] {
+            let plane = (image * shape[1] + channel) * shape[2] * shape[3]
+            y[(region * shape[1] + channel) * binCount + bin] = value(
+              of: points, in: x, from: plane)
+          }
         }
       }
       outputs[0].store(y)
@@ -145,19 +154,15 @@ struct RoiAlign: Operator {
   /// A point of a bin: the indices of its four neighbours, and their weights.
   private typealias Point = [(index: Int, weight: Double)]
 
-  /// The points of each bin of a region.
-  private func bins(_ region: [Double], _ height: Int, _ width: Int) throws(ModelError)
-    -> [[Point]]
-  {
+  /// The coordinates of the points of a region's bins along each axis.
+  private func places(_ region: [Double]) throws(ModelError) -> (
+    rows: [[Double]], columns: [[Double]]
+  ) {
     let offset = isHalfPixel ? 0.5 : 0
     let corners = region.map { $0 * scale - offset }
     let columns = try places(from: corners[0], to: corners[2], pooled[1])
     let rows = try places(from: corners[1], to: corners[3], pooled[0])
-    return rows.flatMap { row in
-      columns.map { column in
-        row.flatMap { y in column.map { x in point(x, y, height, width) } }
-      }
-    }
+    return (rows, columns)
   }
 
   /// The coordinates of the points of each bin along one axis.
@@ -167,8 +172,8 @@ struct RoiAlign: Operator {
     let extent = isHalfPixel ? last - first : max(last - first, 1)
     let size = extent / Double(count)
     let points: Int = samplingRatio > 0 ? samplingRatio : size.rounded(.up).saturated()
-    guard points <= 1 << 16 else {
-      throw .unexpected("extent of a region", expected: "at most 65536 a bin", got: "\(points)")
+    guard points <= 1 << 10 else {
+      throw .unexpected("points of a bin", expected: "at most 1024 a side", got: "\(points)")
     }
     return (0..<count).map { bin in
       (0..<max(points, 0)).map {

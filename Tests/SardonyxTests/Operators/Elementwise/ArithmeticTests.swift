@@ -135,6 +135,7 @@ import Testing
     #expect(least.prefix(2) == [1, 2] && least[2].isNaN)
     let ints = [Tensor([Int8(-1), 3]), Tensor(scalar: Int8(2))]
     #expect(try run("Max", ints).elements() == [Int8(2), 3])
+    #expect(throws: ModelError(.invalid, "input 1 is left out")) { try run("Max", [x, nil]) }
     #expect(try run("Min", ints.reversed()).elements() == [Int8(-1), 2])
     #expect(try run("Max", [Tensor([UInt64.max]), Tensor([UInt64(1)])]).elements() == [UInt64.max])
   }

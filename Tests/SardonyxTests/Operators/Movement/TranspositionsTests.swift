@@ -106,6 +106,10 @@ import Testing
     let wide = Tensor(
       converting: try x.elements(of: Int32.self).map(Int64.init), to: .float, x.shape)
     #expect(try run("Concat", opset: 1, [wide, wide]).shape == [2, 6, 4])
+    let endless = Tensor(zeros: .float, [0, 1 << 58])
+    #expect(throws: ModelError.self) {
+      try run("Concat", [Tensor](repeating: endless, count: 40), ["axis": .int(1)])
+    }
     #expect(
       try run("Concat", [Tensor([Int32](), [0, 3, 4]), x], ["axis": .int(0)]).shape == [2, 3, 4])
     #expect(

@@ -178,5 +178,7 @@ import Testing
     #expect(try align(opset: 16, two) == [7, 8])
     let old = two.merging(["coordinate_transformation_mode": .string("output_half_pixel")]) { $1 }
     #expect(try align(opset: 22, old) == [9.5, 10.5])
+    let limit = ModelError(.mismatch, "points of a bin: expected at most 1024 a side, got 1025")
+    #expect(throws: limit) { try align(opset: 22, ["sampling_ratio": .int(1025)]) }
   }
 }

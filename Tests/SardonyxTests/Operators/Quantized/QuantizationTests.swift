@@ -96,4 +96,13 @@ import Testing
     let zeros = try run("DynamicQuantizeLinear", [.tensor(Tensor([Float(0)]))], outputs: 3)
     #expect(try zeros[1]!.tensor!.elements() == [Float(1)])
   }
+
+  @Test(arguments: [-Float.infinity, .infinity])
+  func anInfiniteRangeHasItsZeroAtZero(_ number: Float) throws {
+    let x = Value.tensor(Tensor([number, 2, 3]))
+    let y = try run("DynamicQuantizeLinear", [x], outputs: 3).map { $0!.tensor! }
+    #expect(try y[0].elements() == [UInt8(0), 0, 0])
+    #expect(try y[1].elements() == [Float.infinity])
+    #expect(try y[2].elements() == [UInt8(0)])
+  }
 }
