@@ -41,6 +41,8 @@ public final class Session: Sendable {
   /// The graph after all passes.
   let graph: Graph
   private let plans = PlanCache()
+  /// Working memory of kernels, kept from run to run.
+  private let scratch = ScratchPool()
   private let memoryLimit: Int
 
   /// Prepares a model: runs the passes and packs the weights.
@@ -97,9 +99,9 @@ public final class Session: Sendable {
   }
 
   private func makeContext(_ profile: Profile?) -> RunContext {
-    return RunContext(
-      crew: Crew(threads: threads, deadline: options.deadline), memoryLimit: memoryLimit,
-      seed: options.seed, profile: profile)
+    RunContext(
+      crew: Crew(threads: threads, deadline: options.deadline, scratch: scratch),
+      memoryLimit: memoryLimit, seed: options.seed, profile: profile)
   }
 
   private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {
