@@ -29,8 +29,10 @@ struct LockStep {
 
   /// Runs both to their ends, the second being the reference.
   mutating func run(_ first: inout Executor, _ second: inout Executor) throws(ModelError) {
-    while let made = try second.advance() {
-      let resolution = second.lastResolution
+    while true {
+      // Asked before the step runs, which may overwrite its input.
+      let resolution = second.nextResolution
+      guard let made = try second.advance() else { break }
       for (id, value) in made {
         let name = second.plan.graph.values[id].name
         if second.plan.graph.outputs.contains(id) { resolutions[name] = resolution }
@@ -80,17 +82,19 @@ extension Plan {
 }
 
 extension Executor {
-  private var lastNode: Node { plan.graph.nodes[plan.steps[position - 1].node] }
-
   /// The operator of the step that ran last.
-  fileprivate var lastOperatorName: String { lastNode.operatorName }
+  fileprivate var lastOperatorName: String {
+    plan.graph.nodes[plan.steps[position - 1].node].operatorName
+  }
 
-  /// For an operator that squeezes its input into bounds, its steepest slope times the largest
-  /// magnitude of the input: two inputs that agree relative to that make outputs that agree no
-  /// better. 0 for other operators.
-  fileprivate var lastResolution: Double {
-    guard lastNode.domain.isEmpty, let slope = lastNode.steepestSlope,
-      let input = lastNode.inputs.first.flatMap({ $0 }).flatMap({ value($0)?.tensor }),
+  /// For a next step whose operator squeezes its input into bounds, its steepest slope times the
+  /// largest magnitude of the input: two inputs that agree relative to that make outputs that
+  /// agree no better. 0 for other operators.
+  fileprivate var nextResolution: Double {
+    guard position < plan.steps.count else { return 0 }
+    let node = plan.graph.nodes[plan.steps[position].node]
+    guard node.domain.isEmpty, let slope = node.steepestSlope,
+      let input = node.inputs.first.flatMap({ $0 }).flatMap({ value($0)?.tensor }),
       input.type.isFloatingPoint
     else { return 0 }
     let numbers = input.converted(to: Double.self)
