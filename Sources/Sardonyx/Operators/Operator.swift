@@ -50,5 +50,10 @@ extension Operator {
   var isDeterministic: Bool { true }
 }
 
+/// An operator whose result can go through a function before it is stored.
+protocol ActivationAccepting: Operator {
+  var activation: Activation { get set }
+}
+
 /// The operators of one family by name: a table of contents at the top of its file.
 typealias OperatorFamily = [String: @Sendable (inout NodeReader) throws(ModelError) -> any Operator]

@@ -8,11 +8,6 @@ extension Planner {
   }
 }
 
-/// An operator whose result can go through a function before it is stored.
-protocol ActivationAccepting: Operator {
-  var activation: Activation { get set }
-}
-
 private struct EpilogueFusion {
   var graph: Graph
   private var readers: [[Int]]

@@ -34,7 +34,7 @@ extension Planner {
     guard node.implementation.isDeterministic, node.implementation.bodies.isEmpty else {
       return nil
     }
-    var parts = ["\(node.domain):\(node.operatorName)", "\(node.inputs)"]
+    var parts = ["\(node.domain):\(node.operatorName)-\(node.operatorSet)", "\(node.inputs)"]
     for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
       switch attribute {
       case .float, .int, .string, .floats, .ints, .strings: parts.append("\(name)=\(attribute)")
