@@ -1,13 +1,52 @@
+/// How many elements of an axis of the output there are for each of the input: a quotient of
+/// numbers that are exact, so that a point on the boundary of two elements is found to lie there.
+struct AxisScale: Sendable, Comparable {
+  let outputs: Double
+  let inputs: Double
+
+  /// The scale that makes one extent of another.
+  init(output: Int, input: Int) { (outputs, inputs) = (Double(output), Double(input)) }
+
+  /// A scale that the model states in single precision: where its product with the extent is a
+  /// whole number in that precision, it stands for the quotient of the two.
+  init(_ stated: Double, of input: Int) {
+    let product = Float(stated) * Float(input)
+    let isQuotient = input < 1 << 24 && product < 0x1p52 && product == product.rounded(.down)
+    (outputs, inputs) = isQuotient ? (Double(product), Double(input)) : (stated, 1)
+  }
+
+  var quotient: Double { outputs / inputs }
+
+  /// The extent that an extent becomes, its fraction cut off.
+  func extent(of input: Int) -> Int {
+    input == 0 ? 0 : (Double(input) * outputs / inputs).rounded(.down).saturated()
+  }
+
+  /// The extent that an extent becomes, rounded half up.
+  func roundedExtent(of input: Int) -> Int {
+    let twice = 2 * Double(input) * outputs + inputs
+    return input == 0 ? 0 : (twice / (2 * inputs)).rounded(.down).saturated()
+  }
+
+  static func == (left: Self, right: Self) -> Bool {
+    left.outputs * right.inputs == right.outputs * left.inputs
+  }
+
+  static func < (left: Self, right: Self) -> Bool {
+    left.outputs * right.inputs < right.outputs * left.inputs
+  }
+}
+
 /// An axis whose extent changes.
 struct ResizedAxis: Sendable {
   let input: Int
   let output: Int
-  let scale: Double
+  let scale: AxisScale
   /// The part of the input that is seen, as fractions of the axis.
-  let region: (first: Double, last: Double)
+  var region: (first: Double, last: Double) = (0, 1)
 
-  /// The extent of the output before rounding, as ONNX's definitions use it.
-  var exactOutput: Double { scale * Double(input) }
+  /// Whether the output is the input.
+  var isIdentity: Bool { scale.outputs == scale.inputs && output == input && region == (0, 1) }
 }
 
 /// How Resize finds an element of its output: which point of the input it stands for, and which
@@ -145,31 +184,35 @@ struct ResizeSampling: Sendable {
     case .halfUp: nearest = (point + 0.5).rounded(.down)
     case .floor: nearest = point.rounded(.down)
     case .ceil: nearest = point.rounded(.up)
-    case nil: nearest = point.rounded(axis.scale < 1 ? .up : .down)
+    case nil: nearest = point.rounded(axis.scale.quotient < 1 ? .up : .down)
     }
     return min(max(nearest.saturated(), 0), axis.input - 1)
   }
 
   /// The point of the input that an output stands for; element i is the point i.
+  ///
+  /// ONNX's formulas, each brought over one denominator and divided once: what is a whole number or
+  /// a half comes out as such. The output's extent that they name is scale · input, not rounded.
   private func point(of output: Int, _ axis: ResizedAxis) -> Double {
+    let (outputs, inputs) = (axis.scale.outputs, axis.scale.inputs)
     let place = Double(output)
     let last = Double(axis.input - 1)
+    // From the first output to the last, and the way between them that is behind, both · inputs.
+    let way = outputs * Double(axis.input) - inputs
+    let gone = place * inputs
     switch mapping {
-    case .asymmetric: return place / axis.scale
-    case .alignCorners:
-      return axis.exactOutput == 1 ? 0 : place * last / (axis.exactOutput - 1)
-    case .halfPixel: return (place + 0.5) / axis.scale - 0.5
-    case .halfPixelForNearest: return (place + 0.5) / axis.scale
-    case .halfPixelPyTorch:
-      return axis.exactOutput == 1 ? -0.5 : (place + 0.5) / axis.scale - 0.5
+    case .asymmetric: return gone / outputs
+    case .alignCorners: return axis.output == 1 ? 0 : gone * last / way
+    case .halfPixelPyTorch where axis.output == 1: return 0
+    case .halfPixel, .halfPixelPyTorch: return (2 * gone + inputs - outputs) / (2 * outputs)
+    case .halfPixelForNearest: return (2 * gone + inputs) / (2 * outputs)
     case .halfPixelSymmetric:
-      let adjustment = Double(axis.output) / axis.exactOutput
-      let offset = Double(axis.input) / 2 * (1 - adjustment)
-      return offset + (place + 0.5) / axis.scale - 0.5
+      let fromCenter = 2 * place + 1 - Double(axis.output)
+      return (outputs * last + inputs * fromCenter) / (2 * outputs)
+    case .cropAndResize where axis.output == 1:
+      return (axis.region.first + axis.region.last) * last / 2
     case .cropAndResize:
-      let seen = (axis.region.last - axis.region.first) * last
-      let inside = axis.exactOutput == 1 ? seen / 2 : place * seen / (axis.exactOutput - 1)
-      return axis.region.first * last + inside
+      return (axis.region.first * (way - gone) + axis.region.last * gone) * last / way
     }
   }
 
@@ -180,7 +223,7 @@ struct ResizeSampling: Sendable {
       return nil
     }
     if mode == .nearest { return [(nearest(to: output, axis), 1)] }
-    let shrinking = antialiases ? min(axis.scale, 1) : 1
+    let shrinking = antialiases ? min(axis.scale.quotient, 1) : 1
     let reach = (mode == .cubic ? 2 : 1) / shrinking
     let bound = 4 * axis.input + 8
     let first: Int = max((point - reach).rounded(.down).saturated(), -bound)

@@ -44,15 +44,13 @@ struct Resize: Operator {
     let shape = try facts.shape(0)
     let axes = try axes?.axes(ofRank: shape.count) ?? Array(shape.indices)
     let roi = try regionOfInterest(facts, count: axes.count)
-    var resized = [ResizedAxis?](repeating: nil, count: shape.count)
     let changes = try changes(facts, axes.map { shape[$0] })
+    var resized = [ResizedAxis?](repeating: nil, count: shape.count)
     for (index, axis) in axes.enumerated() {
-      let (scale, output) = changes[index]
-      let region = roi.map { ($0[index], $0[index + axes.count]) }
-      let isWhole = region.map { $0 == (0, 1) } ?? true
-      if scale == 1, output == shape[axis], isWhole { continue }
-      resized[axis] = ResizedAxis(
-        input: shape[axis], output: output, scale: scale, region: region ?? (0, 1))
+      let change = ResizedAxis(
+        input: shape[axis], output: changes[index].output, scale: changes[index].scale,
+        region: roi.map { ($0[index], $0[index + axes.count]) } ?? (0, 1))
+      resized[axis] = change.isIdentity ? nil : change
     }
     return resized
   }
@@ -70,16 +68,19 @@ struct Resize: Operator {
 
   /// The scale and the new extent of each resized axis.
   private func changes(_ facts: Facts, _ extents: [Int]) throws(ModelError)
-    -> [(scale: Double, output: Int)]
+    -> [(scale: AxisScale, output: Int)]
   {
     if let index = inputs.sizes, facts.has(index), try facts.shape(index) != [0] {
-      return try fitted(try checkedSizes(facts.integers(index), count: extents.count), extents)
+      return fitted(try checkedSizes(facts.integers(index), count: extents.count), extents)
     }
     guard facts.has(inputs.scales) else {
       throw ModelError(.mismatch, "scales and sizes: expected one of them, got neither")
     }
     let scales = try checkedScales(facts.numbers(inputs.scales), count: extents.count)
-    return zip(scales, extents).map { ($0, (Double($1) * $0).rounded(.down).saturated()) }
+    return zip(scales, extents).map {
+      let scale = AxisScale($0, of: $1)
+      return (scale, scale.extent(of: $1))
+    }
   }
 
   private func checkedSizes(_ sizes: [Int], count: Int) throws(ModelError) -> [Int] {
@@ -90,18 +91,16 @@ struct Resize: Operator {
     return sizes
   }
 
-  private func fitted(_ sizes: [Int], _ extents: [Int]) throws(ModelError)
-    -> [(scale: Double, output: Int)]
-  {
-    let scales = zip(sizes, extents).map { Double($0) / Double($1) }
-    let common: Double?
+  private func fitted(_ sizes: [Int], _ extents: [Int]) -> [(scale: AxisScale, output: Int)] {
+    let scales = zip(sizes, extents).map { AxisScale(output: $0, input: $1) }
+    let common: AxisScale?
     switch policy {
     case .stretch: common = nil
     case .notLarger: common = scales.min()
     case .notSmaller: common = scales.max()
     }
     guard let common else { return Array(zip(scales, sizes)) }
-    return extents.map { (common, (Double($0) * common + 0.5).rounded(.down).saturated()) }
+    return extents.map { (common, common.roundedExtent(of: $0)) }
   }
 }
 
@@ -149,12 +148,10 @@ struct Upsample: Operator {
     let given: [Double]
     if let scales { given = scales } else { given = try inputs.numbers(1) }
     let scales = try checkedScales(given, count: shape.count)
-    return zip(shape, scales).map { extent, scale in
-      scale == 1
-        ? nil
-        : ResizedAxis(
-          input: extent, output: (Double(extent) * scale).rounded(.down).saturated(), scale: scale,
-          region: (0, 1))
+    return zip(shape, scales).map { extent, number in
+      let scale = AxisScale(number, of: extent)
+      let change = ResizedAxis(input: extent, output: scale.extent(of: extent), scale: scale)
+      return change.isIdentity ? nil : change
     }
   }
 }

@@ -34,6 +34,99 @@ import Testing
     #expect(try mode("round_prefer_ceil") == [1, 2, 2, 3, 3, 4, 4, 4])
   }
 
+  /// Where an output lies among the inputs, as a fraction of whole numbers.
+  private static func point(_ mapping: String, _ place: Int, _ input: Int, _ output: Int)
+    -> (numerator: Int, denominator: Int)
+  {
+    switch mapping {
+    case "asymmetric": (place * input, output)
+    case "align_corners" where output > 1: (place * (input - 1), output - 1)
+    case "tf_half_pixel_for_nn": ((2 * place + 1) * input, 2 * output)
+    case "align_corners" where output == 1, "pytorch_half_pixel" where output == 1: (0, 1)
+    default: ((2 * place + 1) * input - output, 2 * output)
+    }
+  }
+
+  private static func rounded(_ mode: String, _ numerator: Int, _ denominator: Int) -> Int {
+    func floor(_ a: Int, _ b: Int) -> Int { (a - ((a % b) + b) % b) / b }
+    switch mode {
+    case "floor": return floor(numerator, denominator)
+    case "ceil": return -floor(-numerator, denominator)
+    case "round_prefer_ceil": return floor(2 * numerator + denominator, 2 * denominator)
+    default: return -floor(-(2 * numerator - denominator), 2 * denominator)
+    }
+  }
+
+  @Test(
+    "Boundaries between elements are met exactly, whether sizes or scales say how far",
+    arguments: [
+      "asymmetric", "align_corners", "half_pixel", "pytorch_half_pixel", "half_pixel_symmetric",
+      "tf_half_pixel_for_nn",
+    ])
+  func boundariesAreExact(_ mapping: String) throws {
+    for mode in ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"] {
+      let attributes: [String: Attribute] = [
+        "nearest_mode": .string(mode), "coordinate_transformation_mode": .string(mapping),
+      ]
+      for input in [1, 2, 3, 7, 11, 14, 15, 49] {
+        let x = counting(input)
+        for output in 1...26 {
+          let expected = (0..<output).map { place in
+            // What keeps its extent keeps its elements.
+            if input == output { return Float(place) }
+            let (numerator, denominator) = Self.point(mapping, place, input, output)
+            return Float(min(max(Self.rounded(mode, numerator, denominator), 0), input - 1))
+          }
+          #expect(try resize(x, sizes: [Int64(output)], attributes).floats == expected)
+          let scale = Float(output) / Float(input)
+          guard scale * Float(input) == Float(output) else { continue }
+          #expect(try resize(x, scales: [scale], attributes).floats == expected)
+        }
+      }
+    }
+  }
+
+  @Test func cuttingOutTheWholeLeavesNothingOutside() throws {
+    for mode in ["nearest", "linear"] {
+      let attributes: [String: Attribute] = [
+        "mode": .string(mode), "extrapolation_value": .float(-1),
+        "coordinate_transformation_mode": .string("tf_crop_and_resize"),
+      ]
+      for input in 1...40 {
+        for output in 1...40 {
+          let y = try resize(
+            counting(input), sizes: [Int64(output)], roi: [0, 1], attributes
+          ).floats
+          #expect(!y.contains(-1))
+          #expect(output == 1 || y.last == Float(input - 1))
+        }
+      }
+      let middle = try resize(counting(49), sizes: [1], roi: [0, 1], attributes)
+      #expect(middle.floats == [24])
+      let part = try resize(counting(11), sizes: [2], roi: [0.2, 1], attributes)
+      #expect(part.floats == [2, 10])
+    }
+  }
+
+  @Test func extentsAreRoundedHalfUpToKeepTheAspect() throws {
+    for numerator in 1...12 {
+      for denominator in numerator...12 {
+        let y = try resize(
+          Tensor(zeros: .float, [denominator, 63]), sizes: [Int64(numerator), 63],
+          ["keep_aspect_ratio_policy": .string("not_larger")])
+        #expect(y.shape == [numerator, (2 * 63 * numerator + denominator) / (2 * denominator)])
+      }
+    }
+  }
+
+  @Test func statedScalesAreSinglePrecision() throws {
+    // 10 · 0.7 is 7 there, and 6.99999988 in double precision.
+    #expect(try resize(counting(10), scales: [0.7]).shape == [7])
+    let x = Tensor(zeros: .float, [1, 1, 10, 10])
+    #expect(
+      try run("Upsample", opset: 9, [x, Tensor([Float(1), 1, 0.7, 0.7])]).shape == [1, 1, 7, 7])
+  }
+
   @Test func planesGrowByWholeFactors() throws {
     let x = counting(1, 1, 2, 2)
     let y = try resize(x, scales: [1, 1, 2, 3])
