@@ -1,5 +1,7 @@
 #if canImport(Glibc)
   private import Glibc
+#elseif canImport(Musl)
+  private import Musl
 #else
   private import Darwin
 #endif
@@ -40,8 +42,9 @@ enum PostTransform: String, Sendable, CaseIterable {
   }
 
   static func logistic(_ score: Double) -> Double {
-    let positive = 1 / (1 + exp(-abs(score)))
-    return score < 0 ? 1 - positive : positive
+    // The exponential of a negative number cannot overflow, and nothing cancels.
+    let small = exp(-abs(score))
+    return (score < 0 ? small : 1) / (1 + small)
   }
 
   /// The quantile of the normal distribution, by Winitzki's approximation of the inverse error

@@ -109,7 +109,7 @@ struct Duels: Sendable {
     for first in 0..<classes {
       for second in first + 1..<classes {
         let (slope, offset) = sigmoids[index]
-        let probability = 1 - PostTransform.logistic(scores[index] * slope + offset)
+        let probability = PostTransform.logistic(-(scores[index] * slope + offset))
         r[first][second] = min(max(probability, 1e-7), 1 - 1e-7)
         r[second][first] = 1 - r[first][second]
         index += 1

@@ -1,4 +1,7 @@
 /// Puts each number where MaxPool found it, zeros everywhere else.
+///
+/// Indices count in the tensor that was pooled, whose shape X tells but for what the pooling left
+/// over: it is the inferred shape at the beginning of a larger output, or that of the output itself.
 struct MaxUnpool: Operator {
   private let window: Window
 
@@ -9,33 +12,62 @@ struct MaxUnpool: Operator {
     let type = try inputs.type(0)
     guard inputs.has(2) else { return [Fact(type, inferred)] }
     let shape = try inputs.integers(2)
-    guard shape.count == inferred.count, zip(shape, inferred).allSatisfy({ $0 >= $1 }) else {
+    guard shape.count == inferred.count, shape.prefix(2) == inferred.prefix(2),
+      shape.allSatisfy({ $0 >= 0 })
+    else {
       throw .unexpected(
-        "output_shape", expected: "at least [\(inferred.joined)]", got: "[\(shape.joined)]")
+        "output_shape",
+        expected: "\(inferred.count) numbers that begin with \(inferred[0]),"
+          + "\(inferred[1])", got: "[\(shape.joined)]")
     }
     return [Fact(type, shape)]
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let inferred = try inferredShape(inputs.facts)
-    let indices = inputs.integers(1)
-    let count = inferred.elementCount
-    if let wrong = indices.first(where: { $0 < 0 || $0 >= count }) {
-      throw .unexpected("indices", expected: "numbers from 0 to \(count - 1)", got: "\(wrong)")
-    }
-    // Indices count in the shape that the pooling had, which lies at the output's beginning.
-    let (extents, strides) = (inferred.strides, outputs[0].shape.strides)
+    let pooled = try pooledShape(inputs, outputs[0].shape)
+    let (extents, strides) = (pooled.strides, outputs[0].shape.strides)
     func compute<T: Number>(_: T.Type) {
       var y = [T](repeating: 0, count: outputs[0].elementCount)
-      for (value, index) in zip(inputs[0].converted(to: T.self), indices) {
-        let place = inferred.indices.reduce(0) {
-          $0 + index / extents[$1] % inferred[$1] * strides[$1]
+      for (value, index) in zip(inputs[0].converted(to: T.self), inputs.integers(1)) {
+        let place = pooled.indices.reduce(0) {
+          $0 + index / extents[$1] % pooled[$1] * strides[$1]
         }
         y[place] = value
       }
       outputs[0].store(y)
     }
     compute(inputs[0].type.computed!)
+  }
+
+  /// The shape that the indices count in: the inferred one if each then lies in the window that it
+  /// was found in, else that of the output under the same condition, else the first that has them.
+  private func pooledShape(_ inputs: Inputs, _ output: Shape) throws(ModelError) -> Shape {
+    let inferred = try inferredShape(inputs.facts)
+    let indices = inputs.integers(1)
+    let fits = zip(inferred, output).allSatisfy { $0 <= $1 }
+    let all = fits && inferred != output ? [inferred, output] : [output]
+    let candidates = all.filter { shape in
+      indices.allSatisfy { $0 >= 0 && $0 < shape.elementCount }
+    }
+    guard let first = candidates.first else {
+      let count = all.map(\.elementCount).max() ?? 0
+      let wrong = indices.first { $0 < 0 || $0 >= count } ?? 0
+      throw .unexpected("indices", expected: "numbers from 0 to \(count - 1)", got: "\(wrong)")
+    }
+    guard candidates.count > 1 else { return first }
+    let x = inputs[0].shape
+    let axes = try window.unpaddedAxes(over: Array(x.dropFirst(2)))
+    let pads = try window.checkedPads(axisCount: axes.count)
+    return candidates.first { shape in
+      let strides = shape.strides
+      return indices.enumerated().allSatisfy { position, index in
+        axes.indices.allSatisfy { axis in
+          let place = index / strides[axis + 2] % shape[axis + 2]
+          let start = position / x.strides[axis + 2] % x[axis + 2] * axes[axis].stride - pads[axis]
+          return place >= start && place < start + axes[axis].kernel
+        }
+      }
+    } ?? first
   }
 
   /// The shape of the tensor that was pooled, as far as X tells it.

@@ -3,10 +3,11 @@ let regionPooling: OperatorFamily = ["MaxRoiPool": MaxRoiPool.init, "RoiAlign": 
 
 /// The largest numbers of a grid of cells laid over each region of interest.
 ///
-/// X is N×C×H×W; a region is (image, x₁, y₁, x₂, y₂), its corners inclusive after scaling.
+/// X is N×C×H×W; a region is (image, x₁, y₁, x₂, y₂), its corners inclusive after scaling. What is
+/// rounded to indices is computed in the precision of X, in which models state their regions.
 struct MaxRoiPool: Operator {
   private let pooled: [Int]
-  private let scale: Double
+  private let scale: Float
 
   init(_ node: inout NodeReader) throws(ModelError) {
     guard let pooled = try node.ints("pooled_shape") else { throw node.missing("pooled_shape") }
@@ -14,7 +15,7 @@ struct MaxRoiPool: Operator {
       throw node.invalid("pooled_shape", expected: "2 positive numbers", got: pooled)
     }
     self.pooled = pooled
-    scale = Double(try node.float("spatial_scale", default: 1))
+    scale = try node.float("spatial_scale", default: 1)
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -28,13 +29,13 @@ struct MaxRoiPool: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
-    let regions: [Double] = inputs[1].converted()
     func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
       let x: [T] = inputs[0].converted()
+      let regions: [T] = inputs[1].converted()
       var y: [T] = []
       for first in stride(from: 0, to: regions.count, by: 5) {
-        let image = try imageIndex(regions[first].saturated(), of: shape[0])
-        let corners = regions[first + 1..<first + 5].map { ($0 * scale).rounded() }
+        let image = try imageIndex(regions[first].asDouble.saturated(), of: shape[0])
+        let corners = regions[first + 1..<first + 5].map { ($0 * T(scale)).rounded() }
         let columns = cells(from: corners[0], to: corners[2], pooled[1], within: shape[3])
         let rows = cells(from: corners[1], to: corners[3], pooled[0], within: shape[2])
         for channel in 0..<shape[1] {
@@ -59,13 +60,13 @@ struct MaxRoiPool: Operator {
   }
 
   /// The indices of each of `count` cells between two inclusive ends; cells may overlap.
-  private func cells(from first: Double, to last: Double, _ count: Int, within extent: Int)
-    -> [Range<Int>]
-  {
-    let size = max(last - first + 1, 1) / Double(count)
+  private func cells<T: RealNumber>(
+    from first: T, to last: T, _ count: Int, within extent: Int
+  ) -> [Range<Int>] {
+    let size = max(last - first + 1, 1) / T(count)
     return (0..<count).map { cell in
-      let low: Int = (first + (Double(cell) * size).rounded(.down)).saturated()
-      let high: Int = (first + (Double(cell + 1) * size).rounded(.up)).saturated()
+      let low: Int = (first + (T(cell) * size).rounded(.down)).asDouble.saturated()
+      let high: Int = (first + (T(cell + 1) * size).rounded(.up)).asDouble.saturated()
       let start = min(max(low, 0), extent)
       return start..<max(start, min(high, extent))
     }
@@ -80,7 +81,7 @@ struct RoiAlign: Operator {
   private let isMaximum: Bool
   private let pooled: [Int]
   private let samplingRatio: Int
-  private let scale: Double
+  private let scale: Float
   private let isHalfPixel: Bool
 
   init(_ node: inout NodeReader) throws(ModelError) {
@@ -93,7 +94,7 @@ struct RoiAlign: Operator {
       try node.int("output_height", default: 1), try node.int("output_width", default: 1),
     ]
     samplingRatio = try node.int("sampling_ratio", default: 0)
-    scale = Double(try node.float("spatial_scale", default: 1))
+    scale = try node.float("spatial_scale", default: 1)
     let fallback = node.version < 16 ? "output_half_pixel" : "half_pixel"
     let mapping = try node.string("coordinate_transformation_mode", default: fallback)
     isHalfPixel = mapping == "half_pixel"
@@ -124,10 +125,10 @@ struct RoiAlign: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
-    let regions: [Double] = inputs[1].converted()
     let images = inputs.integers(2)
     func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
       let x: [T] = inputs[0].converted()
+      let regions: [T] = inputs[1].converted()
       let binCount = pooled[0] * pooled[1]
       var y = [T](repeating: 0, count: outputs[0].elementCount)
       for region in images.indices {
@@ -155,29 +156,31 @@ struct RoiAlign: Operator {
   private typealias Point = [(index: Int, weight: Double)]
 
   /// The coordinates of the points of a region's bins along each axis.
-  private func places(_ region: [Double]) throws(ModelError) -> (
+  private func places<T: RealNumber>(_ region: [T]) throws(ModelError) -> (
     rows: [[Double]], columns: [[Double]]
   ) {
-    let offset = isHalfPixel ? 0.5 : 0
-    let corners = region.map { $0 * scale - offset }
+    let offset: T = isHalfPixel ? 0.5 : 0
+    let corners = region.map { $0 * T(scale) - offset }
     let columns = try places(from: corners[0], to: corners[2], pooled[1])
     let rows = try places(from: corners[1], to: corners[3], pooled[0])
     return (rows, columns)
   }
 
-  /// The coordinates of the points of each bin along one axis.
-  private func places(from first: Double, to last: Double, _ count: Int) throws(ModelError)
+  /// The coordinates of the points of each bin along one axis; their number is rounded up from what
+  /// the precision of X makes of the region.
+  private func places<T: RealNumber>(from first: T, to last: T, _ count: Int) throws(ModelError)
     -> [[Double]]
   {
     let extent = isHalfPixel ? last - first : max(last - first, 1)
-    let size = extent / Double(count)
-    let points: Int = samplingRatio > 0 ? samplingRatio : size.rounded(.up).saturated()
+    let size = extent / T(count)
+    let points: Int =
+      samplingRatio > 0 ? samplingRatio : size.rounded(.up).asDouble.saturated()
     guard points <= 1 << 10 else {
       throw .unexpected("points of a bin", expected: "at most 1024 a side", got: "\(points)")
     }
     return (0..<count).map { bin in
       (0..<max(points, 0)).map {
-        first + Double(bin) * size + (Double($0) + 0.5) * size / Double(points)
+        (first + T(bin) * size + (T($0) + 0.5) * size / T(points)).asDouble
       }
     }
   }

@@ -31,6 +31,16 @@ import Testing
     ]
   }
 
+  @Test func theLogisticFunctionOfLargeNegativeScoresIsSmallAndNotZero() throws {
+    let probabilities = try run(
+      "LinearClassifier", domain: ml, opset: 1, [.tensor(Tensor([Float(1)], [1, 1]))],
+      [
+        "coefficients": .floats([-30, -80, 30]), "intercepts": .floats([0, 0, 0]),
+        "classlabels_ints": .ints([0, 1, 2]), "post_transform": .string("LOGISTIC"),
+      ], outputs: 2)[1]!.tensor!.floats
+    #expect(probabilities == [9.357622968839299e-14, 1.8048513878454153e-35, 1])
+  }
+
   @Test func aTreeWithACycleIsRefused() {
     let message = refusal("TreeEnsembleRegressor", [.tensor(row)], tree(mode: "BRANCH_LT"))
     #expect(message == "node 0 of the trees is below itself")

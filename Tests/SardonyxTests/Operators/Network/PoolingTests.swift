@@ -133,6 +133,35 @@ import Testing
     }
   }
 
+  @Test("Maxima go back to a shape of which the pooling left something over")
+  func indicesInTheShapeOfTheOutput() throws {
+    for (extent, isCeiling) in [(5, 0), (5, 1), (45, 0), (6, 0)] {
+      let attributes: [String: Attribute] = [
+        "kernel_shape": .ints([2, 2]), "strides": .ints([2, 2]),
+      ]
+      for seed in 1...20 {
+        let x = randomTensor([1, 2, extent, extent], seed: seed)
+        let pooled = try run(
+          "MaxPool", [.tensor(x)], attributes.merging(["ceil_mode": .int(isCeiling)]) { $1 },
+          outputs: 2
+        ).map { $0!.tensor! }
+        let y = try run(
+          "MaxUnpool", [pooled[0], pooled[1], ints(1, 2, extent, extent)], attributes)
+        var expected = [Float](repeating: 0, count: x.elementCount)
+        for (value, index) in zip(pooled[0].floats, pooled[1].array(of: Int64.self)) {
+          expected[Int(index)] = value
+        }
+        #expect(y.floats == expected)
+      }
+    }
+    let error = #expect(throws: ModelError.self) {
+      try run(
+        "MaxUnpool", [counting(1, 1, 2), ints(0, 1).reshaped([1, 1, 2]), ints(1, 2, 5)],
+        ["kernel_shape": .ints([2])])
+    }
+    #expect(error?.message == "output_shape: expected 3 numbers that begin with 1,1, got [1,2,5]")
+  }
+
   @Test func wrongInputsAreToldApart() throws {
     let x = Tensor(zeros: .float, [1, 1, 3])
     #expect(throws: ModelError(.mismatch, "rank of X: expected at least 3, got 2")) {
@@ -163,6 +192,28 @@ import Testing
         "MaxRoiPool", [Self.square, Tensor([Float(2), 0, 0, 3, 3], [1, 5])],
         ["pooled_shape": .ints([1, 1])])
     }
+  }
+
+  @Test func regionsAreScaledInSinglePrecision() throws {
+    // 5 · 0.7 is 3.5 there, which rounds to 4; in double precision it is 3.4999999.
+    let y = try run(
+      "MaxRoiPool", [counting(1, 1, 8, 8), Tensor([Float(0), 0, 0, 5, 5], [1, 5])],
+      ["pooled_shape": .ints([1, 1]), "spatial_scale": .float(0.7)])
+    #expect(y.floats == [36])
+    // 60 · 0.1 is 6 there, of which each of 3 bins takes 2 points; in double precision a bit more.
+    let image = randomTensor([1, 1, 8, 8])
+    let region = Tensor([Float(0), 0, 60, 60], [1, 4])
+    func align(_ ratio: Int) throws -> [Float] {
+      try run(
+        "RoiAlign", [image, region, Tensor([Int64(0)])],
+        [
+          "sampling_ratio": .int(ratio), "spatial_scale": .float(0.1), "output_height": .int(3),
+          "output_width": .int(3),
+        ]
+      ).floats
+    }
+    #expect(try align(0) == align(2))
+    #expect(try align(0) != align(3))
   }
 
   @Test func meansOfInterpolatedPoints() throws {
