@@ -45,7 +45,7 @@ struct Recurrence: Operator {
   private let direction: Direction
   private let hiddenSize: Int?
   private let isBatchFirst: Bool
-  private let equations: RecurrentEquations
+  private var equations: RecurrentEquations
   /// For each direction, its functions.
   private let functions: [[UnaryFunction]]
   /// For each direction, constant weights in single precision.
@@ -61,12 +61,21 @@ struct Recurrence: Operator {
       throw node.invalid("hidden_size", expected: "a positive number", got: hiddenSize ?? 0)
     }
     isBatchFirst = try node.bool("layout")
+    let clip = Double(try node.float("clip", default: 0))
     equations = RecurrentEquations(
-      cell: cell, clip: try node.float("clip").map { Double($0) } ?? .infinity,
+      // Exporters write 0 for the bound that they leave out.
+      cell: cell, clip: clip == 0 ? .infinity : clip,
       appliesResetLater: try node.bool("linear_before_reset"),
       couplesForget: try node.bool("input_forget"))
     functions = try node.recurrentFunctions(cell, directions: direction.count)
     node.ignore("output_sequence")
+  }
+
+  /// The network with factors of products that are rounded to uint8.
+  var quantized: Self {
+    var network = self
+    network.equations.quantizesFactors = true
+    return network
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -220,19 +229,17 @@ extension NodeReader {
   ) throws(ModelError) -> UnaryFunction {
     switch name.lowercased() {
     case "affine":
-      let (alpha, beta) = (alphas.popFirst() ?? 1, betas.popFirst() ?? 0)
-      return UnaryFunction(real: { Double(alpha) * $0 + Double(beta) })
+      return .affine(alpha: alphas.popFirst() ?? 1, beta: betas.popFirst() ?? 0)
     case "elu": return .elu(alpha: alphas.popFirst() ?? 1)
     case "hardsigmoid":
       return .hardSigmoid(alpha: alphas.popFirst() ?? 0.2, beta: betas.popFirst() ?? 0.5)
     case "leakyrelu": return .leakyRelu(alpha: alphas.popFirst() ?? 0.01)
     case "relu": return .relu
     case "scaledtanh":
-      let (alpha, beta) = (alphas.popFirst() ?? 1, betas.popFirst() ?? 1)
-      return UnaryFunction(real: { Double(alpha) * (Double(beta) * $0).hyperbolicTangent })
+      return .scaledTanh(alpha: alphas.popFirst() ?? 1, beta: betas.popFirst() ?? 1)
     case "sigmoid": return .sigmoid
     case "softplus":
-      return UnaryFunction(real: { max($0, 0) + (1 + (-abs($0)).exponential).logarithm })
+      return UnaryFunction(real: softplus)
     case "softsign": return UnaryFunction(real: { $0 / (1 + abs($0)) })
     case "tanh": return UnaryFunction(.tanh, real: { $0.hyperbolicTangent })
     case "thresholdedrelu":

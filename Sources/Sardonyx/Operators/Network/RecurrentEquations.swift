@@ -7,6 +7,16 @@ struct RecurrentEquations: Sendable {
   let appliesResetLater: Bool
   /// LSTM's `input_forget`: f = 1 - i.
   let couplesForget: Bool
+  /// Whether X as a whole, and each step's states, are rounded to uint8 before the products.
+  var quantizesFactors = false
+
+  /// What the products see of X or of the states.
+  /// - Parameter count: how many of the numbers set the range; nil for all.
+  func factor<T: RealNumber>(_ numbers: [T], rangeOf count: Int? = nil) -> [T] {
+    guard quantizesFactors else { return numbers }
+    let single = numbers.map(\.asFloat)
+    return DynamicRange(single.prefix(count ?? single.count)).rounded(single).map { T($0) }
+  }
 }
 
 /// The states of one direction.

@@ -14,7 +14,10 @@ struct RecurrentPass<T: RealNumber> {
 
   /// Goes from the initial states in `results` to the last ones, and notes the states between.
   func run(over x: [T], _ results: inout RecurrentResults<T>) {
-    let fromInput = weights.input.apply(to: x, count: extents.steps * extents.batch, on: crew)
+    // What no sequence reaches does not count.
+    let reached = (lengths?.max() ?? extents.steps) * extents.batch * extents.input
+    let fromInput = weights.input.apply(
+      to: equations.factor(x, rangeOf: reached), count: extents.steps * extents.batch, on: crew)
     var states = results.states(extents, direction)
     for index in 0..<extents.steps {
       let samples = (0..<extents.batch).filter { index < length(of: $0) }
@@ -61,7 +64,8 @@ struct RecurrentPass<T: RealNumber> {
   private func take(_ gates: Gates) -> RecurrentStates<T> {
     let hidden = gates.picked(gates.states.hidden, size)
     let cell = gates.picked(gates.states.cell, size)
-    let product = weights.recurrent.apply(to: hidden, count: gates.samples.count, on: crew)
+    let product = weights.recurrent.apply(
+      to: equations.factor(hidden), count: gates.samples.count, on: crew)
     switch equations.cell {
     case .rnn:
       return RecurrentStates(hidden: gate(0, 0, gates, addend(0, product)), cell: cell)

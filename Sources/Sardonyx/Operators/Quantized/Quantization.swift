@@ -178,20 +178,48 @@ struct DynamicQuantizeLinear: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let block = AxisBlock([inputs[0].elementCount], axes: 0..<1)
     let crew = outputs.context.crew
-    let low = min(0, block.reduce(.minimum, inputs[0], on: crew)[0])
-    let high = max(0, block.reduce(.maximum, inputs[0], on: crew)[0])
-    let scale = high == low ? 1 : (high - low) / 255
-    // ∞ / ∞ where a number is infinite.
-    let ratio = -low / scale
-    let zero = ratio.isNaN ? 0 : min(max(ratio, 0), 255).rounded(.toNearestOrEven)
+    let range = DynamicRange(
+      low: block.reduce(.minimum, inputs[0], on: crew)[0],
+      high: block.reduce(.maximum, inputs[0], on: crew)[0])
     if outputs.wants(0) {
       outputs[0].store(
-        inputs[0].converted(to: Float.self).map { x -> Int64 in
-          let quotient = (x / scale).rounded(.toNearestOrEven) + zero
-          return Int64(min(max(quotient.isNaN ? zero : quotient, 0), 255))
-        })
+        inputs[0].converted(to: Float.self).map { Int64(range.integer(nearest: $0)) })
     }
-    if outputs.wants(1) { outputs[1].store([scale]) }
-    if outputs.wants(2) { outputs[2].store([Int64(converting: zero)]) }
+    if outputs.wants(1) { outputs[1].store([range.scale]) }
+    if outputs.wants(2) { outputs[2].store([Int64(range.zero)]) }
+  }
+}
+
+/// The scale and the zero point of uint8 that suit numbers and 0.
+struct DynamicRange: Sendable {
+  let scale: Float
+  let zero: Float
+
+  /// - Parameters:
+  ///   - low: the least of the numbers.
+  ///   - high: the greatest.
+  init(low: Float, high: Float) {
+    let (low, high) = (min(0, low), max(0, high))
+    scale = high == low ? 1 : (high - low) / 255
+    // ∞ / ∞ where a number is infinite.
+    let ratio = -low / scale
+    zero = ratio.isNaN ? 0 : min(max(ratio, 0), 255).rounded(.toNearestOrEven)
+  }
+
+  init(_ numbers: some Sequence<Float>) {
+    var (low, high): (Float, Float) = (0, 0)
+    for number in numbers { (low, high) = (min(low, number), max(high, number)) }
+    self.init(low: low, high: high)
+  }
+
+  /// The integer of 0...255 that stands for a number.
+  func integer(nearest number: Float) -> Float {
+    let quotient = (number / scale).rounded(.toNearestOrEven) + zero
+    return min(max(quotient.isNaN ? zero : quotient, 0), 255)
+  }
+
+  /// The numbers that the integers of numbers stand for.
+  func rounded(_ numbers: [Float]) -> [Float] {
+    numbers.map { (integer(nearest: $0) - zero) * scale }
   }
 }

@@ -50,6 +50,19 @@ import Testing
     #expect(y.array(of: Double.self) == [2, -2])
   }
 
+  @Test("A clip of 0 is none", arguments: [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+  func noClip(_ network: (name: String, gates: Int)) throws {
+    let rows = network.gates * 2
+    let inputs = [
+      randomTensor([3, 1, 2]), randomTensor([1, rows, 2], seed: 2),
+      randomTensor([1, rows, 2], seed: 3),
+    ]
+    let attributes: [String: Attribute] = ["hidden_size": .int(2)]
+    let y = try run(network.name, inputs, attributes)
+    let zero = try run(network.name, inputs, attributes.merging(["clip": .float(0)]) { $1 })
+    #expect(y.floats == zero.floats && y.floats.contains { $0 != 0 })
+  }
+
   @Test func gruMixesTheOldAndTheNewState() throws {
     // With all weights 0 and a bias of the candidate, z = r = ½ and h = bias.
     let zero = doubles([0, 0, 0], 1, 3, 1)

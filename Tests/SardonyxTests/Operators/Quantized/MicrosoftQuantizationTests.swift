@@ -61,29 +61,50 @@ import Testing
     #expect(try quantized.elements() == [UInt8(11), 22, 13, 20])
   }
 
-  @Test func quantizedWeightsServeAnLSTM() throws {
-    let (steps, input, hidden) = (3, 2, 2)
-    let x = Tensor((0..<steps * input).map { Float($0) * 0.3 - 0.5 }, [steps, 1, input])
-    let w = (0..<input * 4 * hidden).map { Int8($0 * 5 - 40) }
-    let r = (0..<hidden * 4 * hidden).map { Int8(30 - $0 * 4) }
+  @Test func anLSTMSeesXAndItsStatesInEightBits() throws {
+    let (input, hidden, batch) = (3, 2, 2)
+    let columns = 4 * hidden
+    let w = (0..<input * columns).map { Int8($0 * 5 - 60) }
+    let r = (0..<hidden * columns).map { Int8(30 - $0 * 4) }
     let scale: Float = 0.01
-    func turned(_ numbers: [Int8], rows: Int) -> Tensor {
-      let columns = 4 * hidden
+    func widened(_ numbers: [Int8], rows: Int) -> Tensor {
       let wide = (0..<columns).flatMap { column in
         (0..<rows).map { Float(numbers[$0 * columns + column]) * scale }
       }
       return Tensor(wide, [1, columns, rows])
     }
+    func rounded(_ tensor: Tensor) throws -> Tensor {
+      let parts = try run("DynamicQuantizeLinear", [.tensor(tensor)], outputs: 3)
+      return try run("DequantizeLinear", parts.map(\.?.tensor))
+    }
+    func part(_ tensor: Tensor, _ step: Int) -> Tensor {
+      let count = tensor.elementCount / 3
+      return tensor.part(step * count..<(step + 1) * count)
+    }
     let size: [String: Attribute] = ["hidden_size": .int(hidden)]
-    let expected = try run("LSTM", [x, turned(w, rows: input), turned(r, rows: hidden)], size)
+    let x = randomTensor([3, batch, input])
     let scales = Tensor([scale])
     let zero = Tensor([Int8(0)])
     let y = try microsoft(
       "DynamicQuantizeLSTM",
       [
-        x, Tensor(w, [1, input, 4 * hidden]), Tensor(r, [1, hidden, 4 * hidden]), nil, nil, nil,
-        nil, nil, scales, zero, scales, zero,
+        x, Tensor(w, [1, input, columns]), Tensor(r, [1, hidden, columns]), nil, nil, nil, nil, nil,
+        scales, zero, scales, zero,
       ], size)
-    #expect(try y.elements(of: Float.self) == expected.elements(of: Float.self))
+    // Step by step: X rounded with one range over all of it, the states with one for each step.
+    let seen = try rounded(x)
+    var (h, c) = (
+      Tensor(zeros: .float, [1, batch, hidden]), Tensor(zeros: .float, [1, batch, hidden])
+    )
+    for step in 0..<3 {
+      let results = try run(
+        "LSTM",
+        [
+          part(seen, step).reshaped([1, batch, input]), widened(w, rows: input),
+          widened(r, rows: hidden), nil, nil, try rounded(h), c,
+        ].map { $0.map(Value.tensor) }, size, outputs: 3)
+      (h, c) = (results[1]!.tensor!, results[2]!.tensor!)
+      #expect(part(y, step).isClose(to: h.floats))
+    }
   }
 }
