@@ -1,12 +1,13 @@
 /// The values a caller gave, checked against a graph's inputs and put in their order.
+///
+/// Axes under one symbolic name may differ in extent: exporters write "?", "None" or a name used
+/// before for axes that have nothing to do with one another, and the operators know best.
 struct InputBinding {
   private(set) var values: [Value?] = []
   private(set) var facts: [Fact] = []
-  /// What each symbolic dimension was first met as, and where.
-  private var symbols: [String: (extent: Int, input: String)] = [:]
 
   /// - Throws: ``ModelError`` (mismatch) for an unknown or missing name, a wrong type, rank or
-  ///   extent, or symbols that do not agree.
+  ///   extent.
   init(_ given: [String: Value], _ graph: Graph) throws(ModelError) {
     try Self.checkNames(given, graph)
     for id in graph.inputs {
@@ -35,7 +36,7 @@ struct InputBinding {
       hint: "\(nearest)its inputs are \(known.quotedList)")
   }
 
-  private mutating func check(_ value: Value, _ record: Graph.ValueRecord) throws(ModelError) {
+  private func check(_ value: Value, _ record: Graph.ValueRecord) throws(ModelError) {
     guard let type = record.type else { return }
     if case .optional(let inner) = type, value.type == inner { return }
     guard value.type == type else {
@@ -43,36 +44,35 @@ struct InputBinding {
         "type", expected: type.elementType.map { "\($0)" } ?? "\(type)",
         got: value.type.elementType.map { "\($0)" } ?? "\(value.type)")
     }
-    guard let tensor = value.tensor, let declared = record.shape else { return }
-    guard tensor.shape.count == declared.count else {
-      throw .unexpected(
-        "shape", expected: Self.describe(declared), got: "[\(tensor.shape.joined)]")
+    guard let shape = value.tensor?.shape, let declared = record.shape else { return }
+    let fits = zip(shape, declared).allSatisfy { extent, dimension in
+      if case .known(let known) = dimension { known == extent } else { true }
     }
-    for (axis, dimension) in declared.enumerated() {
-      try check(tensor.shape, axis, dimension, declared, record.name)
+    guard shape.count == declared.count, fits else {
+      throw .unexpected("shape", expected: Self.describe(declared), got: "[\(shape.joined)]")
     }
   }
 
-  private mutating func check(
-    _ shape: Shape, _ axis: Int, _ dimension: Dimension, _ declared: [Dimension], _ input: String
-  ) throws(ModelError) {
-    switch dimension {
-    case .unknown: return
-    case .known(let extent):
-      guard shape[axis] == extent else {
-        throw .unexpected("shape", expected: Self.describe(declared), got: "[\(shape.joined)]")
-      }
-    case .symbol(let name):
-      guard let earlier = symbols[name] else {
-        symbols[name] = (shape[axis], input)
-        return
-      }
-      guard earlier.extent == shape[axis] else {
-        throw .unexpected(
-          "dimension \(name) (axis \(axis))",
-          expected: "\(earlier.extent) as in input \"\(earlier.input)\"", got: "\(shape[axis])")
-      }
+  /// An error of a run with these values, whose hint tells of axes that the model declares as equal
+  /// and that are not.
+  func explain(_ error: ModelError, _ graph: Graph) -> ModelError {
+    guard error.code == .mismatch || error.code == .invalid,
+      let difference = unequalAxes(graph)
+    else { return error }
+    var error = error
+    error.hint = (error.hint.map { $0 + "; " } ?? "") + difference
+    return error
+  }
+
+  private func unequalAxes(_ graph: Graph) -> String? {
+    for (name, axes) in graph.sharedSymbols {
+      let extents = axes.map { facts[$0.input].shape?[$0.axis] ?? 0 }
+      guard let other = extents.firstIndex(where: { $0 != extents[0] }) else { continue }
+      func words(_ index: Int) -> String { graph.words(axes[index]) }
+      return "the model declares \(words(0)) and \(words(other)) as equal (\(name)), and they are "
+        + "\(extents[0]) and \(extents[other])"
     }
+    return nil
   }
 
   private static func describe(_ record: Graph.ValueRecord) -> String {
@@ -82,5 +82,31 @@ struct InputBinding {
 
   private static func describe(_ shape: [Dimension]) -> String {
     "[\(shape.map(\.description).joined(separator: ","))]"
+  }
+}
+
+/// An axis of one of a graph's inputs, both by their positions.
+struct InputAxis: Sendable {
+  let input: Int
+  let axis: Int
+}
+
+extension Graph {
+  /// The symbolic names that several axes of the inputs are declared under, with these axes.
+  var sharedSymbols: [(name: String, axes: [InputAxis])] {
+    inputSymbols.map { symbol in
+      var axes: [InputAxis] = []
+      for (input, id) in inputs.enumerated() {
+        for (axis, dimension) in (values[id].shape ?? []).enumerated() {
+          if case .symbol(symbol) = dimension { axes.append(InputAxis(input: input, axis: axis)) }
+        }
+      }
+      return (symbol, axes)
+    }.filter { $0.axes.count > 1 }
+  }
+
+  /// `axis 0 of "x"`.
+  func words(_ axis: InputAxis) -> String {
+    "axis \(axis.axis) of \"\(values[inputs[axis.input]].name)\""
   }
 }

@@ -2,14 +2,21 @@
 ///
 /// The loader reads it from protobuf, the writer writes it back, ``GraphBuilder`` makes a ``Graph``.
 public struct ModelDefinition: Sendable {
+  /// The version of the file format.
   public var irVersion: Int64 = 0
+  /// The tool that wrote the file.
   public var producerName = ""
+  /// The tool's version.
   public var producerVersion = ""
+  /// The model's namespace, such as `com.example`.
   public var domain = ""
+  /// The model's own version.
   public var modelVersion: Int64 = 0
+  /// What the author says of the model.
   public var documentation = ""
   /// Operator-set version by domain; the domain of ONNX itself is "".
   public var operatorSets: [String: Int] = [:]
+  /// Further remarks by key.
   public var metadata: [String: String] = [:]
   var graph = GraphDefinition()
   var functions: [FunctionDefinition] = []
@@ -32,11 +39,14 @@ struct GraphDefinition: Sendable {
 
 /// A name with the type and shape declared for it.
 public struct ValueDefinition: Sendable {
+  /// The value's name.
   public var name: String
+  /// The declared type; nil where the file is silent.
   public var type: ValueType?
   /// nil where no rank is declared, and for values that are not tensors.
   public var shape: [Dimension]?
 
+  /// A name with what is declared for it.
   public init(name: String, type: ValueType? = nil, shape: [Dimension]? = nil) {
     self.name = name
     self.type = type
@@ -78,6 +88,16 @@ extension GraphDefinition {
     names.formUnion(initializers.map(\.name))
     for node in nodes { names.formUnion(node.outputs) }
     names.remove("")
+    return names
+  }
+
+  /// The names of its inputs and outputs and those that nodes read, here and in the graphs inside.
+  var readNames: Set<String> {
+    var names = Set(inputs.map(\.name) + outputs.map(\.name))
+    for node in nodes {
+      names.formUnion(node.inputs)
+      for body in node.bodies { names.formUnion(body.graph.readNames) }
+    }
     return names
   }
 

@@ -1,5 +1,7 @@
 #if canImport(Glibc)
   private import Glibc
+#elseif canImport(Musl)
+  private import Musl
 #else
   private import Darwin
 #endif
@@ -58,10 +60,7 @@ final class ExternalData {
         .unreadable, "external data in \"\(location)\": the model was given without a folder",
         hint: "load the model by its path, or name the folder of its external data")
     }
-    let isInside =
-      !location.hasPrefix("/")
-      && !location.split(separator: "/").contains("..")
-    guard isInside else {
+    guard location.staysBelow else {
       throw .unexpected(
         "external data", expected: "a path inside the model's folder", got: "\"\(location)\"",
         code: .invalid)
@@ -79,6 +78,18 @@ final class ExternalData {
     let file = try ModelFile(path: path)
     files[location] = file
     return file
+  }
+}
+
+extension String {
+  /// Whether a relative path leads at no point above the folder that it starts from.
+  fileprivate var staysBelow: Bool {
+    var depth = 0
+    for part in split(separator: "/") where part != "." {
+      depth += part == ".." ? -1 : 1
+      if depth < 0 { return false }
+    }
+    return !hasPrefix("/") && depth > 0
   }
 }
 

@@ -1,5 +1,7 @@
 #if canImport(Glibc)
   private import Glibc
+#elseif canImport(Musl)
+  private import Musl
 #else
   private import Darwin
 #endif
@@ -20,22 +22,28 @@ struct ModelFile: Sendable {
     storage = Tensor(bytes).storage
   }
 
-  /// Maps a regular file that is not empty.
+  /// Maps a regular file that is not empty, or reads a pipe to its end.
   init(path: String) throws(ModelError) {
-    // Without O_NONBLOCK, opening a pipe would wait for a writer.
-    let descriptor = unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    var status = stat()
+    // Opening a pipe waits for a writer, as whoever names one expects; nothing else may wait.
+    let isPipe = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | (isPipe ? 0 : O_NONBLOCK))
     guard descriptor >= 0 else {
       throw ModelError(.unreadable, "the file cannot be opened: \(systemMessage())", file: path)
     }
     defer { close(descriptor) }
-    var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else {
       throw ModelError(.unreadable, "the file cannot be read: \(systemMessage())", file: path)
     }
     let kind = status.st_mode & S_IFMT
+    if kind == S_IFIFO {
+      self.path = path
+      storage = Tensor(try Self.contents(ofPipe: descriptor, path)).storage
+      return
+    }
     guard kind == S_IFREG else {
       let found = kind == S_IFDIR ? "a folder" : "something else"
-      throw ModelError(.unreadable, "expected a file, got \(found)", file: path)
+      throw ModelError(.unreadable, "expected a file or a pipe, got \(found)", file: path)
     }
     guard status.st_size > 0 else { throw ModelError(.malformed, "the file is empty", file: path) }
     let mapping = Mapping(descriptor, byteCount: Int(status.st_size))
@@ -45,6 +53,29 @@ struct ModelFile: Sendable {
     self.path = path
     storage = unsafe Storage(
       borrowing: mapping.base, byteCount: mapping.byteCount, owner: mapping)
+  }
+
+  /// The bytes that come through a pipe: no more than protobuf allows a message.
+  private static func contents(ofPipe descriptor: Int32, _ path: String) throws(ModelError)
+    -> [UInt8]
+  {
+    let limit = Int(Int32.max)
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = unsafe read(descriptor, &chunk, chunk.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else {
+        throw ModelError(.unreadable, "the pipe cannot be read: \(systemMessage())", file: path)
+      }
+      if count == 0 { break }
+      bytes += chunk[..<count]
+      guard bytes.count <= limit else {
+        throw ModelError(.limit, "a pipe: expected at most \(limit) bytes, got more", file: path)
+      }
+    }
+    guard !bytes.isEmpty else { throw ModelError(.malformed, "the pipe is empty", file: path) }
+    return bytes
   }
 }
 

@@ -62,15 +62,34 @@ struct ModelReader {
     graph.inputs = unsafe try messages(proto.n_input, proto.input).map(value)
     graph.outputs = unsafe try messages(proto.n_output, proto.output).map(value)
     graph.values = unsafe try messages(proto.n_value_info, proto.value_info).map(value)
-    graph.initializers = unsafe try messages(proto.n_initializer, proto.initializer)
-      .map { (tensor) throws(ModelError) in
-        unsafe (text(tensor.name), try tensors.tensor(tensor))
-      }
+    graph.nodes = unsafe try messages(proto.n_node, proto.node).map(node)
+    graph.initializers = unsafe try initializers(
+      messages(proto.n_initializer, proto.initializer), of: graph)
     graph.initializers += unsafe try messages(
       proto.n_sparse_initializer, proto.sparse_initializer
     ).map(tensors.sparse)
-    graph.nodes = unsafe try messages(proto.n_node, proto.node).map(node)
     return graph
+  }
+
+  /// The initializers of a graph, but for those that nothing reads and whose external data are
+  /// missing: tools that cut a model leave them behind.
+  private func initializers(_ protos: [Onnx__TensorProto], of graph: GraphDefinition)
+    throws(ModelError) -> [(name: String, tensor: Tensor)]
+  {
+    var initializers: [(name: String, tensor: Tensor)] = []
+    var read: Set<String>?
+    for index in unsafe protos.indices {
+      let proto = unsafe protos[index]
+      let name = unsafe text(proto.name)
+      do throws(ModelError) {
+        initializers.append((name, unsafe try tensors.tensor(proto)))
+      } catch {
+        let names = read ?? graph.readNames
+        read = names
+        guard error.code == .unreadable, !names.contains(name) else { throw error }
+      }
+    }
+    return initializers
   }
 
   private func value(_ proto: Onnx__ValueInfoProto) throws(ModelError) -> ValueDefinition {

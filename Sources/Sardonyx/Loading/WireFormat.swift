@@ -2,6 +2,8 @@ internal import COnnx
 
 #if canImport(Glibc)
   private import Glibc
+#elseif canImport(Musl)
+  private import Musl
 #else
   private import Darwin
 #endif
@@ -15,8 +17,9 @@ internal import COnnx
 ///
 /// Source: protobuf's "Encoding"; ONNX's schema is read from what protoc-c generated.
 @safe struct WireFormat {
-  /// How deep messages may lie in one another; a graph in a graph takes three levels.
-  static let depthLimit = 64
+  /// How deep messages may lie in one another, which is protobuf's own limit; a graph in a graph
+  /// takes three levels.
+  static let depthLimit = 100
   /// How many messages a file may hold; protobuf-c makes hundreds of bytes of two.
   static let messageLimit = 1 << 24
   /// Both protobuf and protobuf-c refuse longer messages.
@@ -100,7 +103,7 @@ internal import COnnx
   private mutating func nested(_ start: Int, _ content: Range<Int>, _ schema: Descriptor)
     throws(ModelError)
   {
-    guard path.count < Self.depthLimit else {
+    guard path.count <= Self.depthLimit else {
       throw fault(
         start, "nesting", expected: "at most \(Self.depthLimit) messages in one another",
         got: "more", code: .limit)

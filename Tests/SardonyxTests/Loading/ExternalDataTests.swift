@@ -3,11 +3,16 @@ import Testing
 @testable import Sardonyx
 
 /// A model whose initializer "w" of float[2] lies in another file.
-private func model(_ location: String, _ more: [(String, String)] = []) -> [UInt8] {
+/// - Parameter isRead: whether it is an output too.
+private func model(
+  _ location: String, _ more: [(String, String)] = [], isRead: Bool = true
+) -> [UInt8] {
   let entries = ([("location", location)] + more).flatMap { key, value in
     field(13, field(1, key) + field(2, value))
   }
-  return modelProto(graph: field(5, tensorProto(.float, [2], entries + field(14, 1))))
+  return modelProto(
+    graph: field(5, tensorProto(.float, [2], entries + field(14, 1)))
+      + (isRead ? field(12, field(1, "w")) : []))
 }
 
 @Suite struct ExternalDataTests {
@@ -38,10 +43,11 @@ private func model(_ location: String, _ more: [(String, String)] = []) -> [UInt
     #expect(try read("weights/all.bin", [("offset", "8"), ("length", "8")]) == expected)
     #expect(try read("weights/all.bin", [("offset", "8")]) == expected)
     #expect(try read("./weights/all.bin") == [1, 2])
+    #expect(try read("weights/../weights/./all.bin") == [1, 2])
   }
 
   @Test func aPathMustNotLeaveTheFolder() {
-    for location in ["../outside.bin", "weights/../../outside.bin", "/etc/passwd", ".."] {
+    for location in ["../outside.bin", "weights/../../outside.bin", "/etc/passwd", "..", "a/.."] {
       #expect(
         fault(location)
           == ModelError(
@@ -84,6 +90,11 @@ private func model(_ location: String, _ more: [(String, String)] = []) -> [UInt
           .unreadable,
           "tensor \"w\": external data in \"none.bin\": No such file or directory",
           hint: "the file belongs beside the model, in \"\(folder.path)/model\""))
+  }
+
+  @Test func missingDataThatNothingReadsAreNotMissed() throws {
+    let bytes = model("none.bin", isRead: false)
+    #expect(try definition(bytes, folder: folder.path).graph.initializers.isEmpty)
   }
 
   @Test func aShortFileIsMalformed() {

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Sardonyx
@@ -11,14 +12,15 @@ import Testing
   }
 
   @Test func aFolderIsNoModel() {
-    #expect(throws: ModelError(.unreadable, "expected a file, got a folder", file: "/")) {
-      try Model(path: "/")
-    }
+    #expect(
+      throws: ModelError(.unreadable, "expected a file or a pipe, got a folder", file: "/")
+    ) { try Model(path: "/") }
   }
 
   @Test func aDeviceIsNoModel() {
     #expect(
-      throws: ModelError(.unreadable, "expected a file, got something else", file: "/dev/null")
+      throws: ModelError(
+        .unreadable, "expected a file or a pipe, got something else", file: "/dev/null")
     ) { try Model(path: "/dev/null") }
   }
 
@@ -29,6 +31,23 @@ import Testing
     #expect(throws: ModelError(.malformed, "the file is empty", file: path)) {
       try Model(path: path)
     }
+  }
+
+  @Test func aPipeIsReadToItsEnd() throws {
+    var definition = ModelDefinition()
+    definition.irVersion = 8
+    definition.operatorSets = ["": 17]
+    definition.graph = graph(
+      [declared("x")], [node("Neg", ["x"], ["y"])], [declared("y")])
+    func model(_ bytes: [UInt8]) throws -> Model {
+      let pipe = Pipe()
+      try pipe.fileHandleForWriting.write(contentsOf: Data(bytes))
+      try pipe.fileHandleForWriting.close()
+      return try Model(path: "/dev/fd/\(pipe.fileHandleForReading.fileDescriptor)")
+    }
+    #expect(try model(definition.bytes()).inputs.map(\.name) == ["x"])
+    let error = #expect(throws: ModelError.self) { try model([]) }
+    #expect(error?.message == "the pipe is empty")
   }
 
   @Test func noBytesHoldNoGraph() {

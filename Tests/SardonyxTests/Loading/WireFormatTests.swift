@@ -70,21 +70,21 @@ private func sample() throws -> [UInt8] {
   @Test func deepNestingIsRefusedBeforeAnythingRecurses() {
     var graph = field(2, "innermost")
     for _ in 0..<3000 { graph = field(1, field(5, field(6, graph))) }
-    let path = Array(repeating: "node[0].attribute[0].g", count: 21).joined(separator: ".")
+    let path = Array(repeating: "node[0].attribute[0].g", count: 33).joined(separator: ".")
     #expect {
       try definition(modelProto(graph: graph))
     } throws: { error in
       let error = error as? ModelError
       return error?.code == .limit
-        && error?.message.hasPrefix("graph.\(path), byte ") == true
+        && error?.message.hasPrefix("graph.\(path).node[0], byte ") == true
         && error?.message.hasSuffix(
-          ": nesting: expected at most 64 messages in one another, got more") == true
+          ": nesting: expected at most 100 messages in one another, got more") == true
     }
   }
 
   @Test func nestingWithinTheLimitIsRead() throws {
     var graph = field(2, "innermost")
-    for _ in 0..<20 { graph = field(1, field(5, field(6, graph) + field(20, 5))) }
+    for _ in 0..<33 { graph = field(1, field(5, field(6, graph) + field(20, 5))) }
     _ = try definition(modelProto(graph: graph))
   }
 

@@ -56,6 +56,30 @@ import Testing
     #expect(try results[0].tensor?.elements() == expected)
   }
 
+  @Test func loopsLieInOneAnotherAsDeepAsAFileCanHoldThem() throws {
+    var nodes = [node(["inner"], "Add", ["state", "x"])]
+    var result = "inner"
+    for depth in 0..<32 {
+      let body = graph(
+        [("i\(depth)", number), ("c\(depth)", flag), ("state", float)],
+        nodes + [node(["go\(depth)"], "Identity", ["c\(depth)"])],
+        [("go\(depth)", flag, nil), (result, float, nil)])
+      let state = depth == 31 ? "start" : "state"
+      nodes = [node(["sum\(depth)"], "Loop", ["once", "", state], ["body": .graph(body)])]
+      result = "sum\(depth)"
+    }
+    var model = ModelDefinition()
+    model.irVersion = 10
+    model.operatorSets = ["": 21]
+    model.graph = graph(
+      [("once", number), ("start", float), ("x", float)], nodes, [(result, float, nil)])
+    let session = try Session(Model(bytes: model.bytes()))
+    let results = try session.run([
+      "once": tensor(Int64(1)), "start": tensor(Float(1)), "x": tensor(Float(2)),
+    ])
+    #expect(results[result]?.tensor?.floats == [3])
+  }
+
   /// sum += x and elements = sum, at most M times, as long as the sum is below 10.
   private var body: GraphDefinition {
     graph(
