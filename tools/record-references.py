@@ -211,7 +211,8 @@ def main():
     if not names:
         shutil.rmtree(FOLDER, ignore_errors=True)
     for function in [elementwise, reductions, movement, networks, recurrent, quantization,
-                     control_flow, randomness, microsoft, features, linear, machines, trees]:
+                     control_flow, randomness, experimental, microsoft, fusions,
+                     attentions, quantized, utilities, features, linear, machines, trees]:
         seed(function.__name__)
         function()
     failures = []
@@ -593,6 +594,27 @@ def randomness():
     each("Bernoulli", [15], [sure], {"dtype": TensorProto.INT32}, given=[sure.astype(np.int32)])
 
 
+def experimental():
+    """Operators of ai.onnx that onnxruntime kept and ONNX dropped, or has as of a later version."""
+    x = floats(2, 3, 4)
+    each("Affine", [1], [x], {"alpha": 0.5, "beta": 1.5})
+    each("ParametricSoftplus", [1], [x], {"alpha": 0.5, "beta": 2.0})
+    each("Scale", [1], [x], {"scale": 2.5})
+    each("ScaledTanh", [1], [x], {"alpha": 1.5, "beta": 0.5})
+    each("ThresholdedRelu", [1], [x], {"alpha": 0.5})
+    each("DynamicSlice", [1], [x, i64(0, 1), i64(1, 3), i64(0, 2)])
+    image = floats(2, 3, 5, 6)
+    each("ImageScaler", [1], [image], {"scale": 0.5, "bias": [0.1, -0.2, 0.3]})
+    each("Crop", [1], [image], {"border": [1, 2, 3, 1]})
+    each("Crop", [1], [image], {"border": [1, 2, 3, 1], "scale": [3, 4]}, suffix="-scale")
+    each("MeanVarianceNormalization", [1], [image], {})
+    each("MeanVarianceNormalization", [1], [image], {"across_channels": 1, "normalize_variance": 0},
+         suffix="-across")
+    scale, shift = floats(3, 4), floats(3, 4)
+    each("LayerNormalization", [1, 12], [x, scale, shift], {"axis": 1, "epsilon": 1e-3}, outputs=3)
+    each("SimplifiedLayerNormalization", [1], [x, scale], {"axis": 1, "epsilon": 1e-3}, outputs=2)
+
+
 def microsoft():
     """Operators of onnxruntime's own that quantized and exported models have."""
     x, bias = floats(2, 8), floats(8)
@@ -626,11 +648,230 @@ def microsoft():
     hidden, gates = 3, 12
     w, r = ints(1, 2, gates, high=255, dtype=np.uint8), ints(1, hidden, gates, high=255, dtype=np.uint8)
     unit, middle = np.array([0.01], np.float32), np.array([128], np.uint8)
-    # One step of inputs that 8 bits hold exactly, so that quantizing them loses nothing.
-    step = np.array([[[-127 / 64, 2]]], np.float32)
     each("DynamicQuantizeLSTM", [1],
-         [step, w, r, floats(1, 2 * gates), None, None, None, None, unit, middle, unit, middle],
-         {"hidden_size": hidden}, outputs=3, domain=MS)
+         [floats(5, 1, 2), w, r, floats(1, 2 * gates), None, None, None, None, unit, middle, unit,
+          middle], {"hidden_size": hidden}, outputs=3, domain=MS)
+
+
+def fusions():
+    """Operators that onnxruntime's optimizers and transformers' exporters write."""
+    image, filters, bias = floats(1, 3, 6, 5), floats(4, 3, 3, 3), floats(4)
+    window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    each("FusedConv", [1], [image, filters, bias, floats(1, 4, 6, 5)],
+         {**window, "activation": "Relu"}, domain=MS)
+    for name, parameters in [("LeakyRelu", [0.2]), ("Clip", [-1.0, 2.0]), ("HardSigmoid", [0.3, 0.4]),
+                             ("Tanh", []), ("Sigmoid", [])]:
+        given = {"activation_params": parameters} if parameters else {}
+        each("FusedConv", [1], [image, filters, bias], {**window, "activation": name, **given},
+             domain=MS, suffix=f"-{name}")
+    a, b = floats(2, 3, 4), floats(2, 4, 5)
+    each("FusedMatMul", [1], [a, b], {"alpha": 0.5}, domain=MS)
+    each("FusedMatMul", [1], [floats(2, 4, 3), floats(5, 4)], {"transA": 1, "transB": 1}, domain=MS,
+         suffix="-transposed")
+    each("FusedMatMul", [1], [floats(3, 2, 2, 4), floats(5, 2, 2, 4)],
+         {"transBatchA": 1, "transBatchB": 1, "transB": 1, "alpha": 2.0}, domain=MS, suffix="-batch")
+    each("FusedMatMul", [1], [floats(4), b], {"transA": 1}, domain=MS, suffix="-vector")
+    each("TransposeMatMul", [1], [a, floats(2, 5, 4)], {"transB": 1, "alpha": 0.25}, domain=MS)
+    each("FusedGemm", [1], [floats(3, 4), floats(5, 4), floats(5)],
+         {"transB": 1, "alpha": 0.5, "beta": 2.0, "activation": "LeakyRelu", "activation_alpha": 0.1},
+         domain=MS)
+    each("FusedGemm", [1], [floats(3, 4), floats(4, 5)], {"activation": "Relu"}, domain=MS,
+         suffix="-relu")
+    for pads, suffix in [([1, 0, 2, 1], ""), ([0, 0, 0, 0], "-none")]:
+        each("ConvTransposeWithDynamicPads", [1], [image, floats(3, 2, 3, 3), i64(*pads), floats(2)],
+             {"strides": [2, 2], "output_padding": [1, 0], "kernel_shape": [3, 3]}, domain=MS,
+             suffix=suffix)
+
+    x, skip, gamma, beta, offset = floats(2, 3, 8), floats(2, 3, 8), floats(8), floats(8), floats(8)
+    norm = {"epsilon": 1e-5}
+    each("SkipLayerNormalization", [1], [x, skip, gamma, beta, offset], norm, outputs=4, domain=MS)
+    each("SkipLayerNormalization", [1], [x, skip[0], gamma], norm, domain=MS, suffix="-row")
+    each("SkipSimplifiedLayerNormalization", [1], [x, skip, gamma, offset], norm, domain=MS)
+    each("SkipSimplifiedLayerNormalization", [1], [x, skip, gamma], {}, domain=MS, suffix="-plain")
+    ids, segments = ints(2, 3, high=7, dtype=np.int32), ints(2, 3, high=2, dtype=np.int32)
+    tables = [floats(7, 8), floats(5, 8)]
+    mask = np.array([[1, 1, 0], [1, 1, 1]], np.int32)
+    each("EmbedLayerNormalization", [1],
+         [ids, segments, *tables, floats(2, 8), gamma, beta, mask], norm, outputs=3, domain=MS)
+    each("EmbedLayerNormalization", [1],
+         [ids, None, *tables, None, gamma, beta, None, np.array([[4, 2, 0]], np.int32)],
+         norm, outputs=2, domain=MS, suffix="-positions")
+    left, right = np.split(x + offset, 2, axis=-1)
+    each("BiasSplitGelu", [1], [x, offset], domain=MS, given=[
+        (left * right * 0.5 * (1 + np.vectorize(math.erf)(right / math.sqrt(2)))).astype(np.float32)])
+    each("BiasAdd", [1], [x, offset, skip], domain=MS, given=[x + offset + skip])
+    shifted = np.exp(x + offset)
+    each("BiasSoftmax", [1], [x, offset], {"axis": 2, "is_inner_broadcast": 1}, domain=MS,
+         given=[shifted / shifted.sum(axis=-1, keepdims=True)])
+
+    k, n, size = 40, 6, 16
+    for bits in [4, 8]:
+        blocks = -(-k // size)
+        packed = ints(n, blocks, size * bits // 8, high=256, dtype=np.uint8)
+        scales = floats(n * blocks, low=0.01, high=0.1)
+        points = ints(n * -(-blocks * bits // 8), high=256, dtype=np.uint8)
+        call = {"K": k, "N": n, "bits": bits, "block_size": size}
+        each("MatMulNBits", [1], [floats(2, 3, k), packed, scales, points], call, domain=MS,
+             suffix=f"-{bits}")
+        each("MatMulNBits", [1], [floats(3, k), packed, scales, None, None, floats(n)], call,
+             domain=MS, suffix=f"-{bits}-bias")
+    each("Inverse", [1], [floats(2, 3, 3) + 3 * np.eye(3, dtype=np.float32)], domain=MS)
+
+
+def attentions():
+    """Attention as onnxruntime's optimizers and exporters of language models write it."""
+    batch, length, heads, size = 2, 3, 2, 4
+    width = heads * size
+    x, w, b = floats(batch, length, 5), floats(5, 3 * width), floats(3 * width)
+    masks = {
+        "": None,
+        "-ends": np.array([2, 3], np.int32),
+        "-ranges": np.array([3, 2, 1, 0], np.int32),
+        "-raw": np.array([[1, 1, 0], [0, 1, 1]], np.int32),
+        "-square": ints(batch, length, length, high=2, dtype=np.int32),
+    }
+    for suffix, mask in masks.items():
+        for causal in [0, 1]:
+            each("Attention", [1], [x, w, b, mask], {"num_heads": heads, "unidirectional": causal},
+                 domain=MS, suffix=suffix + ("-causal" if causal else ""))
+    past = floats(2, batch, heads, 2, size)
+    each("Attention", [1], [x, w, b, None, past], {"num_heads": heads, "unidirectional": 1}, outputs=2,
+         domain=MS, suffix="-past")
+    each("Attention", [1], [x, w, b, None, None, floats(batch, heads, length, length)],
+         {"num_heads": heads}, domain=MS, suffix="-bias")
+    each("Attention", [1], [x, floats(5, 20), floats(20)],
+         {"num_heads": heads, "qkv_hidden_sizes": [8, 8, 4], "scale": 0.3}, domain=MS,
+         suffix="-sizes")
+    query, key, value = floats(batch, length, width), floats(batch, 4, width), floats(batch, 4, 6)
+    call = {"num_heads": heads}
+    each("MultiHeadAttention", [1], [query, key, value], call, domain=MS)
+    each("MultiHeadAttention", [1],
+         [query, key, value, floats(2 * width + 6), np.array([[1, 1, 1, 0], [0, 1, 1, 1]], np.int32),
+          floats(1, heads, length, 4)], {**call, "scale": 0.4, "mask_filter_value": -3.0}, domain=MS,
+         suffix="-mask")
+    key, value = floats(batch, length, width), floats(batch, length, width)
+    each("MultiHeadAttention", [1],
+         [query, key, value, None, None, None, floats(batch, heads, 2, size),
+          floats(batch, heads, 2, size)], {**call, "unidirectional": 1}, outputs=3, domain=MS,
+         suffix="-past")
+    each("MultiHeadAttention", [1],
+         [query, floats(batch, heads, 4, size), floats(batch, heads, 4, size)], call, domain=MS,
+         suffix="-cross")
+    cosines, sines = floats(8, size // 2, low=-1, high=1), floats(8, size // 2, low=-1, high=1)
+    positions = np.array([[0, 3, 1], [2, 4, 7]])
+    for interleaved in [0, 1]:
+        each("RotaryEmbedding", [1], [query, positions, cosines, sines],
+             {"interleaved": interleaved}, domain=MS, suffix=f"-{interleaved}")
+    each("RotaryEmbedding", [1], [query, i64(2), cosines[:, :1], sines[:, :1]],
+         {"num_heads": heads, "rotary_embedding_dim": 2}, domain=MS, suffix="-part")
+    each("RotaryEmbedding", [1], [floats(batch, heads, length, size), i64(1), cosines, sines],
+         domain=MS, suffix="-heads")
+
+    heads, groups, size = 4, 2, 16
+    cosines, sines = floats(8, size // 2, low=-1, high=1), floats(8, size // 2, low=-1, high=1)
+    query = floats(batch, length, heads * size)
+    key, value = floats(batch, length, groups * size), floats(batch, length, groups * size)
+    call = {"num_heads": heads, "kv_num_heads": groups}
+    total = np.array([3], np.int32)
+    each("GroupQueryAttention", [1], [query, key, value, None, None, np.array([2, 2], np.int32), total],
+         call, outputs=3, domain=MS)
+    each("GroupQueryAttention", [1],
+         [query, key, value, None, None, np.array([2, 2], np.int32), total, cosines, sines],
+         {**call, "do_rotary": 1, "softcap": 1.5, "scale": 0.7}, outputs=3, domain=MS,
+         suffix="-rotary")
+    one = [array[:, :1] for array in (query, key, value)]
+    pasts = [floats(batch, groups, 4, size), floats(batch, groups, 4, size)]
+    each("GroupQueryAttention", [1],
+         [*one, *pasts, np.array([4, 2], np.int32), np.array([5], np.int32), cosines, sines],
+         {**call, "do_rotary": 1, "rotary_interleaved": 1}, outputs=3, domain=MS, suffix="-step")
+    each("GroupQueryAttention", [1],
+         [*one, *pasts, np.array([4, 4], np.int32), np.array([5], np.int32)],
+         {**call, "local_window_size": 2, "smooth_softmax": 1}, outputs=3, domain=MS,
+         suffix="-window")
+    each("GroupQueryAttention", [1],
+         [floats(1, length, (heads + 2 * groups) * size), None, None, None, None,
+          np.array([2], np.int32), total, cosines, sines],
+         {**call, "do_rotary": 1}, outputs=3, domain=MS, suffix="-packed")
+
+
+def quantized():
+    """Operators on 8-bit integers that onnxruntime's quantizers write."""
+    scale, zero = np.float32(0.05), np.uint8(120)
+    a, b = floats(2, 3, 4), ints(4, 5, high=256, dtype=np.uint8)
+    bias, columns = floats(5), floats(5, low=0.01, high=0.1)
+    each("DynamicQuantizeMatMul", [1], [a, b, scale, zero, bias], domain=MS)
+    each("DynamicQuantizeMatMul", [1], [a, b.astype(np.int8), columns, np.zeros(5, np.int8)],
+         domain=MS, suffix="-columns")
+    q = ints(2, 3, 4, high=256, dtype=np.uint8)
+    each("MatMulIntegerToFloat", [1], [q, b, scale, np.float32(0.02), zero, np.uint8(99), bias],
+         domain=MS)
+    each("MatMulIntegerToFloat", [1], [q.astype(np.int8), b.astype(np.int8), scale, columns],
+         domain=MS, suffix="-int8")
+    x = floats(2, 3, 4, low=-8, high=8)
+    each("QuantizeLinear", [1], [x, np.float32(0.07), np.uint8(100)], domain=MS)
+    each("QuantizeLinear", [1], [x, floats(3, low=0.01, high=0.1), ints(3, dtype=np.int16)],
+         {"axis": 1}, domain=MS, suffix="-axis")
+    each("DequantizeLinear", [1], [q, scale, zero], domain=MS)
+    each("DequantizeLinear", [1], [q.astype(np.uint16), floats(3), ints(3, dtype=np.uint16)],
+         {"axis": 1}, domain=MS, suffix="-axis")
+    for opset, suffix in [(13, ""), (12, "-flat")]:
+        each("QLinearSoftmax", [1], [q, scale, zero, np.float32(1 / 256), np.uint8(0)],
+             {"axis": 1, "opset": opset}, domain=MS, suffix=suffix)
+    each("QLinearConcat", [1],
+         [np.float32(0.06), np.uint8(110), q, scale, zero, q[:, :1], np.float32(0.02), np.uint8(3)],
+         {"axis": 1}, domain=MS)
+    images = ints(1, 2, 6, 5, high=256, dtype=np.uint8)
+    window = {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 0, 1]}
+    each("QLinearAveragePool", [1], [images, scale, zero, np.float32(0.03), np.uint8(128)],
+         {**window, "count_include_pad": 1}, domain=MS)
+    each("QLinearAveragePool", [1],
+         [images.transpose(0, 2, 3, 1), scale, zero, np.float32(0.03), np.uint8(128)],
+         {**window, "channels_last": 1, "ceil_mode": 1}, domain=MS, suffix="-last")
+    each("NhwcMaxPool", [1], [images.transpose(0, 2, 3, 1)], window, domain=MS)
+    real = (q.astype(np.float32) - 120) * scale
+    means = np.round(real.mean(axis=1, keepdims=True) / np.float32(0.02)) + 128
+    each("QLinearReduceMean", [1], [q, scale, zero, np.float32(0.02), np.uint8(128)],
+         {"axes": [1], "keepdims": 1}, domain=MS, given=[means.clip(0, 255).astype(np.uint8)])
+    each("QLinearWhere", [1],
+         [q > 100, q, scale, zero, q[:, :1], np.float32(0.02), np.uint8(3), np.float32(0.06),
+          np.uint8(110)], domain=MS)
+    states = ints(2, 3, 5, high=256, dtype=np.uint8)
+    weights = ints(5, 24, high=256, dtype=np.uint8)
+    call = [states, weights, floats(24), np.float32(0.01), np.float32(0.01),
+            np.array([3, 2], np.int32), np.uint8(128), np.uint8(130)]
+    each("QAttention", [1], call, {"num_heads": 2}, domain=MS)
+    each("QAttention", [1], [*call[:5], None, *call[6:], floats(2, 2, 2, 2, 4)],
+         {"num_heads": 2, "unidirectional": 1}, outputs=2, domain=MS, suffix="-past")
+
+
+def utilities():
+    """What onnxruntime had before ONNX did, or for its own tools."""
+    x = floats(2, 3, 4)
+    each("ExpandDims", [1], [x, np.int32(1)], domain=MS)
+    each("ExpandDims", [1], [x, np.int32(-1)], domain=MS, suffix="-last")
+    each("Trilu", [1], [x, np.int64(1)], {"upper": 0}, domain=MS)
+    each("Range", [1], [np.float32(1), np.float32(3), np.float32(0.5)], domain=MS)
+    each("Range", [1], [np.int32(1), np.int32(4)], domain=MS, suffix="-plain")
+    each("Pad", [1], [x, i64(0, 1, 1, 0, 0, 2), np.array([1.5], np.float32)], domain=MS,
+         suffix="-microsoft")
+    each("Pad", [1], [x, i64(0, 1, 1, 0, 0, 2)], {"mode": "reflect"}, domain=MS,
+         suffix="-microsoft-reflect")
+    each("Unique", [1], [np.array([3, 1, 3, 2, 1], np.float32)], outputs=3, domain=MS)
+    each("MurmurHash3", [1], [np.array(["a", "bcd", "efghi", ""])], {"seed": 7}, domain=MS)
+    each("MurmurHash3", [1], [ints(4, low=-99, high=99)], {"positive": 0}, domain=MS, suffix="-int64")
+    each("MurmurHash3", [1], [floats(3)], domain=MS, suffix="-float")
+    image, points = floats(1, 2, 4, 5), floats(1, 3, 2, 2, low=-1.3, high=1.3)
+    each("GridSample", [1], [image, points], {"mode": "bicubic", "padding_mode": "reflection"},
+         domain=MS)
+    each("GridSample", [1], [image, points], {"align_corners": 1}, domain=MS, suffix="-corners")
+    regions = np.array([[0, 0, 1, 1], [0.2, 0.9, 1.4, 0.1]], np.float32)
+    for mode in ["bilinear", "nearest"]:
+        each("CropAndResize", [1],
+             [image, regions, np.array([0, 0], np.int32), np.array([3, 4], np.int32)],
+             {"mode": mode, "extrapolation_value": 9.0}, domain=MS, suffix=f"-{mode}")
+    each("CropAndResize", [1],
+         [image, regions, np.array([0, 0], np.int32), np.array([1, 1], np.int32)], domain=MS,
+         suffix="-point")
 
 
 def features():

@@ -7,13 +7,18 @@ extension Graph {
       var inlining = try FunctionInlining(model)
       definition = try inlining.graph(definition)
     }
+    if definition.hasCompositions {
+      var expansion = NodeExpansion(definition, operatorSets: model.operatorSets)
+      definition = try expansion.graph(definition)
+    }
     if definition.hasGradient {
       var expansion = GradientExpansion(definition, operatorSets: model.operatorSets)
       definition = try expansion.graph(definition)
     }
     var builder = GraphBuilder(model)
-    let graph = try builder.graph(definition, Captures())
+    var graph = try builder.graph(definition, Captures())
     if let error = builder.missing.error { throw error }
+    graph.notes = builder.notes
     self = graph
   }
 }
@@ -28,10 +33,12 @@ struct Captures {
 
 /// Makes graphs of definitions whose functions are inlined.
 struct GraphBuilder {
-  private let operatorSets: [String: Int]
+  private var operatorSets: [String: Int]
   /// Before IR 4 an initializer had to be listed among the inputs and was a constant all the same.
   private let inputsHaveDefaults: Bool
   private(set) var missing = MissingOperators()
+  /// What had to be assumed.
+  private(set) var notes: [Note] = []
 
   init(_ model: ModelDefinition) {
     operatorSets = model.operatorSets
@@ -77,7 +84,7 @@ struct GraphBuilder {
       bodies[attribute] = Body(
         attribute: attribute, graph: try graph(body, captures), captureCount: captured.count)
     }
-    let operatorSet = try operatorSet(of: definition)
+    let operatorSet = operatorSet(of: definition)
     guard let make = OperatorTable.find(definition.operatorName, domain: definition.domain) else {
       missing.add(definition, operatorSet: operatorSet)
       return
@@ -98,13 +105,19 @@ struct GraphBuilder {
         implementation: implementation))
   }
 
-  private func operatorSet(of node: NodeDefinition) throws(ModelError) -> Int {
+  /// The operator set that a node is of: the newest known where the model does not import its
+  /// domain, which exporters and optimizers forget.
+  private mutating func operatorSet(of node: NodeDefinition) -> Int {
     if let version = node.operatorSet ?? operatorSets[node.domain] { return version }
-    // Exporters forget to import the domains of their own operators, which have one version.
-    guard node.domain.isEmpty || node.domain == "ai.onnx.ml" else { return 1 }
-    throw ModelError(
-      .invalid,
-      "the model imports no operator set of \(node.domain.isEmpty ? "ai.onnx" : node.domain)")
+    let newest = Schema.newestOperatorSet(of: node.domain)
+    operatorSets[node.domain] = newest
+    notes.append(
+      Note(
+        pass: "load", kind: .done, node: node.name,
+        text: "the model imports no operator set of "
+          + "\(node.domain.isEmpty ? "ai.onnx" : node.domain): assumed \(newest), the newest known")
+    )
+    return newest
   }
 
   /// The operator's schema; nil in domains that ONNX does not define.

@@ -37,9 +37,11 @@ struct MissingOperators {
   }
 
   private func hint(_ missing: Operator) -> String? {
-    let elsewhere = OperatorTable.families.first { $0.family[missing.name] != nil }
+    let elsewhere = OperatorTable.domains.first {
+      OperatorTable.names(domain: $0).contains(missing.name)
+    }
     if let elsewhere {
-      let domain = elsewhere.domain.isEmpty ? "ai.onnx" : elsewhere.domain
+      let domain = elsewhere.isEmpty ? "ai.onnx" : elsewhere
       return "\(missing.name) is known in the domain \(domain)"
     }
     return OperatorTable.names(domain: missing.domain).nearest(to: missing.name)

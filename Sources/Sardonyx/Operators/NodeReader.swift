@@ -157,6 +157,12 @@ struct NodeReader {
     .unexpected("attribute \(name)", expected: expected, got: "\(got)", code: .invalid)
   }
 
+  /// Those of the named attributes that are there, for another node that reads them.
+  mutating func take(_ names: String...) -> [String: Attribute] {
+    unread.subtract(names)
+    return attributes.filter { names.contains($0.key) }
+  }
+
   /// Reads and drops attributes without meaning for inference.
   mutating func ignore(_ names: String...) { unread.subtract(names) }
 

@@ -50,9 +50,20 @@ enum OperatorTable {
     ("ai.onnx.preview", attentionPreviews),
     ("ai.onnx.preview.training", optimizers),
     ("com.microsoft", microsoftActivations),
+    ("com.microsoft", microsoftAttention),
     ("com.microsoft", microsoftBiasedActivations),
+    ("com.microsoft", microsoftMatrixProducts),
+    ("com.microsoft", microsoftMovement),
     ("com.microsoft", microsoftQuantization),
     ("com.microsoft", microsoftTexts),
+    ("com.microsoft", microsoftVision),
+  ]
+
+  /// Operators that become nodes of others at load, one line per family file.
+  static let expansions: [(domain: String, family: [String: NodeComposition.Rule])] = [
+    ("com.microsoft", microsoftAttentionExpansions),
+    ("com.microsoft", microsoftFusions),
+    ("com.microsoft", microsoftQuantizedExpansions),
   ]
 
   /// Every operator by `domain:name`.
@@ -72,6 +83,19 @@ enum OperatorTable {
     byName["\(domain):\(name)"]
   }
 
+  /// How nodes of the named operator are written as nodes of others, if they are.
+  static func expansion(of name: String, domain: String) -> NodeComposition.Rule? {
+    expansionsByName["\(domain):\(name)"]
+  }
+
+  private static let expansionsByName: [String: NodeComposition.Rule] = {
+    var table: [String: NodeComposition.Rule] = [:]
+    for (domain, family) in expansions {
+      for (name, rule) in family { table["\(domain):\(name)"] = rule }
+    }
+    return table
+  }()
+
   /// The operator of a node that has no bodies.
   static func make(_ node: NodeDefinition, operatorSet: Int) throws(ModelError) -> any Operator {
     guard let make = find(node.operatorName, domain: node.domain) else {
@@ -83,8 +107,14 @@ enum OperatorTable {
     return try make(&reader)
   }
 
+  /// The domains of all operators, sorted.
+  static var domains: [String] {
+    Set(families.map(\.domain) + expansions.map(\.domain)).sorted()
+  }
+
   /// The names of a domain's operators, sorted.
   static func names(domain: String) -> [String] {
-    families.filter { $0.domain == domain }.flatMap { $0.family.keys }.sorted()
+    let own = families.filter { $0.domain == domain }.flatMap { $0.family.keys }
+    return (own + expansions.filter { $0.domain == domain }.flatMap { $0.family.keys }).sorted()
   }
 }

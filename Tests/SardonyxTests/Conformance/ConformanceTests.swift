@@ -30,8 +30,8 @@ import Testing
     let covered = try (BackendCase.onnx + BackendCase.recorded).reduce(into: Set<String>()) {
       $0.formUnion(try $1.operators())
     }
-    let all = OperatorTable.families.flatMap { domain, family in
-      family.keys.flatMap { name in
+    let all = OperatorTable.domains.flatMap { domain in
+      OperatorTable.names(domain: domain).flatMap { name in
         Schema.sinceVersions(of: name, domain: domain).map { "\(domain):\(name)-\($0)" }
       }
     }

@@ -110,7 +110,11 @@ struct AttentionExtents: Sendable {
 
   /// The past followed by what is new, as batch×heads×length×size.
   func joined<T: Number>(_ past: Tensor?, _ new: Tensor, _ layout: HeadLayout) -> [T] {
-    let arranged: [T] = layout.arranged(new.converted())
+    joined(past, layout.arranged(new.converted()), layout)
+  }
+
+  /// The past followed by what is new, both batch×heads×length×size.
+  func joined<T: Number>(_ past: Tensor?, _ arranged: [T], _ layout: HeadLayout) -> [T] {
     guard let past: [T] = past?.converted() else { return arranged }
     let (old, added) = (pastLength * layout.size, layout.length * layout.size)
     var joined: [T] = []

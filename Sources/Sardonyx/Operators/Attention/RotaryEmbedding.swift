@@ -55,23 +55,41 @@ struct RotaryEmbedding: Operator {
     }
     func compute<T: RealNumber>(_: T.Type) {
       var x: [T] = layout.arranged(inputs[0].converted())
-      let (cosines, sines): ([T], [T]) = (inputs[1].converted(), inputs[2].converted())
-      for vector in 0..<layout.batch * layout.heads * layout.length {
-        let sample = vector / (layout.heads * layout.length)
-        let angle = positions[sample * layout.length + vector % layout.length] * pairs
-        for pair in 0..<pairs {
-          let first = vector * layout.size + (isInterleaved ? 2 * pair : pair)
-          let second = first + (isInterleaved ? 1 : pairs)
-          let (cosine, sine) = (cosines[angle + pair], sines[angle + pair])
-          (x[first], x[second]) = (
-            cosine * x[first] - sine * x[second], sine * x[first] + cosine * x[second]
-          )
-        }
-      }
+      Rotation<T>(
+        cosines: inputs[1].converted(), sines: inputs[2].converted(), pairs: pairs,
+        isInterleaved: isInterleaved
+      ).turn(&x, layout, rows: positions)
       outputs[0].store(layout.restored(x))
     }
     compute(inputs[0].type.real)
   }
 
   private func pairs(_ layout: HeadLayout) -> Int { (rotated == 0 ? layout.size : rotated) / 2 }
+}
+
+/// The turning of pairs of numbers by angles whose cosines and sines stand in rows.
+struct Rotation<T: RealNumber> {
+  let cosines: [T]
+  let sines: [T]
+  /// Pairs that are turned in each vector, and angles in a row.
+  let pairs: Int
+  /// Whether the numbers of a pair stand side by side instead of `pairs` apart.
+  let isInterleaved: Bool
+
+  /// Turns the vectors of batch×heads×length×size.
+  /// - Parameter rows: the row of angles of each position of each sample.
+  func turn(_ x: inout [T], _ layout: HeadLayout, rows: [Int]) {
+    for vector in 0..<layout.batch * layout.heads * layout.length {
+      let sample = vector / (layout.heads * layout.length)
+      let angle = rows[sample * layout.length + vector % layout.length] * pairs
+      for pair in 0..<pairs {
+        let first = vector * layout.size + (isInterleaved ? 2 * pair : pair)
+        let second = first + (isInterleaved ? 1 : pairs)
+        let (cosine, sine) = (cosines[angle + pair], sines[angle + pair])
+        (x[first], x[second]) = (
+          cosine * x[first] - sine * x[second], sine * x[first] + cosine * x[second]
+        )
+      }
+    }
+  }
 }

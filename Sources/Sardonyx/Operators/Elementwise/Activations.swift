@@ -1,10 +1,12 @@
 #if canImport(Glibc)
   internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
 #else
   internal import Darwin
 #endif
 
-/// Activations of ONNX that have one input.
+/// Activations of ONNX that have one input, the experimental ones that ONNX dropped among them.
 let activations: OperatorFamily = activationFunctions.filter { $0.key != "QuickGelu" }
   .mapValues { _ in ElementwiseFunction.init }
 
@@ -16,6 +18,9 @@ let microsoftActivations: OperatorFamily = [
 
 /// Functions that follow a layer of a network, by the name of their operator.
 let activationFunctions: [String: UnaryFunction.Maker] = [
+  "Affine": { node throws(ModelError) in
+    .affine(alpha: try node.float("alpha", default: 1), beta: try node.float("beta", default: 0))
+  },
   "Celu": { node throws(ModelError) in .celu(alpha: try node.float("alpha", default: 1)) },
   "Elu": { node throws(ModelError) in .elu(alpha: try node.float("alpha", default: 1)) },
   "Gelu": { node throws(ModelError) in
@@ -30,10 +35,20 @@ let activationFunctions: [String: UnaryFunction.Maker] = [
     .leakyRelu(alpha: try node.float("alpha", default: 0.01))
   },
   "Mish": real(.mish) { $0 * tanh(softplus($0)) },
+  "ParametricSoftplus": { node throws(ModelError) in
+    .softplus(alpha: try node.float("alpha", default: 1), beta: try node.float("beta", default: 1))
+  },
   "QuickGelu": { node throws(ModelError) in
     .swish(alpha: try node.float("alpha", default: 1.702))
   },
   "Relu": constant(.relu),
+  "Scale": { node throws(ModelError) in
+    .affine(alpha: try node.float("scale", default: 1), beta: 0)
+  },
+  "ScaledTanh": { node throws(ModelError) in
+    .scaledTanh(
+      alpha: try node.float("alpha", default: 1), beta: try node.float("beta", default: 1))
+  },
   "Selu": { node throws(ModelError) in try .selu(&node) },
   "Shrink": { node throws(ModelError) in
     .shrink(lambd: try node.float("lambd", default: 0.5), bias: try node.float("bias", default: 0))
@@ -48,7 +63,7 @@ let activationFunctions: [String: UnaryFunction.Maker] = [
 ]
 
 /// log(1 + eˣ), without overflow.
-@Sendable private func softplus(_ x: Double) -> Double { max(x, 0) + log1p(exp(-abs(x))) }
+@Sendable func softplus(_ x: Double) -> Double { max(x, 0) + log1p(exp(-abs(x))) }
 
 /// 1 / (1 + e⁻ˣ).
 @Sendable private func logistic(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
@@ -61,7 +76,7 @@ extension UnaryFunction {
   static let sigmoid = UnaryFunction(.sigmoid, real: logistic)
 
   /// x·Φ(x), by the error function.
-  static let gelu = UnaryFunction(.gelu, real: { 0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())) })
+  static let gelu = UnaryFunction(.gelu, real: { 0.5 * $0 * erfc(-$0 / 2.0.squareRoot()) })
 
   /// ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
   static let geluTanh = UnaryFunction(
@@ -69,6 +84,13 @@ extension UnaryFunction {
     real: {
       0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0)))
     })
+
+  /// alpha·x + beta.
+  static func affine(alpha: Float, beta: Float) -> UnaryFunction {
+    UnaryFunction(
+      .init(function: .affine, alpha: alpha, beta: beta),
+      real: { Double(alpha) * $0 + Double(beta) })
+  }
 
   static func celu(alpha: Float) -> UnaryFunction {
     let a = Double(alpha)
@@ -96,6 +118,11 @@ extension UnaryFunction {
       .init(function: .leakyRelu, alpha: alpha), real: { $0 < 0 ? Double(alpha) * $0 : $0 })
   }
 
+  /// alpha·tanh(beta·x).
+  static func scaledTanh(alpha: Float, beta: Float) -> UnaryFunction {
+    UnaryFunction(real: { Double(alpha) * tanh(Double(beta) * $0) })
+  }
+
   /// gamma·(x > 0 ? x : alpha·(eˣ - 1)).
   fileprivate static func selu(_ node: inout NodeReader) throws(ModelError) -> UnaryFunction {
     // Version 1 knew the constants to four digits only.
@@ -114,6 +141,11 @@ extension UnaryFunction {
   fileprivate static func shrink(lambd: Float, bias: Float) -> UnaryFunction {
     let (lambd, bias) = (Double(lambd), Double(bias))
     return UnaryFunction(real: { $0 < -lambd ? $0 + bias : $0 > lambd ? $0 - bias : 0 })
+  }
+
+  /// alpha·log(1 + e^(beta·x)).
+  fileprivate static func softplus(alpha: Float, beta: Float) -> UnaryFunction {
+    UnaryFunction(real: { Double(alpha) * Sardonyx.softplus(Double(beta) * $0) })
   }
 
   /// x / (1 + e^(-alpha·x)).

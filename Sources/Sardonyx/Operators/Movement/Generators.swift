@@ -106,7 +106,9 @@ struct RangeOperator: Operator {
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    let bounds = try [inputs.tensor(0), inputs.tensor(1), inputs.tensor(2)]
+    var bounds = try [inputs.tensor(0), inputs.tensor(1)]
+    // ONNX Runtime's own may leave delta out.
+    if inputs.has(2) { bounds.append(try inputs.tensor(2)) }
     return [Fact(try inputs.type(0), [try count(bounds)])]
   }
 
@@ -114,7 +116,7 @@ struct RangeOperator: Operator {
     let target = outputs[0]
     func store<T: Number>(_: T.Type) {
       let start = inputs[0].converted(to: T.self)[0]
-      let delta = inputs[2].converted(to: T.self)[0]
+      let delta = inputs.tensor(2)?.converted(to: T.self)[0] ?? 1
       target.store(
         (0..<target.elementCount).map {
           T.sum(start, T.product(T(converting: Int64($0)), delta))
@@ -137,7 +139,8 @@ struct RangeOperator: Operator {
     }
     func ratio<T: Number>(_: T.Type) -> Double {
       let values = bounds.map { $0.converted(to: T.self)[0] }
-      return T.difference(values[1], values[0]).asDouble / values[2].asDouble
+      let delta = values.count > 2 ? values[2].asDouble : 1
+      return T.difference(values[1], values[0]).asDouble / delta
     }
     let count = ratio(number(bounds[0].type)).rounded(.up)
     guard count.isFinite, count < 0x1p62 else {

@@ -19,9 +19,11 @@ struct Pad: Operator {
     }
     self.mode = mode
     fixedValue = try node.float("value", default: 0)
+    // ONNX Runtime's own is of version 1 and has inputs.
+    let hasAttributes = node.domain.isEmpty && node.version < 11
     let attribute = node.version < 2 ? "paddings" : "pads"
-    fixedPads = try node.ints(attribute)
-    if node.version < 11 && fixedPads == nil { throw node.missing(attribute) }
+    fixedPads = hasAttributes ? try node.ints(attribute) : nil
+    if hasAttributes && fixedPads == nil { throw node.missing(attribute) }
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {

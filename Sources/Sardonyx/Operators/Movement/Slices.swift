@@ -2,13 +2,14 @@
 let slices: OperatorFamily = [
   "CenterCropPad": CenterCropPad.init,
   "Concat": Concat.init,
+  "DynamicSlice": Slice.init,
   "Slice": Slice.init,
   "Split": Split.init,
 ]
 
 /// Every `step`-th place between two bounds of some axes.
 struct Slice: Operator {
-  /// Before version 10 the bounds are attributes.
+  /// Before version 10 the bounds are attributes, but for the experimental DynamicSlice.
   private let fixed: Bounds?
 
   private struct Bounds {
@@ -19,7 +20,7 @@ struct Slice: Operator {
   }
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    guard node.version < 10 else {
+    guard node.version < 10, node.operatorName == "Slice" else {
       fixed = nil
       return
     }

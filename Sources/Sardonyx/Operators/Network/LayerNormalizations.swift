@@ -20,8 +20,9 @@ struct LayerNormalization: Operator {
     try checkBroadcast(inputs, 1, "Scale", to: shape)
     if inputs.has(2) { try checkBroadcast(inputs, 2, "B", to: shape) }
     let reduced = shape.indices.map { $0 < axis ? shape[$0] : 1 }
+    // Before version 17, X may be of another type than Scale and the result.
     return [
-      Fact(try inputs.type(0), shape), Fact(stashType, reduced), Fact(stashType, reduced),
+      Fact(try inputs.type(1), shape), Fact(stashType, reduced), Fact(stashType, reduced),
     ]
   }
 
@@ -67,7 +68,8 @@ struct LayerNormalization: Operator {
   }
 }
 
-/// Scales all axes from `axis` on by their root mean square: Y = X / √(mean of X² + ε) · scale.
+/// Scales all axes from `axis` on by their root mean square: Y = X / √(mean of X² + ε) · scale;
+/// SimplifiedLayerNormalization gives the factors 1 / √(mean of X² + ε) of all rows too.
 struct RMSNormalization: Operator {
   private let axis: Int
   private let epsilon: Double
@@ -80,17 +82,18 @@ struct RMSNormalization: Operator {
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let shape = try inputs.shape(0)
-    _ = try axis.axis(ofRank: shape.count)
+    let axis = try axis.axis(ofRank: shape.count)
     try checkBroadcast(inputs, 1, "scale", to: shape)
-    return [Fact(try inputs.type(0), shape)]
+    let reduced = shape.indices.map { $0 < axis ? shape[$0] : 1 }
+    return [Fact(try inputs.type(1), shape), Fact(.float, reduced)]
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
-    guard let x = inputs[0].single, let scale: [Float] = inputs[1].row(of: rows, shape) else {
-      return runPlainly(inputs, outputs, rows: rows)
-    }
+    guard let x = inputs[0].single, let scale: [Float] = inputs[1].row(of: rows, shape),
+      !outputs.wants(1)
+    else { return runPlainly(inputs, outputs, rows: rows) }
     outputs[0].writeSingle { y in
       ReductionKernel.normalizeRows(
         .rootMeanSquare, x, rows: rows, epsilon: epsilon, scale: scale, shift: nil, into: y,
@@ -104,14 +107,17 @@ struct RMSNormalization: Operator {
     func compute<T: RealNumber>(_: T.Type) {
       var x: [T] = inputs[0].converted()
       let count = x.count / max(rows, 1)
+      var factors: [Double] = []
       for first in stride(from: 0, to: x.count, by: max(count, 1)) {
         let squares = x[first..<first + count].reduce(0.0) { $0 + $1.asDouble * $1.asDouble }
         let factor = 1 / (squares / Double(count) + epsilon).squareRoot()
+        factors.append(factor)
         for index in first..<first + count {
           x[index] = T(converting: x[index].asDouble * factor * scale[index % scale.count])
         }
       }
-      outputs[0].store(x)
+      if outputs.wants(0) { outputs[0].store(x) }
+      if outputs.wants(1) { outputs[1].store(factors) }
     }
     compute(inputs[0].type.real)
   }

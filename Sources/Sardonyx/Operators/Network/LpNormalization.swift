@@ -40,9 +40,16 @@ struct LpNormalization: Operator {
 /// Shifts and scales to mean 0 and standard deviation 1 over the given axes together.
 struct MeanVarianceNormalization: Operator {
   private let axes: [Int]
+  private let scales: Bool
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    axes = try node.ints("axes") ?? [0, 2, 3]
+    if node.version < 9 {
+      axes = try node.bool("across_channels") ? [0, 1, 2, 3] : [0, 2, 3]
+      scales = try node.bool("normalize_variance", default: true)
+    } else {
+      axes = try node.ints("axes") ?? [0, 2, 3]
+      scales = true
+    }
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -70,7 +77,7 @@ struct MeanVarianceNormalization: Operator {
       for group in members {
         let moments = Moments(group.map { x[$0] })
         // ONNX's definition adds this to the deviation, not to the variance.
-        let deviation = moments.variance.squareRoot() + 1e-9
+        let deviation = scales ? moments.variance.squareRoot() + 1e-9 : 1
         for place in group {
           x[place] = T(converting: (x[place].asDouble - moments.mean) / deviation)
         }

@@ -8,6 +8,7 @@ let normalizations: OperatorFamily = [
   "LpNormalization": LpNormalization.init,
   "MeanVarianceNormalization": MeanVarianceNormalization.init,
   "RMSNormalization": RMSNormalization.init,
+  "SimplifiedLayerNormalization": RMSNormalization.init,
 ]
 
 /// Mean and variance (that of the whole population) of numbers, gathered in double.

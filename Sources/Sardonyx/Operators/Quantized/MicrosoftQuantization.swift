@@ -1,5 +1,6 @@
 /// ONNX Runtime's operators on quantized tensors, each with a scale and a zero point per tensor.
 let microsoftQuantization: OperatorFamily = [
+  "DequantizeLinear": DequantizeLinear.init,
   "DynamicQuantizeLSTM": DynamicQuantizeLSTM.init,
   "QGemm": QGemm.init,
   "QLinearAdd": QLinearCombination.init,
@@ -7,6 +8,7 @@ let microsoftQuantization: OperatorFamily = [
   "QLinearLeakyRelu": QLinearFunction.init,
   "QLinearMul": QLinearCombination.init,
   "QLinearSigmoid": QLinearFunction.init,
+  "QuantizeLinear": QuantizeLinear.init,
 ]
 
 extension Inputs {
@@ -184,14 +186,16 @@ struct QGemm: Operator {
   }
 }
 
-/// An LSTM whose weights are 8-bit integers, directions×inputs×(gates·hidden), widened once.
-///
-/// ONNX Runtime rounds the activations to 8 bits as well; here they keep single precision.
+/// An LSTM whose weights are 8-bit integers, directions×inputs×(gates·hidden), and whose products
+/// see X and the states as uint8: X with one range over all of it, the states with one at each step
+/// over the sequences that go on.
 struct DynamicQuantizeLSTM: Operator {
   private let network: Recurrence
   private var weights: [Value]?
 
-  init(_ node: inout NodeReader) throws(ModelError) { network = try Recurrence(&node, .lstm) }
+  init(_ node: inout NodeReader) throws(ModelError) {
+    network = try Recurrence(&node, .lstm).quantized
+  }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     try checkWeights(inputs)

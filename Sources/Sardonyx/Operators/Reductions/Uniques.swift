@@ -16,7 +16,7 @@ struct Unique: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = axis == nil ? [inputs[0].elementCount] : inputs[0].shape
     let axis = try (axis ?? 0).axis(ofRank: shape.count)
-    let groups = Groups(try slices(inputs[0].reshaped(shape), axis), isSorted: isSorted)
+    let groups = Groups(try inputs[0].reshaped(shape).slices(axis), isSorted: isSorted)
     var uniqueShape = shape
     uniqueShape[axis] = groups.first.count
     if outputs.wants(0) {
@@ -33,17 +33,19 @@ struct Unique: Operator {
       try outputs.place(index + 1, .int64, [list.count]).store(elements: list.map(Int64.init))
     }
   }
+}
 
+extension Tensor {
   /// The slices along an axis, each as a list that compares in the order of its elements.
-  private func slices(_ tensor: Tensor, _ axis: Int) throws(ModelError) -> any SliceList {
-    let parts = tensor.partsOfComplex
+  func slices(_ axis: Int) throws(ModelError) -> any SliceList {
+    let parts = partsOfComplex
     let inner = Shape(parts.shape[(axis + 1)...]).elementCount
-    let extent = tensor.shape[axis]
+    let extent = shape[axis]
     let outer = Shape(parts.shape[..<axis]).elementCount
     func list<T: Comparable>(_ elements: [T]) -> any SliceList {
       Slices(elements: elements, outer: outer, extent: extent, inner: inner)
     }
-    if tensor.type == .string { return list(try tensor.strings().map(CodePoints.init)) }
+    if type == .string { return list(try strings().map(CodePoints.init)) }
     func numbers<T: Number>(_: T.Type) -> any SliceList {
       list(parts.converted(to: T.self).map(Ordered.init))
     }
@@ -52,7 +54,7 @@ struct Unique: Operator {
 }
 
 /// Slices of a tensor that can be compared.
-private protocol SliceList {
+protocol SliceList {
   var extent: Int { get }
   /// Whether slice `left` comes before slice `right`; nil where they are equal.
   func precedes(_ left: Int, _ right: Int) -> Bool?
@@ -98,7 +100,7 @@ private struct CodePoints: Comparable {
 }
 
 /// Equal slices put together.
-private struct Groups {
+struct Groups {
   /// The first slice of each group.
   var first: [Int] = []
   /// The group of each slice.

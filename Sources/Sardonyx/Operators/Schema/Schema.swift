@@ -68,6 +68,12 @@ extension Schema {
     index.keys.contains { $0.utf8.starts(with: "\(domain):".utf8) }
   }
 
+  /// The newest operator set of a domain that is known here; 1 for domains that are not.
+  static func newestOperatorSet(of domain: String) -> Int {
+    index.filter { $0.key.utf8.starts(with: "\(domain):".utf8) }
+      .flatMap { $0.value.map(\.since) }.max() ?? 1
+  }
+
   /// Every operator, as `domain:Name`.
   static var operators: [String] { index.keys.map { String($0) } }
 
@@ -76,7 +82,7 @@ extension Schema {
   /// The lines of each operator, oldest version first, by `domain:Name`.
   private static let index: [Substring: [(since: Int, line: Substring)]] = {
     var index: [Substring: [(since: Int, line: Substring)]] = [:]
-    for text in [table, microsoftTable] {
+    for text in [table, onnxRuntimeTable] {
       for line in text.fields(UInt8(ascii: "\n")) {
         let words = line.utf8.prefix { $0 != UInt8(ascii: "|") }.split(
           separator: UInt8(ascii: " "))
@@ -84,6 +90,7 @@ extension Schema {
         index[Substring(words[0]), default: []].append((Int(Substring(since))!, line))
       }
     }
+    for name in index.keys { index[name]!.sort { $0.since < $1.since } }
     return index
   }()
 }

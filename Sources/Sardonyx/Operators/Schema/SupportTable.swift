@@ -2,8 +2,7 @@
 enum SupportTable {
   /// A table per domain: each operator with the versions of it that are supported.
   static func markdown() -> String {
-    let domains = Set(OperatorTable.families.map(\.domain)).sorted()
-    return domains.map(section).joined(separator: "\n")
+    OperatorTable.domains.map(section).joined(separator: "\n")
   }
 
   private static func section(_ domain: String) -> String {

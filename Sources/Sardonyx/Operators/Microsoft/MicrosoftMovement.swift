@@ -1,0 +1,99 @@
+/// ONNX Runtime's own operators that move elements or count with them.
+let microsoftMovement: OperatorFamily = [
+  "ExpandDims": ExpandDims.init,
+  "MurmurHash3": MurmurHash3.init,
+  "Pad": Pad.init,
+  "Range": RangeOperator.init,
+  "Trilu": Trilu.init,
+  "Unique": UniqueInOrder.init,
+]
+
+/// The input with an axis of extent 1 more, in front of the axis that is at its place now.
+struct ExpandDims: Operator {
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    var shape = try inputs.shape(0)
+    let numbers = try inputs.integers(1)
+    guard numbers.count == 1 else {
+      throw .unexpected("elements of axis", expected: "1", got: "\(numbers.count)")
+    }
+    shape.insert(1, at: try numbers[0].axis(ofRank: shape.count + 1))
+    return [Fact(try inputs.type(0), shape)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) { outputs[0].copy(inputs[0]) }
+
+  var isView: Bool { true }
+}
+
+/// The different elements of a list in the order in which they first occur, which of them each
+/// element is, and how often each occurs.
+struct UniqueInOrder: Operator {
+  init(_ node: inout NodeReader) throws(ModelError) {}
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    try checkRank(inputs.shape(0), 1, "x")
+    return [Fact(try inputs.type(0), nil), Fact(.int64, nil), Fact(.int64, nil)]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let tensor = inputs[0]
+    let groups = Groups(try tensor.reshaped([tensor.elementCount]).slices(0), isSorted: false)
+    if outputs.wants(0) {
+      try outputs.place(0, tensor.type, [groups.first.count])
+        .gather(tensor, blocksOf: 1, at: groups.first)
+    }
+    for (index, list) in [groups.membership, groups.counts].enumerated()
+    where outputs.wants(index + 1) {
+      try outputs.place(index + 1, .int64, [list.count]).store(elements: list.map(Int64.init))
+    }
+  }
+}
+
+/// MurmurHash3 (32 bits, for x86) of each element's bytes, or of a text's.
+///
+/// Source: Austin Appleby, MurmurHash3, in the public domain.
+struct MurmurHash3: Operator {
+  private let seed: UInt32
+  private let isPositive: Bool
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    seed = UInt32(truncatingIfNeeded: try node.int("seed", default: 0))
+    isPositive = try node.bool("positive", default: true)
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    [Fact(isPositive ? .uint32 : .int32, try inputs.shape(0))]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let hashes: [UInt32]
+    if inputs[0].type == .string {
+      hashes = try inputs[0].strings().map { hash(Array($0.utf8)[...]) }
+    } else {
+      let (bytes, size) = (inputs[0].rawBytes, inputs[0].type.byteCount)
+      hashes = stride(from: 0, to: bytes.count, by: size).map { hash(bytes[$0..<$0 + size]) }
+    }
+    outputs[0].store(hashes.map { Int64($0) })
+  }
+
+  private func hash(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    var hash = seed
+    for first in stride(from: bytes.startIndex, to: bytes.endIndex, by: 4) {
+      let block = bytes[first..<min(first + 4, bytes.endIndex)]
+      var word = block.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << (8 * $1.offset) }
+      word = (word &* 0xCC9E_2D51).rotated(by: 15) &* 0x1B87_3593
+      hash ^= word
+      if block.count == 4 { hash = hash.rotated(by: 13) &* 5 &+ 0xE654_6B64 }
+    }
+    hash ^= UInt32(truncatingIfNeeded: bytes.count)
+    hash = (hash ^ (hash >> 16)) &* 0x85EB_CA6B
+    hash = (hash ^ (hash >> 13)) &* 0xC2B2_AE35
+    return hash ^ (hash >> 16)
+  }
+}
+
+extension UInt32 {
+  fileprivate func rotated(by count: UInt32) -> UInt32 { self << count | self >> (32 - count) }
+}
