@@ -15,9 +15,10 @@ let images = Target.Dependency.target(name: "SardonyxImages", condition: .when(t
 
 let package = Package(
   name: "Sardonyx",
-  platforms: [.macOS(.v26)],
+  platforms: [.macOS(.v15), .iOS(.v18)],
   products: [
     .library(name: "Sardonyx", targets: ["Sardonyx"]),
+    .library(name: "SardonyxData", targets: ["SardonyxData"]),
     .executable(name: "sardonyx", targets: ["SardonyxCommand"]),
   ],
   traits: [
@@ -56,10 +57,12 @@ let package = Package(
     .target(name: "SardonyxImages", dependencies: ["CImages"], swiftSettings: settings),
     .target(
       name: "Sardonyx", dependencies: ["COnnx", "CKernels", images], swiftSettings: settings),
+    .target(
+      name: "SardonyxData", dependencies: ["Sardonyx", "CZip", images], swiftSettings: settings),
     .executableTarget(
       name: "SardonyxCommand",
       dependencies: [
-        "Sardonyx", "CZip", images,
+        "Sardonyx", "SardonyxData",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -70,9 +73,12 @@ let package = Package(
       name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],
       swiftSettings: settings),
     .testTarget(
+      name: "SardonyxDataTests", dependencies: ["SardonyxData", "Sardonyx"],
+      swiftSettings: settings),
+    .testTarget(
       name: "SardonyxCommandTests",
       dependencies: [
-        "SardonyxCommand", "Sardonyx",
+        "SardonyxCommand", "SardonyxData", "Sardonyx",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),

@@ -6,11 +6,15 @@ public struct Image: Sendable, Equatable {
     case bgr = "BGR"
     case grayscale = "Grayscale"
 
+    /// Samples of a pixel.
     public var channels: Int { self == .grayscale ? 1 : 3 }
   }
 
+  /// Pixels of a row.
   public let width: Int
+  /// Rows.
   public let height: Int
+  /// The order of the channels in ``samples``.
   public let format: PixelFormat
   /// height × width × channels.
   public let samples: [UInt8]
@@ -33,6 +37,12 @@ public struct Image: Sendable, Equatable {
     }
     let raster = try container.decode(bytes, pixelLimit: pixelLimit)
     self.init(raster, as: format)
+  }
+
+  /// An image of samples that fit its size.
+  init(width: Int, height: Int, format: PixelFormat, samples: [UInt8]) {
+    (self.width, self.height, self.format) = (width, height, format)
+    self.samples = samples
   }
 
   init(_ raster: RGBRaster, as format: PixelFormat) {
@@ -59,6 +69,7 @@ public struct Image: Sendable, Equatable {
 
 /// Why a file is not an image that can be decoded.
 public struct ImageError: Error, Equatable, CustomStringConvertible {
+  /// The reason, with the format of the file.
   public let description: String
   init(_ description: String) { self.description = description }
 }

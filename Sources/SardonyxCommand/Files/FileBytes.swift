@@ -2,6 +2,8 @@ import Sardonyx
 
 #if canImport(Glibc)
   import Glibc
+#elseif canImport(Musl)
+  import Musl
 #else
   import Darwin
 #endif
@@ -9,13 +11,16 @@ import Sardonyx
 /// What the system last said was wrong.
 var systemReason: String { unsafe String(cString: strerror(errno)) }
 
-/// The bytes of a file.
+/// The bytes of a file, or of standard input for `-`.
 /// - Throws: ``ModelError`` (unreadable) with the system's reason.
 func bytes(ofFile path: String) throws(ModelError) -> [UInt8] {
-  func fault() -> ModelError { ModelError(.unreadable, systemReason, file: path) }
-  let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+  let isStandard = path == "-"
+  func fault() -> ModelError {
+    ModelError(.unreadable, systemReason, file: isStandard ? "standard input" : path)
+  }
+  let descriptor = isStandard ? STDIN_FILENO : unsafe open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw fault() }
-  defer { close(descriptor) }
+  defer { if !isStandard { close(descriptor) } }
   var status = stat()
   guard unsafe fstat(descriptor, &status) == 0 else { throw fault() }
   // Pipes and devices say 0: they are read until nothing comes.
@@ -53,6 +58,23 @@ func isFolder(_ path: String) -> Bool {
 
 /// Whether anything is there.
 func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+/// The files in a folder, hidden ones and folders left out, by name.
+/// - Throws: ``ModelError`` (unreadable) with the system's reason.
+func filesIn(folder path: String) throws(ModelError) -> [String] {
+  guard let stream = unsafe opendir(path) else {
+    throw ModelError(.unreadable, systemReason, file: path)
+  }
+  defer { unsafe closedir(stream) }
+  var names: [String] = []
+  while let entry = unsafe readdir(stream) {
+    let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+      unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+    }
+    if !name.hasPrefix("."), !isFolder("\(path)/\(name)") { names.append(name) }
+  }
+  return names.sorted().map { path.hasSuffix("/") ? path + $0 : "\(path)/\($0)" }
+}
 
 /// Makes a folder and those above it, as far as they are missing.
 /// - Throws: ``ModelError`` (unreadable) with the system's reason.

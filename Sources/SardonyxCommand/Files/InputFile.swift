@@ -1,4 +1,5 @@
 import Sardonyx
+import SardonyxData
 
 /// A file that holds the value of an input, whatever its format.
 struct InputFile {
@@ -11,10 +12,18 @@ struct InputFile {
     contents = try bytes(ofFile: path)
   }
 
+  /// Whether a file is an image or an array by its first bytes, or a protobuf value by its name.
+  /// - Throws: ``ModelError`` (unreadable).
+  static func isKnown(_ path: String) throws(ModelError) -> Bool {
+    if path.hasSuffix(".pb") { return true }
+    let contents = try bytes(ofFile: path)
+    return NPY.isNPY(contents) || ImagePreparation.isImage(contents)
+  }
+
   /// The value for an input; its format is told by its first bytes.
   /// - Throws: ``ModelError`` with the file's path.
   func value(
-    for definition: ValueDefinition, _ image: ImageOptions
+    for definition: ValueDefinition, _ image: ImagePreparation
   ) throws(ModelError) -> Value {
     try naming { () throws(ModelError) in
       if NPY.isNPY(contents) {
@@ -23,7 +32,7 @@ struct InputFile {
       if NPZ.isNPZ(contents) {
         return .tensor(try array(for: definition.name).adapted(to: definition))
       }
-      if isImage(contents) {
+      if ImagePreparation.isImage(contents) {
         return .tensor(try image.tensor(contents, for: definition))
       }
       return try protobufValue(definition)
@@ -35,8 +44,9 @@ struct InputFile {
     where isWanted: (String) -> Bool = { _ in true }
   ) throws(ModelError) -> [(name: String, tensor: Tensor)] {
     try naming { () throws(ModelError) in
+      if NPY.isNPY(contents) { return [("arr_0", try NPY.read(contents))] }
       guard NPZ.isNPZ(contents) else {
-        throw ModelError(.malformed, "not a NumPy archive (.npz)")
+        throw ModelError(.malformed, "not a NumPy array or archive (.npy, .npz)")
       }
       return try NPZ.read(contents, where: isWanted)
     }
@@ -74,16 +84,5 @@ struct InputFile {
       named.file = named.file ?? path
       throw named
     }
-  }
-}
-
-extension Tensor {
-  /// This tensor, or, where the input's element type is one that NumPy lacks, the stand-in's
-  /// elements converted back.
-  func adapted(to definition: ValueDefinition?) throws(ModelError) -> Tensor {
-    guard let wanted = definition?.type?.elementType, wanted != type,
-      NPY.standIn(for: wanted) == type
-    else { return self }
-    return try converted(to: wanted)
   }
 }

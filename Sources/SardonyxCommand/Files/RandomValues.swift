@@ -1,4 +1,5 @@
 import Sardonyx
+import SardonyxData
 
 /// Input values from a seed, the same on every machine.
 struct RandomValues {
@@ -62,8 +63,11 @@ extension ValueDefinition {
   }
 
   /// The names of all axes of no fixed extent.
-  var openDimensions: Set<String> {
-    Set((shape ?? []).enumerated().compactMap { openName($0, $1) })
+  var openDimensions: Set<String> { Set(openDimensionList) }
+
+  /// The same in the order of the axes.
+  var openDimensionList: [String] {
+    (shape ?? []).enumerated().compactMap { openName($0, $1) }
   }
 
   /// The declared shape with symbolic dimensions replaced by the extents given.
@@ -85,9 +89,30 @@ extension ValueDefinition {
         let declared = shape.map(\.description).joined(separator: ",")
         throw ModelError(
           .mismatch, "input \"\(name)\" [\(declared)]: the extent of \(label) is not known",
-          hint: "--dim \(label)=1")
+          hint: "--dim \(quotedForShell("\(label)=1"))")
       }
     }
     return result
   }
+}
+
+extension Sequence<ValueDefinition> {
+  /// The names of all axes of no fixed extent that no extent is given for, in their order.
+  func undetermined(_ extents: [String: Int]) -> [String] {
+    flatMap(\.openDimensionList).uniqued.filter { extents[$0] == nil }
+  }
+}
+
+/// A word as a shell takes it for one.
+func quotedForShell(_ word: String) -> String {
+  let plain = word.unicodeScalars.allSatisfy {
+    $0.isASCII
+      && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
+        || "_-=.,/:".unicodeScalars.contains($0))
+  }
+  return plain
+    ? word
+    : "'"
+      + word.split(separator: "'", omittingEmptySubsequences: false)
+      .joined(separator: "'\\''") + "'"
 }

@@ -1,24 +1,44 @@
-import ArgumentParser
+public import ArgumentParser
+public import SardonyxData
 
 /// How an image becomes a tensor.
 struct ImageOptions: ParsableArguments {
-  /// The order of a tensor's axes.
-  enum Layout: String, ExpressibleByArgument, CaseIterable, Sendable { case nchw, nhwc }
-
-  /// The channels of a tensor.
-  enum Channels: String, ExpressibleByArgument, CaseIterable, Sendable { case rgb, bgr, gray }
-
   @Option(
     help: ArgumentHelp(
-      """
-      Resize images, by bilinear interpolation between the centres of pixels, without \
-      anti-aliasing.
-      """, valueName: "WxH"))
+      "Resize images to this size, by Pillow's bilinear filter with anti-aliasing.",
+      valueName: "WxH"))
   var resize: ImageSize?
 
   @Option(
     help: ArgumentHelp(
-      "Subtract from values in [0, 1]: one number, or one per channel.", valueName: "m,m,m"))
+      "Resize images so that the shorter side has this extent, the shape kept.",
+      valueName: "extent"))
+  var resizeShorter: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Resize images to fit into this size, the shape kept, with gray (114) around them, as YOLO \
+      does.
+      """, valueName: "WxH"))
+  var letterbox: ImageSize?
+
+  @Option(
+    help: ArgumentHelp(
+      "Keep this rectangle in the middle, after resizing.", valueName: "WxH"))
+  var crop: ImageSize?
+
+  @Option(
+    help: """
+      What white is: 1, or 255 for models that take the numbers of bytes. Black is 0. An input of \
+      uint8 gets the bytes in any case. (default: 1)
+      """)
+  var range = ImagePreparation.Range.unit
+
+  @Option(
+    help: ArgumentHelp(
+      "Subtract from the numbers, in the scale of --range: one number, or one per channel.",
+      valueName: "m,m,m"))
   var mean: NumberList?
 
   @Option(
@@ -30,27 +50,57 @@ struct ImageOptions: ParsableArguments {
     help: """
       The order of axes: nchw or nhwc. (default: nchw; an input of rank 3 gets no batch axis)
       """)
-  var layout: Layout = .nchw
+  var layout = ImagePreparation.Layout.nchw
 
   @Option(
     help: """
       rgb, bgr or gray. (default: gray where the input declares one channel, else rgb)
       """)
-  var channels: Channels?
+  var channels: ImagePreparation.Channels?
+
+  func validate() throws {
+    let sizings = [resize != nil, resizeShorter != nil, letterbox != nil].count { $0 }
+    guard sizings <= 1 else {
+      throw ValidationError("--resize, --resize-shorter and --letterbox: expected one of them")
+    }
+    if let resizeShorter, !(1...1 << 15).contains(resizeShorter) {
+      throw ValidationError("--resize-shorter: expected 1 to 32768, got \(resizeShorter)")
+    }
+    if let std, std.numbers.contains(0) {
+      throw ValidationError("--std: expected numbers other than 0")
+    }
+  }
+
+  /// What the library calls these options.
+  var preparation: ImagePreparation {
+    var preparation = ImagePreparation()
+    if let resize { preparation.sizing = .stretched(resize.size) }
+    if let resizeShorter { preparation.sizing = .shorterSide(resizeShorter) }
+    if let letterbox { preparation.sizing = .letterboxed(letterbox.size) }
+    preparation.crop = crop?.size
+    preparation.range = range
+    preparation.mean = mean?.numbers ?? []
+    preparation.deviation = std?.numbers ?? []
+    preparation.layout = layout
+    preparation.channels = channels
+    return preparation
+  }
 }
+
+extension ImagePreparation.Range: ExpressibleByArgument {}
+extension ImagePreparation.Layout: ExpressibleByArgument {}
+extension ImagePreparation.Channels: ExpressibleByArgument {}
 
 /// `WxH` of `--resize`.
 struct ImageSize: ExpressibleByArgument, Sendable {
-  let width: Int
-  let height: Int
+  let size: ImagePreparation.Size
 
   init?(argument: String) {
     let extents = argument.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
     guard extents.count == 2, let width = extents[0], let height = extents[1],
       (1...1 << 15).contains(width), (1...1 << 15).contains(height)
     else { return nil }
-    self.width = width
-    self.height = height
+    size = ImagePreparation.Size(width: width, height: height)
   }
 }
 

@@ -1,7 +1,7 @@
 import Testing
 
 @testable import Sardonyx
-@testable import SardonyxCommand
+@testable import SardonyxData
 
 /// A NumPy array file of the given header and data.
 func npy(_ header: String, _ data: [UInt8], version: UInt8 = 1) -> [UInt8] {

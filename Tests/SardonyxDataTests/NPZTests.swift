@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 @testable import Sardonyx
-@testable import SardonyxCommand
+@testable import SardonyxData
 
 @Suite struct NPZTests {
   private func arrays() throws -> [(name: String, tensor: Tensor)] {

@@ -1,21 +1,24 @@
 import CZip
-import Sardonyx
+public import Sardonyx
 
 #if canImport(Glibc)
   import Glibc
+#elseif canImport(Musl)
+  import Musl
 #else
   import Darwin
 #endif
 
 /// NumPy's archive of named arrays: a zip file of `NAME.npy`.
-enum NPZ {
-  static func isNPZ(_ bytes: [UInt8]) -> Bool {
+public enum NPZ {
+  /// Whether bytes begin as an archive does.
+  public static func isNPZ(_ bytes: [UInt8]) -> Bool {
     bytes.starts(with: [0x50, 0x4B, 3, 4]) || bytes.starts(with: [0x50, 0x4B, 5, 6])
   }
 
   /// The arrays whose names are wanted, in the archive's order.
   /// - Throws: ``ModelError``: malformed, or what ``NPY/read(_:)`` throws.
-  static func read(
+  public static func read(
     _ bytes: [UInt8], where isWanted: (String) -> Bool = { _ in true }
   ) throws(ModelError) -> [(name: String, tensor: Tensor)] {
     let archive = try ZipArchive(reading: bytes)
@@ -35,7 +38,12 @@ enum NPZ {
     return arrays
   }
 
-  static func write(_ arrays: [(name: String, tensor: Tensor)]) throws(ModelError) -> [UInt8] {
+  /// An archive's bytes of named arrays, uncompressed; none make an empty archive.
+  /// - Throws: ``ModelError``: what ``NPY/write(_:)`` throws, or limit.
+  public static func write(_ arrays: [(name: String, tensor: Tensor)]) throws(ModelError) -> [UInt8]
+  {
+    // libzip makes no archive of nothing; this is the end of one, which is all there is of it.
+    guard !arrays.isEmpty else { return [0x50, 0x4B, 5, 6] + [UInt8](repeating: 0, count: 18) }
     let archive = try ZipArchive()
     for (name, tensor) in arrays { try archive.add("\(name).npy", try NPY.write(tensor)) }
     return try archive.finish()

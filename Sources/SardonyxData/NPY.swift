@@ -1,16 +1,18 @@
-import Sardonyx
+public import Sardonyx
 
 /// NumPy's file of one array.
 ///
 /// Source: numpy.lib.format. Versions 1 to 3, little-endian, C and Fortran order; `<U` and `|S` are
 /// strings. Element types that NumPy lacks are written as the narrowest one that holds them.
-enum NPY {
+public enum NPY {
   private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
 
-  static func isNPY(_ bytes: [UInt8]) -> Bool { bytes.starts(with: magic) }
+  /// Whether bytes begin as an array file does.
+  public static func isNPY(_ bytes: [UInt8]) -> Bool { bytes.starts(with: magic) }
 
+  /// The array of a file's bytes.
   /// - Throws: ``ModelError``: malformed, or unsupported for big-endian, object and record arrays.
-  static func read(_ bytes: [UInt8]) throws(ModelError) -> Tensor {
+  public static func read(_ bytes: [UInt8]) throws(ModelError) -> Tensor {
     let header = try NPYHeader(bytes)
     let data = bytes.dropFirst(header.dataOffset)
     guard let size = elementCount(header.shape + [header.itemSize]), size <= data.count
@@ -80,14 +82,16 @@ enum NPY {
 
   // MARK: - Writing
 
-  static func write(_ tensor: Tensor) throws(ModelError) -> [UInt8] {
+  /// A file's bytes of a tensor; element types that NumPy lacks are stored as ``standIn(for:)`` tells.
+  /// - Throws: ``ModelError`` (mismatch) where elements cannot be converted.
+  public static func write(_ tensor: Tensor) throws(ModelError) -> [UInt8] {
     if tensor.type == .string { return try writeStrings(tensor) }
     let stored = try tensor.converted(to: standIn(for: tensor.type))
     return header(NPYHeader.description(of: stored.type), stored.shape) + stored.rawBytes
   }
 
   /// The type that an array file holds elements of `type` as.
-  static func standIn(for type: ElementType) -> ElementType {
+  public static func standIn(for type: ElementType) -> ElementType {
     switch type {
     case .bfloat16, .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float8e8m0,
       .float6e2m3, .float6e3m2, .float4e2m1:
@@ -129,7 +133,7 @@ enum NPY {
 }
 
 /// The product of all extents, or nil where it overflows.
-func elementCount(_ shape: Shape) -> Int? {
+package func elementCount(_ shape: Shape) -> Int? {
   var count = 1
   for extent in shape {
     let (product, overflow) = count.multipliedReportingOverflow(by: extent)
@@ -137,4 +141,17 @@ func elementCount(_ shape: Shape) -> Int? {
     count = product
   }
   return count
+}
+
+extension Tensor {
+  /// This tensor, or, where an input's element type is one that NumPy lacks, the stand-in's elements
+  /// converted back.
+  /// - Parameter definition: the input; nil for none.
+  /// - Throws: ``ModelError`` (mismatch) where elements cannot be converted.
+  public func adapted(to definition: ValueDefinition?) throws(ModelError) -> Tensor {
+    guard let wanted = definition?.type?.elementType, wanted != type,
+      NPY.standIn(for: wanted) == type
+    else { return self }
+    return try converted(to: wanted)
+  }
 }
