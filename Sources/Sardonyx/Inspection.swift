@@ -2,16 +2,21 @@
 public struct Inspection: Sendable {
   /// With the shapes that follow from the inputs' where the file is silent.
   public let inputs: [ValueDefinition]
+  /// The model's outputs, likewise.
   public let outputs: [ValueDefinition]
   /// Operators with how often each is used, bodies included, the most frequent first.
   public let operators: [(name: String, count: Int)]
-  /// Elements and bytes of all constants as the file stores them.
+  /// Elements of all constants.
   public let parameterCount: Int
+  /// Bytes of all constants as the file stores them.
   public let parameterByteCount: Int
   /// Multiply-adds of one run, bodies left out; nil where shapes are not known.
   public let multiplyAdds: Int?
   /// Symbolic dimensions of the inputs.
   public let symbols: [String]
+  /// The names that several axes of the inputs are declared under, with these axes, such as
+  /// `axis 0 of "x"`. Runs do not insist that they are equal.
+  public let sharedDimensions: [(name: String, axes: [String])]
 
   /// Looks at a model.
   /// - Parameter dimensions: numbers for symbolic dimensions; with all of them given,
@@ -32,6 +37,7 @@ public struct Inspection: Sendable {
     parameterCount = constants.reduce(0) { $0 + $1.elementCount }
     parameterByteCount = constants.reduce(0) { $0 + $1.elementCount * $1.type.fileBitCount / 8 }
     symbols = graph.inputSymbols
+    sharedDimensions = graph.sharedSymbols.map { ($0.name, $0.axes.map(graph.words)) }
     multiplyAdds = graph.multiplyAdds(dimensions)
   }
 }
@@ -82,7 +88,9 @@ extension Graph {
 public struct PlanInspection: Sendable {
   /// One node as it runs.
   public struct Step: Sendable {
+    /// The node's name.
     public let node: String
+    /// The node's operator.
     public let operatorName: String
     /// Outputs with the types and shapes known before the run.
     public let outputs: [String]
@@ -90,6 +98,7 @@ public struct PlanInspection: Sendable {
 
   /// What passes did and declined to do, with the reasons.
   public let notes: [Note]
+  /// The nodes in the order in which they run.
   public let steps: [Step]
   /// Nodes of the graph as loaded, bodies left out.
   public let loadedNodeCount: Int

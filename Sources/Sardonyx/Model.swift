@@ -29,9 +29,13 @@ public struct Model: Sendable {
   }
 
   /// The model a definition describes.
-  init(_ definition: ModelDefinition) throws(ModelError) {
+  /// - Throws: ``ModelError``: invalid, or unsupported, which names all nodes that this build has no
+  ///   operator for.
+  public init(_ definition: ModelDefinition) throws(ModelError) {
     self.definition = definition
-    graph = try Graph(definition)
+    do throws(ModelError) { graph = try Graph(definition) } catch {
+      throw definition.file.map(error.in(file:)) ?? error
+    }
   }
 
   /// The inputs a caller gives, in the file's order; those with a default may be left out.
@@ -39,6 +43,11 @@ public struct Model: Sendable {
 
   /// The outputs, in the file's order.
   public var outputs: [ValueDefinition] { graph.outputs.map(graph.definition(of:)) }
+
+  /// The names of the values that nodes of the graph make, bodies left out, in the graph's order.
+  public var valueNames: [String] {
+    graph.nodes.flatMap(\.outputs).compactMap { id in id.map { graph.values[$0].name } }
+  }
 
   /// The names of inputs that an initializer of the file stands in for.
   public var optionalInputs: Set<String> { Set(graph.defaults.keys.map { graph.values[$0].name }) }

@@ -23,6 +23,7 @@ public struct ModelError: Error, Sendable, Equatable {
     case undetermined
   }
 
+  /// The kind of fault.
   public var code: Code
   /// The fact, with what was expected and what was found.
   public var message: String
@@ -33,6 +34,7 @@ public struct ModelError: Error, Sendable, Equatable {
   /// The file the fault lies in.
   public var file: String?
 
+  /// An error with what is known of it so far.
   public init(
     _ code: Code, _ message: String, hint: String? = nil, node: String? = nil, file: String? = nil
   ) {

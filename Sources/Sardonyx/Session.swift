@@ -14,6 +14,7 @@ public final class Session: Sendable {
   public struct Options: Sendable {
     /// Threads of a run; nil means as many as affinity, cgroup quota and cores allow.
     public var threads: Int?
+    /// What becomes of BatchNormalization.
     public var batchNormalization = BatchNormalizationMode.folded
     /// Seconds after which a run ends with a `limit` error.
     public var timeLimit: Double?
@@ -25,7 +26,21 @@ public final class Session: Sendable {
     /// Seed of random operators that state none.
     public var seed: UInt64 = 0
 
+    /// As many threads as the process may keep busy, BatchNormalization folded, no limits of time.
     public init() {}
+
+    /// - Throws: ``ModelError`` (mismatch) for a number that no run can keep to.
+    fileprivate func check() throws(ModelError) {
+      if let threads, !(1...1024).contains(threads) {
+        throw .unexpected("threads", expected: "1 to 1024", got: "\(threads)")
+      }
+      if let timeLimit, timeLimit < 0 {
+        throw .unexpected("time limit", expected: "seconds from 0 on", got: "\(timeLimit)")
+      }
+      if let memoryLimit, memoryLimit < 0 {
+        throw .unexpected("memory limit", expected: "a number of bytes", got: "\(memoryLimit)")
+      }
+    }
 
     /// When a run that starts now must end; a clock reaches no point ten thousand years ahead.
     fileprivate var deadline: ContinuousClock.Instant? {
@@ -34,7 +49,9 @@ public final class Session: Sendable {
     }
   }
 
+  /// What is run.
   public let model: Model
+  /// How it was prepared.
   public let options: Options
   /// Threads of a run.
   public let threads: Int
@@ -46,9 +63,10 @@ public final class Session: Sendable {
   private let memoryLimit: Int
 
   /// Prepares a model: runs the passes and packs the weights.
-  /// - Throws: ``ModelError``: mismatch where a tap does not exist, invalid where a constant does
+  /// - Throws: ``ModelError``: mismatch where a tap does not exist or an option is out of range, invalid where a constant does
   ///   not fit its operator.
   public init(_ model: Model, options: Options = Options()) throws(ModelError) {
+    try options.check()
     self.model = model
     self.options = options
     threads = options.threads ?? ThreadCount.standard.count
@@ -70,20 +88,59 @@ public final class Session: Sendable {
   public func run(
     _ inputs: [String: Value], outputs: [String]? = nil, profile: Profile? = nil
   ) throws(ModelError) -> [String: Value] {
+    try compute(inputs, outputs, makeContext(profile))
+  }
+
+  /// Runs the model on a thread of its own, while the caller's may do other things.
+  /// - Parameters:
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - outputs: names of outputs or taps; nil means the model's outputs and all taps.
+  /// - Returns: the values by name.
+  /// - Throws: ``ModelError``: what the other ``run(_:outputs:profile:)`` throws, or cancelled soon
+  ///   after the task was.
+  public func run(
+    _ inputs: [String: Value], outputs: [String]? = nil
+  ) async throws(ModelError) -> [String: Value] {
+    let context = makeContext(nil)
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        Crew.performElsewhere {
+          continuation.resume(
+            returning: Result { () throws(ModelError) in
+              try self.compute(inputs, outputs, context)
+            })
+        }
+      }
+    } onCancel: {
+      context.cancel()
+    }
+    return try result.get()
+  }
+
+  private func compute(
+    _ inputs: [String: Value], _ outputs: [String]?, _ context: RunContext
+  ) throws(ModelError) -> [String: Value] {
     try model.naming {
       () throws(ModelError) in
       let positions = try outputPositions(outputs)
       let binding = try InputBinding(inputs, graph)
-      let plan = try plans.plan(graph, inputs: binding.facts)
-      let context = makeContext(profile)
-      let results = try context.crew.withWorkers { () throws(ModelError) in
-        try Executor.run(plan, binding.values, context)
+      let results: [Value?]
+      do throws(ModelError) {
+        let plan = try plans.plan(graph, inputs: binding.facts)
+        results = try context.crew.withWorkers { () throws(ModelError) in
+          try Executor.run(plan, binding.values, context)
+        }
+      } catch {
+        throw binding.explain(error, graph)
       }
       var named: [String: Value] = [:]
       for position in positions { named[graph.outputName(position)] = results[position] }
       return named
     }
   }
+
+  /// The nodes of the prepared graph, bodies left out.
+  public var nodeCount: Int { graph.nodes.count }
 
   /// How many threads a run uses, and why.
   public var threadReason: String {

@@ -1,17 +1,30 @@
 import ArgumentParser
+import Dispatch
 import Sardonyx
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
 
 /// `sardonyx bench`: how long a model takes.
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure a model's load time, latency and memory.",
+    commandName: "bench", abstract: "Measure a model's load time, latency, throughput and memory.",
     discussion: """
-      Inputs are --random 0 where none are given. Times are milliseconds. JSON is an object, or an \
-      array of objects where --threads names several counts; peak memory is that of the process up \
-      to then.
+      Inputs are --random 0 where none are given, and free dimensions 1. Times are milliseconds. \
+      JSON is an object, or an array of objects where --threads, --callers or --dim name several \
+      numbers; peak memory is that of the process up to then. Ctrl-C ends measuring and shows what \
+      was measured so far.
       """)
 
-  @Argument(help: ArgumentHelp("The ONNX model.", valueName: "model"))
+  @Argument(
+    help: ArgumentHelp("The ONNX model; `-` is standard input.", valueName: "model"),
+    completion: .file(extensions: ["onnx"]))
   var path: String
 
   @OptionGroup(title: "Input options") var input: InputOptions
@@ -38,8 +51,14 @@ struct BenchCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "How many callers run the session at the same time; several counts one after the other.",
+      valueName: "count,count"))
+  var callers = CountList(counts: [1])
+
+  @Option(
+    help: ArgumentHelp(
       "Write when each node of one run ran, for chrome://tracing or ui.perfetto.dev.",
-      valueName: "trace.json"))
+      valueName: "trace.json"), completion: .file(extensions: ["json"]))
   var profile: String?
 
   @Option(help: "What becomes of BatchNormalization: folded into weights, or unfolded.")
@@ -57,11 +76,21 @@ struct BenchCommand: ParsableCommand {
   }
 
   func run() throws {
+    Interruption.catchSignal()
+    let start = seconds()
+    let model = try path == "-" ? Model(bytes: bytes(ofFile: path)) : Model(path: path)
+    let load = (seconds() - start) * 1000
+    if !json { print("\(path)\n\(Self.machine)") }
     var measurements: [Measurement] = []
     for count in threads?.counts.map(Optional.some) ?? [nil] {
-      let measurement = try measure(threads: count)
-      measurements.append(measurement)
-      if !json { print((measurements.count > 1 ? "\n" : "") + report(measurement)) }
+      for extents in input.sweep {
+        for callers in callers.counts where !Interruption.isRequested {
+          let measurement = try measure(
+            model, load: load, threads: count, callers: callers, extents)
+          measurements.append(measurement)
+          if !json { print("\n" + report(measurement)) }
+        }
+      }
     }
     if json {
       let objects = measurements.map(\.json)
@@ -72,38 +101,76 @@ struct BenchCommand: ParsableCommand {
     }
   }
 
-  private func measure(threads: Int?) throws(ModelError) -> Measurement {
-    let start = seconds()
-    let model = try Model(path: path)
-    let loaded = seconds()
+  /// What computes: version, processor, instruction set.
+  static var machine: String {
+    "Sardonyx \(SardonyxCommand.version), \(Processor.name), \(Processor.instructionSet)"
+  }
+
+  private func measure(
+    _ model: Model, load: Double, threads: Int?, callers: Int, _ extents: [String: Int]
+  ) throws(ModelError) -> Measurement {
     var options = Session.Options()
     options.threads = threads
     options.batchNormalization = batchnorm
+    let start = seconds()
     let session = try Session(model, options: options)
-    let prepared = seconds()
-    let inputs = try input.values(for: model, standardSeed: 0)
+    let prepare = (seconds() - start) * 1000
+    let inputs = try input.values(
+      for: model, standardSeed: 0, standardExtent: 1, sweeping: extents)
     let first = try time { () throws(ModelError) in _ = try session.run(inputs) }
-    for _ in 0..<max(0, warmup - 1) { _ = try session.run(inputs) }
-    let latencies = try latencies(session, inputs)
-    let profile = Profile()
-    _ = try session.run(inputs, profile: profile)
+    for _ in 0..<max(0, warmup - 1) where !Interruption.isRequested { _ = try session.run(inputs) }
+    let begun = seconds()
+    let latencies = try latencies(session, inputs, callers)
+    let elapsed = seconds() - begun
     return Measurement(
-      model: path, threads: session.threads, load: (loaded - start) * 1000,
-      prepare: (prepared - loaded) * 1000, first: first, latencies: latencies.sorted(),
-      events: profile.events, peakMemory: peakMemoryByteCount())
+      model: path, threads: session.threads, callers: callers, extents: extents, load: load,
+      prepare: prepare, first: first, latencies: latencies.sorted(), elapsed: elapsed,
+      events: try profiles(session, inputs), peakMemory: peakMemoryByteCount())
+  }
+
+  /// The nodes of some runs, for the table of operators.
+  private func profiles(
+    _ session: Session, _ inputs: [String: Value]
+  ) throws(ModelError) -> [[Profile.Event]] {
+    var runs: [[Profile.Event]] = []
+    let start = seconds()
+    while runs.count < 10, runs.isEmpty || seconds() - start < duration / 3,
+      runs.isEmpty || !Interruption.isRequested
+    {
+      let profile = Profile()
+      _ = try session.run(inputs, profile: profile)
+      runs.append(profile.events)
+    }
+    return runs
   }
 
   private func latencies(
-    _ session: Session, _ inputs: [String: Value]
+    _ session: Session, _ inputs: [String: Value], _ callers: Int
   ) throws(ModelError) -> [Double] {
-    var latencies: [Double] = []
-    let start = seconds()
-    while latencies.count < iterations ?? (seconds() - start < duration ? .max : 5) {
-      latencies.append(try time { () throws(ModelError) in _ = try session.run(inputs) })
-      Terminal.progress("run \(latencies.count)")
+    let tally = Tally(limit: iterations, deadline: seconds() + duration)
+    let work: @Sendable () -> Void = {
+      while tally.mayGoOn {
+        let start = seconds()
+        do throws(ModelError) { _ = try session.run(inputs) } catch { return tally.fail(error) }
+        tally.add((seconds() - start) * 1000)
+      }
     }
-    Terminal.endProgress()
-    return latencies
+    if callers == 1 {
+      while tally.mayGoOn {
+        let start = seconds()
+        _ = try session.run(inputs)
+        tally.add((seconds() - start) * 1000)
+        Terminal.progress("run \(tally.latencies.count)")
+      }
+      Terminal.endProgress()
+    } else {
+      let group = DispatchGroup()
+      let queue = DispatchQueue(label: "callers", attributes: .concurrent)
+      for _ in 0..<callers { queue.async(group: group, execute: work) }
+      group.wait()
+    }
+    if let error = tally.error { throw error }
+    return tally.latencies
   }
 
   /// Milliseconds that something takes.
@@ -123,28 +190,79 @@ struct BenchCommand: ParsableCommand {
         row.name, "\(row.calls)", row.milliseconds.text(decimals: 3),
         "\((row.share * 100).text(decimals: 1)) %")
     }
+    let sizes = measurement.extents.sorted { $0.key < $1.key }.map { ", \($0.key) = \($0.value)" }
+    let callers = measurement.callers == 1 ? "" : ", \(measurement.callers) callers"
+    let head = "\(threads) \(threads == 1 ? "thread" : "threads")\(callers)\(sizes.joined())"
     return """
-      \(path), \(threads) \(threads == 1 ? "thread" : "threads")
+      \(head)
       load \(measurement.load.text(decimals: 3)) ms, prepare \
       \(measurement.prepare.text(decimals: 3)) ms, first run \
       \(measurement.first.text(decimals: 3)) ms, peak memory \(measurement.peakMemory.byteText)
       \(measurement.latencies.count) runs: min \(measurement.percentile(0).text(decimals: 3)) ms, \
+      mean \(measurement.mean.text(decimals: 3)) ms, \
+      deviation \(measurement.deviation.text(decimals: 3)) ms, \
       median \(measurement.percentile(50).text(decimals: 3)) ms, \
       p90 \(measurement.percentile(90).text(decimals: 3)) ms, \
       p99 \(measurement.percentile(99).text(decimals: 3)) ms
+      \(measurement.throughput.text(digits: 4)) runs a second
 
       \(table.text)
       """
   }
 }
 
-/// Numbers of threads with commas between them.
+/// Latencies that several callers gather, and when they are to stop.
+private final class Tally: Sendable {
+  private struct State {
+    var latencies: [Double] = []
+    var error: ModelError?
+  }
+
+  private let state = Mutex(State())
+  private let limit: Int?
+  private let deadline: Double
+
+  init(limit: Int?, deadline: Double) { (self.limit, self.deadline) = (limit, deadline) }
+
+  var latencies: [Double] { state.withLock { $0.latencies } }
+  var error: ModelError? { state.withLock { $0.error } }
+
+  var mayGoOn: Bool {
+    state.withLock {
+      guard $0.error == nil, $0.latencies.isEmpty || !Interruption.isRequested else { return false }
+      return $0.latencies.count < limit ?? (seconds() < deadline ? .max : 5)
+    }
+  }
+
+  func add(_ latency: Double) { state.withLock { $0.latencies.append(latency) } }
+  func fail(_ error: ModelError) { state.withLock { $0.error = $0.error ?? error } }
+}
+
+/// Whether Ctrl-C was pressed, once: the second time it ends the process as ever.
+enum Interruption {
+  private static let count = Atomic(0)
+
+  static var isRequested: Bool { count.load(ordering: .relaxed) > 0 }
+
+  static func catchSignal() {
+    signal(SIGINT) { number in
+      Interruption.count.add(1, ordering: .relaxed)
+      signal(number, SIG_DFL)
+    }
+  }
+}
+
+/// Numbers with commas between them.
 struct CountList: ExpressibleByArgument, Sendable {
   let counts: [Int]
+
+  init(counts: [Int]) { self.counts = counts }
 
   init?(argument: String) {
     let counts = argument.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
     guard counts.allSatisfy({ $0.map { (1...1024).contains($0) } ?? false }) else { return nil }
     self.counts = counts.compactMap(\.self)
   }
+
+  var defaultValueDescription: String { counts.map(String.init).joined(separator: ",") }
 }

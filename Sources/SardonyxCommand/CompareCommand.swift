@@ -1,5 +1,6 @@
 import ArgumentParser
 import Sardonyx
+import SardonyxData
 
 /// `sardonyx compare`: how far two ways to compute a model are apart.
 struct CompareCommand: ParsableCommand {
@@ -10,12 +11,15 @@ struct CompareCommand: ParsableCommand {
       Runs both on the same inputs (--random 0 where none are given) and shows how far they are \
       apart: the largest difference, the same relative to the largest magnitude of the reference, \
       the root mean square, the cosine, and units in the last place. The reference is the model as \
-      written, another model (--against), or outputs of another engine (--reference).
+      written, another model (--against), or values of another engine (--reference).
 
-      Exit status: 0 all outputs are within tolerance, 1 one is not.
+      Exit status: 0 all is within tolerance, 1 something is not, 2 it could not be run. \
+      `sardonyx help tolerances` tells what counts as equal.
       """)
 
-  @Argument(help: ArgumentHelp("The ONNX model.", valueName: "model"))
+  @Argument(
+    help: ArgumentHelp("The ONNX model; `-` is standard input.", valueName: "model"),
+    completion: .file(extensions: ["onnx"]))
   var path: String
 
   @OptionGroup(title: "Input options") var input: InputOptions
@@ -39,16 +43,17 @@ struct CompareCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
-      Compare with another engine's outputs: a NumPy archive with arrays named NAME or out:NAME, \
-      values inside the graph among them. Its arrays named in:NAME are the inputs, unless \
-      --inputs or --random say otherwise.
-      """, valueName: "file.npz"))
+      Compare with another engine's values: a NumPy archive with arrays named NAME or out:NAME, \
+      values inside the graph among them, or arr_0, arr_1 … in the order of the outputs; an array \
+      file for the only output; or a folder of output_0.pb, output_1.pb … Arrays named in:NAME, and \
+      input_0.pb …, are the inputs, unless --inputs or --random say otherwise.
+      """, valueName: "file|folder"), completion: .file())
   var reference: String?
 
   @Option(
     help: ArgumentHelp(
       "Compare with another model as written, value by value of the same name.",
-      valueName: "model"))
+      valueName: "model"), completion: .file(extensions: ["onnx"]))
   var against: String?
 
   @Flag(help: "Print the comparison as JSON.")
@@ -70,13 +75,14 @@ struct CompareCommand: ParsableCommand {
 
   func run() throws {
     let model = try options.model(path)
-    let comparison = try compare(model)
+    let comparison = try Watch.over("comparing") { () throws(ModelError) in try compare(model) }
     if json {
-      print(description(comparison))
+      print(description(comparison, model))
     } else {
-      print(report(comparison))
+      print(report(comparison, model))
     }
-    if !comparison.passed { throw ExitCode.failure }
+    let isGood = comparison.passed && (reference == nil || comparison.firstFailure == nil)
+    if !isGood { throw ExitCode.failure }
   }
 
   private func compare(_ model: Model) throws(ModelError) -> Comparison {
@@ -86,39 +92,54 @@ struct CompareCommand: ParsableCommand {
     if let reference { return try compare(model, withOutputsIn: reference, tolerance) }
     let other = try against.map { path throws(ModelError) in try options.model(path) }
     return try Comparison(
-      model, against: other, inputs: try input.values(for: model, standardSeed: 0),
+      model, against: other,
+      inputs: try input.values(for: model, standardSeed: 0, standardExtent: 1),
       options: options.session, layers: layers, tolerance: tolerance)
   }
 
   private func compare(
     _ model: Model, withOutputsIn path: String, _ tolerance: Comparison.Tolerance
   ) throws(ModelError) -> Comparison {
-    let expected = try expectations(path, model)
-    let outputs = Set(model.outputs.map(\.name))
-    let taps = expected.keys.filter { !outputs.contains($0) }.sorted()
+    let expected = try isFolder(path) ? values(inFolder: path, model) : arrays(in: path, model)
+    guard !expected.isEmpty else {
+      throw ModelError(
+        .mismatch, "nothing there is named as an output of the model",
+        hint: "its outputs are \(model.outputs.map(\.name).quotedList)", file: path)
+    }
     let inputs = try input.values(for: model, standardArchive: path)
-    let results = try options.session(model, taps: taps).run(inputs)
-    let comparable = results.mapValues(\.stacked)
-    return Comparison(comparable, reference: expected, tolerance: tolerance)
+    return try Comparison(
+      model, recorded: expected, inputs: inputs, options: options.session, tolerance: tolerance)
   }
 
-  /// The arrays `out:NAME`; where there are none, all that are no inputs.
-  private func expectations(_ path: String, _ model: Model) throws(ModelError) -> [String: Value] {
+  /// The j-th `output_<j>.pb` belongs to the j-th output.
+  private func values(
+    inFolder folder: String, _ model: Model
+  ) throws(ModelError) -> [String: Value] {
+    var values: [String: Value] = [:]
+    for (index, definition) in model.outputs.enumerated() {
+      let path = "\(folder)/output_\(index).pb"
+      guard fileExists(path) else { continue }
+      values[definition.name] = try InputFile(path).value(
+        for: definition, input.image.preparation)
+    }
+    return values
+  }
+
+  /// The arrays `out:NAME`; where there are none, all that are no inputs. Arrays without names
+  /// belong to the outputs in their order.
+  private func arrays(in path: String, _ model: Model) throws(ModelError) -> [String: Value] {
     let inputs = Set(model.inputs.map(\.name))
     let arrays = try InputFile(path).arrays { !$0.hasPrefix("in:") && !inputs.contains($0) }
     let marked = arrays.filter { $0.name.hasPrefix("out:") }
       .map { (name: String($0.name.dropFirst(4)), tensor: $0.tensor) }
-    let expected = marked.isEmpty ? arrays : marked
-    guard !expected.isEmpty else {
-      throw ModelError(
-        .mismatch, "no array is named as an output of the model",
-        hint: "its outputs are \(model.outputs.map(\.name).quotedList)",
-        file: path)
-    }
     var values: [String: Value] = [:]
-    for (name, tensor) in expected {
-      let definition = model.outputs.first { $0.name == name }
-      values[name] = .tensor(try tensor.adapted(to: definition))
+    for (name, tensor) in marked.isEmpty ? arrays : marked {
+      let position = name.hasPrefix("arr_") ? Int(name.dropFirst(4)) : nil
+      let unnamed = position.flatMap {
+        model.outputs.indices.contains($0) ? model.outputs[$0] : nil
+      }
+      let definition = model.outputs.first { $0.name == name } ?? unnamed
+      values[definition?.name ?? name] = .tensor(try tensor.adapted(to: definition))
     }
     return values
   }
@@ -128,17 +149,26 @@ struct CompareCommand: ParsableCommand {
 
 extension CompareCommand {
   /// What the left and the right side of the comparison are.
-  private var subject: String {
-    let left = "\(path), BatchNormalization \(options.batchnorm.rawValue)"
+  private func subject(_ model: Model) -> String {
+    let left =
+      model.hasBatchNormalization
+      ? "\(path), BatchNormalization \(options.batchnorm.rawValue)"
+      : "\(path), which has no BatchNormalization, as prepared"
     return "\(left), against \(reference ?? against.map { "\($0) as written" } ?? "as written")"
   }
 
-  private func report(_ comparison: Comparison) -> String {
-    var parts = [subject]
+  private func report(_ comparison: Comparison, _ model: Model) -> String {
+    var parts = [subject(model)]
     if !comparison.layers.isEmpty { parts.append(table("value", comparison.layers)) }
     parts.append(table("output", comparison.outputs))
     if let failure = comparison.firstFailure {
-      parts.append("first value over tolerance: \(failure.name) (\(failure.operatorName))")
+      let maker = failure.operatorName.isEmpty ? "" : " (\(failure.operatorName))"
+      parts.append("first value over tolerance: \(failure.name)\(maker)")
+    }
+    if against != nil, let unmatched = comparison.unmatched {
+      parts.append(
+        "values without one of the same name: \(unmatched.first) here, "
+          + "\(unmatched.reference) in the other")
     }
     let allowed = "relative tolerance \(rtol.text())" + (atol > 0 ? " plus \(atol.text())" : "")
     let good = comparison.outputs.count { $0.passed }
@@ -149,26 +179,37 @@ extension CompareCommand {
   private func table(_ title: String, _ entries: [Comparison.Entry]) -> String {
     var table = Table([
       (title, .left), ("operator", .left), ("shape", .left), ("max abs", .right),
-      ("relative", .right), ("RMS", .right), ("1 - cosine", .right), ("ULP", .right), ("", .left),
+      ("allowed", .right), ("relative", .right), ("RMS", .right), ("1 - cosine", .right),
+      ("ULP", .right), ("", .left),
     ])
     for entry in entries {
       let verdict = entry.passed ? "ok" : Terminal.alarming(entry.remark ?? "differs")
       let shape = "[\(entry.shape.map(String.init).joined(separator: ","))]"
       guard let metrics = entry.metrics else {
-        table.append(entry.name, entry.operatorName, shape, "", "", "", "", "", verdict)
+        table.append(entry.name, entry.operatorName, shape, "", "", "", "", "", "", verdict)
         continue
       }
       table.append(
         entry.name, entry.operatorName, shape, metrics.maxAbsolute.text(digits: 3),
-        metrics.relative.text(digits: 3), metrics.rms.text(digits: 3),
+        entry.allowed?.text(digits: 3) ?? "", metrics.relative.text(digits: 3),
+        metrics.rms.text(digits: 3),
         max(0, 1 - metrics.cosine).text(digits: 3), metrics.ulp.map { "\($0)" } ?? "", verdict)
     }
     return table.text
   }
 
-  private func description(_ comparison: Comparison) -> JSON {
+  private func description(_ comparison: Comparison, _ model: Model) -> JSON {
     .object([
       ("passed", .bool(comparison.passed)),
+      (
+        "batch_normalization",
+        .string(model.hasBatchNormalization ? options.batchnorm.rawValue : "none")
+      ),
+      ("rtol", .number(rtol)), ("atol", .number(atol)),
+      (
+        "unmatched",
+        comparison.unmatched.map { .array([.number($0.first), .number($0.reference)]) } ?? .null
+      ),
       ("outputs", .array(comparison.outputs.map(description))),
       ("layers", .array(comparison.layers.map(description))),
       ("first_failure", comparison.firstFailure.map { .string($0.name) } ?? .null),
@@ -181,6 +222,7 @@ extension CompareCommand {
       ("name", .string(entry.name)), ("operator", .string(entry.operatorName)),
       ("shape", .array(entry.shape.map { .number($0) })), ("passed", .bool(entry.passed)),
       ("max_absolute", metrics.map { .number($0.maxAbsolute) } ?? .null),
+      ("allowed", entry.allowed.map { .number($0) } ?? .null),
       ("relative", metrics.map { .number($0.relative) } ?? .null),
       ("rms", metrics.map { .number($0.rms) } ?? .null),
       ("cosine", metrics.map { .number($0.cosine) } ?? .null),
@@ -190,17 +232,11 @@ extension CompareCommand {
   }
 }
 
-extension Value {
-  /// A sequence of maps as the tensor of their values, one row each, as other engines' outputs are
-  /// recorded; any other value as it is.
-  fileprivate var stacked: Value {
-    guard case .sequence(let elements, .map) = self else { return self }
-    var rows: [Tensor] = []
-    for case .map(_, let values) in elements { rows.append(values) }
-    guard let first = rows.first, rows.allSatisfy({ $0.elementCount == first.elementCount }),
-      let tensor = try? Tensor(
-        first.type, [rows.count, first.elementCount], bytes: rows.flatMap(\.rawBytes))
-    else { return self }
-    return .tensor(tensor)
+extension Model {
+  /// Whether a node of the file is one.
+  fileprivate var hasBatchNormalization: Bool {
+    ModelListing(definition).operators.contains {
+      $0.name == "BatchNormalization" && $0.domain.isEmpty
+    }
   }
 }

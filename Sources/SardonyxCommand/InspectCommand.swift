@@ -7,11 +7,13 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect",
     abstract: "Show a model's inputs, outputs, operators, size and work.",
     discussion: """
-      A model with operators that this build does not support is refused with the list of all of \
-      them and exit status 69.
+      --nodes, --values, --weights and --operators list what the file holds, and work on models with \
+      operators that this build lacks, too; those are named under "missing".
       """)
 
-  @Argument(help: ArgumentHelp("The ONNX model.", valueName: "model"))
+  @Argument(
+    help: ArgumentHelp("The ONNX model; `-` is standard input.", valueName: "model"),
+    completion: .file(extensions: ["onnx"]))
   var path: String
 
   @Option(
@@ -24,16 +26,47 @@ struct InspectCommand: ParsableCommand {
   @Flag(help: "Also show what the passes did or declined to do, the nodes that run, and memory.")
   var plan = false
 
+  @Flag(help: "List the nodes with their inputs, outputs and attributes.")
+  var nodes = false
+
+  @Flag(help: "List all values with their types and shapes, and the node that makes each.")
+  var values = false
+
+  @Flag(help: "List the constants with their types, shapes and statistics.")
+  var weights = false
+
+  @Option(
+    help: ArgumentHelp(
+      "List the constants of this name alone; `*` stands for any characters.", valueName: "name"))
+  var weight: String?
+
+  @Flag(
+    help: "List the operators with their domains and versions, and whether this build has them.")
+  var operators = false
+
   @Flag(help: "Print as JSON.")
   var json = false
 
   @OptionGroup(title: "Running options") var options: SessionOptions
 
+  /// Whether anything is to be listed.
+  private var lists: Bool { nodes || values || weights || weight != nil || operators }
+
   func run() throws {
-    let model = try options.model(path)
+    let definition = try options.definition(path)
+    let listing = ModelListing(definition)
+    guard !lists else {
+      let lists = try Lists(self, listing)
+      return print(json ? lists.json.description : lists.text)
+    }
+    guard listing.missingOperators.isEmpty || plan else {
+      return print(json ? brief(definition, listing).description : text(definition, listing))
+    }
+    let model = try Model(definition)
     let declared = Inspection(model)
     var extents = Dictionary(declared.symbols.map { ($0, 1) }, uniquingKeysWith: { $1 })
-    let given = Dictionary(dimensions.map { ($0.name, $0.extent) }, uniquingKeysWith: { $1 })
+    let given = Dictionary(
+      dimensions.map { ($0.name, $0.extents[0]) }, uniquingKeysWith: { $1 })
     try model.checkDimensions(given)
     extents.merge(given) { $1 }
     let inspection = Inspection(model, dimensions: extents)
@@ -54,16 +87,14 @@ extension InspectCommand {
     _ model: Model, _ declared: Inspection, _ inspection: Inspection, _ planned: PlanInspection?,
     _ extents: [String: Int]
   ) -> String {
-    let definition = model.definition
-    let producer = "\(definition.producerName) \(definition.producerVersion)"
-    let sets = definition.operatorSets.sorted { $0.key < $1.key }
-      .map { "\($0.key.isEmpty ? "ai.onnx" : $0.key) \($0.value)" }.joined(separator: ", ")
-    var lines = ["\(path): IR \(definition.irVersion), operator sets \(sets)"]
-    if !definition.producerName.isEmpty { lines.append("producer: \(producer)") }
+    var lines = head(model.definition)
     lines += declared.inputs.map { input in
       "input: \(input.caption)\(model.optionalInputs.contains(input.name) ? ", with a default" : "")"
     }
     lines += declared.outputs.map { "output: \($0.caption)" }
+    lines += declared.sharedDimensions.map { name, axes in
+      "declared as equal: \(name): \(axes.joined(separator: ", ")) (runs do not insist)"
+    }
     lines.append(
       "parameters: \(inspection.parameterCount.grouped) "
         + "(\(inspection.parameterByteCount.byteText))")
@@ -74,6 +105,29 @@ extension InspectCommand {
     lines.append("operators: \(inspection.operators.reduce(0) { $0 + $1.count })")
     lines += inspection.operators.map { "  \($0.name) \($0.count)" }
     if let planned { lines += report(planned) }
+    return lines.joined(separator: "\n")
+  }
+
+  /// What the file says of itself.
+  private func head(_ definition: ModelDefinition) -> [String] {
+    let sets = definition.operatorSets.sorted { $0.key < $1.key }
+      .map { "\($0.key.isEmpty ? "ai.onnx" : $0.key) \($0.value)" }.joined(separator: ", ")
+    let first = "\(path): IR \(definition.irVersion), operator sets \(sets)"
+    guard !definition.producerName.isEmpty else { return [first] }
+    return [first, "producer: \(definition.producerName) \(definition.producerVersion)"]
+  }
+
+  /// The report on a model that this build cannot run.
+  private func text(_ definition: ModelDefinition, _ listing: ModelListing) -> String {
+    var lines = head(definition)
+    let missing = listing.missingOperators.map { "\($0.name) (\($0.domainName)) \($0.count)" }
+    lines.append("missing in this build: \(missing.joined(separator: ", "))")
+    lines.append(
+      "parameters: \(listing.weights.reduce(0) { $0 + $1.tensor.elementCount }.grouped) "
+        + "(\(listing.weights.reduce(0) { $0 + $1.tensor.byteCount }.byteText))")
+    lines.append("operators: \(listing.nodes.count)")
+    lines += listing.operators.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
+      .map { "  \($0.domain.isEmpty ? "" : "\($0.domain):")\($0.name) \($0.count)" }
     return lines.joined(separator: "\n")
   }
 
@@ -101,24 +155,45 @@ extension InspectCommand {
     _ model: Model, _ declared: Inspection, _ inspection: Inspection, _ planned: PlanInspection?,
     _ extents: [String: Int]
   ) -> JSON {
-    let definition = model.definition
-    func numbers(_ entries: [String: Int]) -> JSON {
-      .object(entries.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) })
-    }
-    return .object([
+    .object(
+      members(model.definition) + [
+        ("inputs", .array(declared.inputs.map(\.json))),
+        ("outputs", .array(declared.outputs.map(\.json))),
+        (
+          "shared_dimensions",
+          .object(
+            declared.sharedDimensions.map { ($0.name, .array($0.axes.map(JSON.string))) })
+        ),
+        ("missing", .array([])),
+        ("parameters", .number(inspection.parameterCount)),
+        ("parameter_bytes", .number(inspection.parameterByteCount)),
+        ("dimensions", numbers(extents)),
+        ("multiply_adds", inspection.multiplyAdds.map { .number($0) } ?? .null),
+        ("operators", .object(inspection.operators.map { ($0.name, .number($0.count)) })),
+        ("plan", planned.map(description) ?? .null),
+      ])
+  }
+
+  /// What is known of a model that this build cannot run.
+  private func brief(_ definition: ModelDefinition, _ listing: ModelListing) -> JSON {
+    .object(
+      members(definition) + [
+        ("missing", .array(listing.missingOperators.map(\.json))),
+        ("operators", .array(listing.operators.map(\.json))),
+      ])
+  }
+
+  private func members(_ definition: ModelDefinition) -> [(key: String, value: JSON)] {
+    [
       ("ir_version", .number(Int(definition.irVersion))),
       ("producer", .string(definition.producerName)),
       ("producer_version", .string(definition.producerVersion)),
       ("operator_sets", numbers(definition.operatorSets)),
-      ("inputs", .array(declared.inputs.map(\.json))),
-      ("outputs", .array(declared.outputs.map(\.json))),
-      ("parameters", .number(inspection.parameterCount)),
-      ("parameter_bytes", .number(inspection.parameterByteCount)),
-      ("dimensions", numbers(extents)),
-      ("multiply_adds", inspection.multiplyAdds.map { .number($0) } ?? .null),
-      ("operators", .object(inspection.operators.map { ($0.name, .number($0.count)) })),
-      ("plan", planned.map(description) ?? .null),
-    ])
+    ]
+  }
+
+  private func numbers(_ entries: [String: Int]) -> JSON {
+    .object(entries.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) })
   }
 
   private func description(_ plan: PlanInspection) -> JSON {
@@ -151,13 +226,15 @@ extension InspectCommand {
 
 extension ValueDefinition {
   /// `images: float[n,3,640,640]`.
-  fileprivate var caption: String {
+  var caption: String { "\(name): \(kind)" }
+
+  /// `float[n,3,640,640]`.
+  var kind: String {
     let kind = type.map { $0.elementType.map(\.description) ?? $0.description } ?? "unknown type"
-    let extents = shape.map { "[\($0.map(\.description).joined(separator: ","))]" } ?? ""
-    return "\(name): \(kind)\(extents)"
+    return kind + (shape.map { "[\($0.map(\.description).joined(separator: ","))]" } ?? "")
   }
 
-  fileprivate var json: JSON {
+  var json: JSON {
     .object([
       ("name", .string(name)), ("type", type.map { .string($0.description) } ?? .null),
       (

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Sardonyx
+import SardonyxData
 
 /// `sardonyx run`: computes a model's outputs.
 struct RunCommand: ParsableCommand {
@@ -7,163 +8,150 @@ struct RunCommand: ParsableCommand {
     commandName: "run", abstract: "Run a model on given inputs.",
     discussion: """
       Prints a summary of each output, or all values with --json; --output and --output-dir write \
-      them to files, whole or not at all.
+      them to files, whole or not at all. With --files or --batch the model runs many times, and \
+      --json prints a line for each input.
 
-      Images become floating-point numbers in [0, 1], channel by channel (NCHW); --mean and --std \
-      are in that scale. Inputs of uint8 get 0 to 255.
+      `sardonyx help images` tells how pictures become numbers.
       """)
 
-  @Argument(help: ArgumentHelp("The ONNX model.", valueName: "model"))
+  @Argument(
+    help: ArgumentHelp("The ONNX model; `-` is standard input.", valueName: "model"),
+    completion: .file(extensions: ["onnx"]))
   var path: String
 
   @OptionGroup(title: "Input options") var input: InputOptions
 
   @Option(
-    name: .customLong("top"),
+    parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Show the classes with the highest scores along an output's last axis.", valueName: "count"))
-  var top: Int?
-
-  @Option(
-    help: ArgumentHelp("Names of the classes for --top, one a line.", valueName: "file"))
-  var labels: String?
+      """
+      Run the model once for each of these files, or files in these folders: images, arrays or \
+      TensorProtos for the input that is not given otherwise.
+      """, valueName: "file|folder"), completion: .file())
+  var files: [String] = []
 
   @Option(
     help: ArgumentHelp(
       """
-      Write all outputs to a NumPy archive, an array per output. Sequences become NAME[0], \
-      NAME[1] …, maps NAME.keys and NAME.values; types that NumPy lacks become float32 or 8-bit \
-      integers.
-      """, valueName: "file.npz"))
-  var output: String?
+      Run the model on so many of --files at a time, or on so many rows of the first axis of the \
+      inputs. (default: what the model declares, else 1)
+      """, valueName: "count"))
+  var batch: Int?
 
-  @Option(
-    help: ArgumentHelp(
-      "Write output_0.pb, output_1.pb … as ONNX's test suite has them.", valueName: "folder"))
-  var outputDir: String?
-
-  @Flag(help: "Print all output values as JSON; numbers that are not finite are texts.")
-  var json = false
+  @OptionGroup(title: "Output options") var output: OutputOptions
 
   @Option(
     parsing: .singleValue,
     help: ArgumentHelp(
-      "Give this value inside the graph as a further output. May be repeated.", valueName: "name"))
+      """
+      Give this value inside the graph as a further output; `*` stands for any characters, `all` \
+      for all values. May be repeated.
+      """, valueName: "name"), completion: .custom(completeTaps))
   var tap: [String] = []
 
   @OptionGroup(title: "Running options") var options: SessionOptions
 
   func validate() throws {
-    if let top, top < 1 { throw ValidationError("--top: expected 1 or more, got \(top)") }
-    if labels != nil, top == nil { throw ValidationError("--labels needs --top") }
+    if let batch, batch < 1 { throw ValidationError("--batch: expected 1 or more, got \(batch)") }
+    if !files.isEmpty || batch != nil, output.outputDir != nil {
+      throw ValidationError("--output-dir: expected --output FILE.npz with --files or --batch")
+    }
   }
 
   func run() throws {
     let model = try options.model(path)
-    let names = labels == nil ? nil : try readLabels()
-    let inputs = try input.values(for: model)
-    let session = try options.session(model, taps: tap)
+    let names = try output.readLabels()
+    let taps = try model.taps(tap)
+    let inputs = try input.values(
+      for: model, suppliesFed: !files.isEmpty)
+    let session = try options.session(model, taps: taps)
+    let order = (model.outputs.map(\.name) + taps).uniqued
+    if !files.isEmpty || batch != nil {
+      let many = ManyRuns(
+        session: session, shared: inputs, order: order, output: output, labels: names)
+      return files.isEmpty
+        ? try many.run(rowsBy: batch ?? 1)
+        : try many.run(files: files, by: batch, input.image.preparation)
+    }
     let start = seconds()
-    let values = try session.run(inputs)
+    let profile = Profile()
+    let count = session.nodeCount
+    let values = try Watch.over(
+      "running",
+      detail: {
+        let events = profile.events
+        return "node \(events.count) of \(count)" + (events.last.map { ", \($0.node)" } ?? "")
+      }
+    ) { () throws(ModelError) in
+      // Looking at each node costs a little, so nobody pays for it whom it does not show.
+      try session.run(inputs, profile: Terminal.isWatched ? profile : nil)
+    }
     options.note("ran", since: start)
-    let outputs = (model.outputs.map(\.name) + tap).uniqued.compactMap { name in
-      values[name].map { (name: name, value: $0) }
-    }
-    if let output { try write(try NPZ.write(outputs.flatMap(Self.arrays)), toFile: output) }
-    if let outputDir { try writeProtobufs(outputs.map(\.value), outputDir) }
-    if json {
-      print(try description(outputs, names))
-    } else if top != nil || (output == nil && outputDir == nil) {
-      for (name, value) in outputs { print("\(name): \(try summary(value, names))") }
-    }
-  }
-
-  private func readLabels() throws(ModelError) -> [String]? {
-    guard let labels else { return nil }
-    let text = String(decoding: try bytes(ofFile: labels), as: UTF8.self)
-    var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-    if lines.last == "" { lines.removeLast() }
-    return lines.map(String.init)
-  }
-
-  private func summary(_ value: Value, _ labels: [String]?) throws(ModelError) -> String {
-    guard let top, let ranking = Ranking(value, count: top, labels: labels) else {
-      return value.summary()
-    }
-    return "\(value.caption)\n\(ranking.text)"
-  }
-
-  private func description(
-    _ outputs: [(name: String, value: Value)], _ labels: [String]?
-  ) throws(ModelError) -> JSON {
-    .object([
-      (
-        "outputs",
-        .object(
-          outputs.map { name, value in
-            guard let top, let ranking = Ranking(value, count: top, labels: labels),
-              case .object(let members) = value.json
-            else { return (name, value.json) }
-            return (name, .object(members + [("top", ranking.json)]))
-          })
-      )
-    ])
-  }
-
-  private func writeProtobufs(_ values: [Value], _ folder: String) throws(ModelError) {
-    try makeFolder(folder)
-    for (index, value) in values.enumerated() {
-      try write(value.protobuf(), toFile: "\(folder)/output_\(index).pb")
-    }
-  }
-
-  /// The arrays that stand for a value in an archive.
-  private static func arrays(
-    _ name: String, _ value: Value
-  ) -> [(name: String, tensor: Tensor)] {
-    switch value {
-    case .tensor(let tensor): [(name, tensor)]
-    case .optional(let value, _): value.map { arrays(name, $0) } ?? []
-    case .map(let keys, let values): [("\(name).keys", keys), ("\(name).values", values)]
-    case .sequence(let elements, _):
-      table(name, elements) ?? elements.enumerated().flatMap { arrays("\(name)[\($0)]", $1) }
+    let outputs = order.compactMap { name in values[name].map { (name: name, value: $0) } }
+    try output.save(outputs)
+    if output.json {
+      print(try output.description(outputs, names))
+    } else if output.showsText {
+      print(try output.text(outputs, names))
     }
   }
 }
 
-extension RunCommand {
-  /// Maps of the same keys, as ZipMap makes one for each row: their values as a matrix.
-  private static func table(
-    _ name: String, _ rows: [Value]
-  ) -> [(name: String, tensor: Tensor)]? {
-    var columns: [UInt8]?
-    var keys: Tensor?
-    var numbers: [Double] = []
-    for row in rows {
-      guard case .map(let rowKeys, let values) = row, let text = try? rowKeys.keyBytes(),
-        columns == nil || columns == text, let rowNumbers = try? values.numbers()
-      else { return nil }
-      (columns, keys) = (text, rowKeys)
-      numbers += rowNumbers
+/// The names that `--tap` may be completed to, from the model that stands before it.
+@Sendable private func completeTaps(
+  _ arguments: [String], _ index: Int, _ prefix: String
+) -> [String] {
+  guard let path = arguments.first(where: { $0.hasSuffix(".onnx") }),
+    let model = try? Model(path: path)
+  else { return [] }
+  return model.valueNames.filter { $0.hasPrefix(prefix) }
+}
+
+extension Model {
+  /// The values that patterns of `--tap` name, in the order of the graph.
+  /// - Throws: ``ModelError`` (mismatch) for a pattern that names none, with names near it.
+  func taps(_ patterns: [String]) throws(ModelError) -> [String] {
+    let names = valueNames
+    var taps: [String] = []
+    for pattern in patterns {
+      if names.contains(pattern) {
+        taps.append(pattern)
+        continue
+      }
+      let matches = pattern == "all" ? names : names.filter { $0.matches(pattern) }
+      guard !matches.isEmpty else {
+        let near = names.near(pattern).quotedList
+        throw ModelError(
+          .mismatch, "--tap: the model has no value \"\(pattern)\" inside",
+          hint: near.isEmpty
+            ? "`sardonyx inspect MODEL --values` lists them" : "did you mean \(near)?")
+      }
+      taps += matches
     }
-    guard let keys, case .map(_, let first)? = rows.first,
-      let matrix = try? Tensor(numbers, shape: [rows.count, keys.elementCount])
-        .converted(to: first.type)
-    else { return nil }
-    return [(name, matrix), ("\(name).keys", keys)]
+    return taps.uniqued
   }
 }
 
-extension Tensor {
-  /// Bytes that tell the keys of one map from those of another.
-  fileprivate func keyBytes() throws(ModelError) -> [UInt8] {
-    type == .string ? Array(try strings().joined(separator: "\0").utf8) : rawBytes
+extension String {
+  /// Whether this is the pattern, whose `*` stand for any characters.
+  func matches(_ pattern: String) -> Bool {
+    let parts = pattern.split(separator: "*", omittingEmptySubsequences: false)
+    guard parts.count > 1 else { return self == pattern }
+    guard hasPrefix(parts[0]), hasSuffix(parts[parts.count - 1]),
+      count >= parts[0].count + parts[parts.count - 1].count
+    else { return false }
+    var rest = dropFirst(parts[0].count).dropLast(parts[parts.count - 1].count)
+    for part in parts.dropFirst().dropLast() where !part.isEmpty {
+      guard let match = rest.firstRange(of: part) else { return false }
+      rest = rest[match.upperBound...]
+    }
+    return true
   }
 }
 
 extension [String] {
   /// The elements, each at its first place only.
-  fileprivate var uniqued: [String] {
+  var uniqued: [String] {
     var seen: Set<String> = []
     return filter { seen.insert($0).inserted }
   }

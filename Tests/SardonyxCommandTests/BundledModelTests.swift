@@ -1,4 +1,5 @@
 import Foundation
+import SardonyxData
 import Testing
 
 @testable import Sardonyx
@@ -115,10 +116,10 @@ struct BundledModel: Sendable, CustomTestStringConvertible {
     let bundled = try #require(BundledModel.all.first { $0.name == "digits_resnet_torchscript" })
     let session = try Session(Model(path: bundled.file))
     let inputs = try bundled.inputs()
-    let expected = try session.run(inputs)["probabilities"]?.tensor?.rawBytes
+    let expected = try await session.run(inputs)["probabilities"]?.tensor?.rawBytes
     try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
       for _ in 0..<16 {
-        group.addTask { try session.run(inputs)["probabilities"]?.tensor?.rawBytes }
+        group.addTask { try await session.run(inputs)["probabilities"]?.tensor?.rawBytes }
       }
       for try await bytes in group { #expect(bytes == expected) }
     }

@@ -101,7 +101,7 @@ import Testing
       try JSONSerialization.jsonObject(with: Data(command.output.utf8)) as? [[String: Any]])
     #expect(reports.map { $0["threads"] as? Int } == [1, 2])
     let latency = try #require(reports[0]["latency_ms"] as? [String: Double])
-    #expect(Set(latency.keys) == ["min", "median", "p90", "p99"])
+    #expect(Set(latency.keys) == ["min", "mean", "deviation", "median", "p90", "p99"])
     #expect(latency["min"]! > 0 && latency["min"]! <= latency["p99"]!)
     #expect(reports[0]["load_ms"] as? Double ?? 0 > 0)
     #expect(reports[0]["peak_memory_bytes"] as? Int ?? 0 > 1 << 20)

@@ -1,4 +1,5 @@
 import Foundation
+import SardonyxData
 import Testing
 
 @testable import Sardonyx
@@ -146,7 +147,7 @@ extension RunCommandTests {
       (
         ["--random", "1"],
         """
-        error: input "image" [N,1,8,8]: the extent of N is not known
+        error: random values: the extent of N is not known
           hint: --dim N=1
 
         """
@@ -203,12 +204,22 @@ extension RunCommandTests {
         name: "b", operatorName: "Never", domain: "here", inputs: ["y"], outputs: ["z"]),
     ]
     try Data(model.bytes()).write(to: folder.url.appending(path: "model.onnx"))
-    for subcommand in ["run", "inspect", "compare", "bench"] {
+    for subcommand in ["run", "compare", "bench"] {
       let command = try Command(subcommand, folder.path("model.onnx"))
       #expect(command.status == 69)
       #expect(command.error.contains("Nothing") && command.error.contains("Never"))
       #expect(command.output == "")
     }
+    let inspected = try Command("inspect", folder.path("model.onnx"))
+    #expect(inspected.status == 0)
+    #expect(
+      inspected.output.contains("missing in this build: Never (here) 1, Nothing (here) 1\n"))
+    let listed = try Command(
+      "inspect", folder.path("model.onnx"), "--nodes", "--json"
+    ).object()
+    let missing = try #require(listed["missing"] as? [[String: Any]])
+    #expect(missing.map { $0["name"] as? String } == ["Never", "Nothing"])
+    #expect((listed["nodes"] as? [Any])?.count == 2)
   }
 
   @Test("A run over its time limit ends with a sentence")

@@ -3,6 +3,8 @@ import Synchronization
 
 #if canImport(Glibc)
   import Glibc
+#elseif canImport(Musl)
+  import Musl
 #else
   import Darwin
 #endif
@@ -37,6 +39,11 @@ final class Crew: Sendable {
   var isCancelled: Bool { board.isCancelled }
 
   func cancel() { board.cancel() }
+
+  /// Calls `body` on a thread that may block.
+  static func performElsewhere(_ body: @escaping @Sendable () -> Void) {
+    DispatchQueue.global().async(execute: body)
+  }
 
   /// Keeps the workers at hand during `body`; outside, `perform` has to call them anew each time.
   func withWorkers<Result, Failure>(

@@ -4,10 +4,13 @@ import Synchronization
 public final class Profile: Sendable {
   /// One node's execution.
   public struct Event: Sendable {
+    /// The node's name.
     public let node: String
+    /// The node's operator.
     public let operatorName: String
     /// Nanoseconds since the profile began.
     public let start: UInt64
+    /// How long it took, in nanoseconds.
     public let duration: UInt64
   }
 
@@ -15,6 +18,7 @@ public final class Profile: Sendable {
   private let origin: ContinuousClock.Instant
   private let recorded = Mutex<[Event]>([])
 
+  /// An empty profile, whose times count from now.
   public init() { origin = clock.now }
 
   /// The events so far, in the order in which nodes finished.

@@ -49,11 +49,22 @@ final class RunContext: Sendable {
     return storage
   }
 
+  /// Whether the caller cancelled the run from another thread.
+  private let isCancelled = Atomic(false)
+
+  /// Ends the run soon; may be called from any thread.
+  func cancel() {
+    isCancelled.store(true, ordering: .relaxed)
+    crew.cancel()
+  }
+
   /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end early; results computed
   ///   since then are incomplete.
   func checkCancellation() throws(ModelError) {
     guard crew.isCancelled else { return }
-    if Task.isCancelled { throw ModelError(.cancelled, "the run was cancelled") }
+    if Task.isCancelled || isCancelled.load(ordering: .relaxed) {
+      throw ModelError(.cancelled, "the run was cancelled")
+    }
     throw ModelError(.limit, "the run took longer than its time limit")
   }
 }

@@ -1,5 +1,6 @@
 /// A Swift type that a tensor's elements can be read and written as.
 public protocol Element: BitwiseCopyable, Sendable {
+  /// ONNX's name of the type.
   static var elementType: ElementType { get }
 }
 

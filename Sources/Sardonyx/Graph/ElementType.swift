@@ -53,6 +53,7 @@ public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// Whether elements are real numbers with an exponent, of any width.
   public var isFloatingPoint: Bool {
     switch self {
     case .float, .double, .float16, .bfloat16, .float8e4m3fn, .float8e4m3fnuz, .float8e5m2,
@@ -62,6 +63,7 @@ public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// Whether elements are integers, of any width and with a sign or without.
   public var isInteger: Bool {
     switch self {
     case .uint8, .int8, .uint16, .int16, .uint32, .int32, .uint64, .int64, .uint4, .int4, .uint2,
@@ -71,6 +73,7 @@ public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// Whether elements are complex numbers.
   public var isComplex: Bool { self == .complex64 || self == .complex128 }
 }
 

@@ -46,10 +46,15 @@ struct Node: Sendable {
 
 /// A remark of a pass on a node, shown by `inspect --plan`.
 public struct Note: Sendable {
+  /// Whether the pass did what the remark says or declined to do it.
   public enum Kind: String, Sendable { case done, declined }
+  /// The name of the pass.
   public let pass: String
+  /// Done or declined.
   public let kind: Kind
+  /// The node's name.
   public let node: String
+  /// What was done, or why not.
   public let text: String
 }
 

@@ -8,6 +8,36 @@ extension Sequence<String> {
   }
 }
 
+extension [String] {
+  /// Up to three texts of which a part differs little from `text` (without case), the nearest first.
+  package func near(_ text: String) -> [String] {
+    let wanted = [UInt8](text.lowercased().utf8)
+    let limit = wanted.count * 2 / 5
+    return map {
+      (name: $0, distance: distance(from: wanted, inside: [UInt8]($0.lowercased().utf8)))
+    }
+    .filter { $0.distance <= limit }
+    .sorted { ($0.distance, $0.name.count, $0.name) < ($1.distance, $1.name.count, $1.name) }
+    .prefix(3).map(\.name)
+  }
+}
+
+/// The least of Levenshtein's distances from a text to the parts of another.
+private func distance(from text: [UInt8], inside other: [UInt8]) -> Int {
+  // A part may begin anywhere at no cost, and end anywhere.
+  var row = [Int](repeating: 0, count: other.count + 1)
+  for (i, a) in text.enumerated() {
+    var diagonal = row[0]
+    row[0] = i + 1
+    for (j, b) in other.enumerated() {
+      let replaced = diagonal + (a == b ? 0 : 1)
+      diagonal = row[j + 1]
+      row[j + 1] = Swift.min(replaced, row[j] + 1, diagonal + 1)
+    }
+  }
+  return row.min() ?? text.count
+}
+
 /// Levenshtein's distance: insertions, deletions and replacements between two texts.
 private func distance(_ left: [Character], _ right: [Character]) -> Int {
   var row = Array(0...right.count)

@@ -58,6 +58,7 @@ public enum Dimension: Sendable, Hashable, CustomStringConvertible {
   case symbol(String)
   case unknown
 
+  /// The extent, the symbol, or `?`.
   public var description: String {
     switch self {
     case .known(let extent): String(extent)

@@ -1,6 +1,8 @@
 /// A dense row-major array of one element type: an immutable value that shares its memory.
 public struct Tensor: Sendable {
+  /// The type of all elements.
   public let type: ElementType
+  /// The extents of the axes; empty for a scalar.
   public let shape: Shape
   let storage: Storage
   /// Where the first element lies in the storage.
@@ -21,7 +23,9 @@ public struct Tensor: Sendable {
     self.texts = texts
   }
 
+  /// The product of the extents.
   public var elementCount: Int { shape.elementCount }
+  /// Bytes that the elements take in memory.
   public var byteCount: Int { elementCount * type.byteCount }
 
   /// The address of the first element.

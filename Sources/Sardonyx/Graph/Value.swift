@@ -8,6 +8,7 @@ public indirect enum Value: Sendable {
   /// A map; `keys` is a tensor of rank 1, `values` holds as many elements.
   case map(keys: Tensor, values: Tensor)
 
+  /// The type as ONNX has it.
   public var type: ValueType {
     switch self {
     case .tensor(let tensor): .tensor(tensor.type)

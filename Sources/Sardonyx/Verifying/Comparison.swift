@@ -10,6 +10,7 @@ public struct Comparison: Sendable {
     /// Added to what ``relative`` allows.
     public var absolute = 0.0
 
+    /// 1e-5 of the largest magnitude.
     public init() {}
   }
 
@@ -19,10 +20,14 @@ public struct Comparison: Sendable {
     public let name: String
     /// The operator that makes it on the reference's side.
     public let operatorName: String
+    /// Of the reference; of a container, the number of its parts.
     public let shape: Shape
     /// nil where the two cannot be measured: types or shapes differ, or they are not numbers.
     public let metrics: Metrics?
+    /// Whether the value is within tolerance.
     public let passed: Bool
+    /// The largest difference that was allowed; 0 for integers, nil where nothing was measured.
+    public let allowed: Double?
     /// What differs, where that is not a number.
     public let remark: String?
   }
@@ -31,6 +36,9 @@ public struct Comparison: Sendable {
   public private(set) var layers: [Entry] = []
   /// The outputs of the model.
   public private(set) var outputs: [Entry] = []
+  /// How many values either side computes that the other has none of the same name for; nil where
+  /// the reference is recorded.
+  public private(set) var unmatched: (first: Int, reference: Int)?
 
   /// Whether all outputs are within tolerance.
   public var passed: Bool { outputs.allSatisfy(\.passed) }
@@ -63,6 +71,7 @@ extension Comparison {
     var lockStep = LockStep(first.plan, second.plan, tolerance, recording: layers)
     try lockStep.run(&first, &second)
     self.layers = lockStep.entries
+    unmatched = (lockStep.unmatched.first, lockStep.unmatched.second)
     outputs = zip(right.graph.outputs, zip(try first.results(), try second.results())).map {
       id, results in
       Entry(
@@ -79,16 +88,111 @@ extension Comparison {
   ) {
     outputs = reference.keys.sorted().map { name in
       guard let result = results[name] else {
-        return Entry(
-          name: name, operatorName: "", shape: [], metrics: nil, passed: false,
-          remark: "no such output")
+        return Entry(missing: name, "no such output")
       }
       return Entry(name, "", result, reference: reference[name]!, tolerance)
     }
   }
 }
 
+extension Comparison {
+  /// Compares a model with values that another engine recorded, outputs and inner ones alike.
+  ///
+  /// Inner values are taken as the prepared model computes them. Those that its passes left without a
+  /// name, such as the input of a BatchNormalization that was folded, are taken from the model as
+  /// written, so that looking at a value changes nothing in what is looked at.
+  /// - Parameters:
+  ///   - recorded: by name; inner values are listed in the order of the graph.
+  ///   - inputs: by name.
+  /// - Throws: ``ModelError`` of a run.
+  public init(
+    _ model: Model, recorded: [String: Value], inputs: [String: Value],
+    options: Session.Options = Session.Options(), tolerance: Tolerance = Tolerance()
+  ) throws(ModelError) {
+    var entries: [String: Entry] = [:]
+    let session = try Session(model, options: options)
+    try session.walk(inputs) { name, operatorName, value, resolution in
+      guard let expected = recorded[name] else { return }
+      entries[name] = Entry(
+        name, operatorName, value.stacked, reference: expected, tolerance, resolution: resolution)
+    }
+    let order = model.valueNames
+    let absent = order.filter { recorded[$0] != nil && entries[$0] == nil }
+    if !absent.isEmpty {
+      var plain = options
+      plain.batchNormalization = .unfolded
+      plain.taps = absent
+      let written = try Session(model, options: plain)
+      try written.walk(inputs) { name, operatorName, value, resolution in
+        guard absent.contains(name), let expected = recorded[name] else { return }
+        entries[name] = Entry(
+          name, operatorName, value.stacked, reference: expected, tolerance,
+          resolution: resolution)
+      }
+      // What no step makes is known beforehand.
+      for (name, value) in try written.run(inputs) where entries[name] == nil {
+        guard absent.contains(name), let expected = recorded[name] else { continue }
+        entries[name] = Entry(name, "", value.stacked, reference: expected, tolerance)
+      }
+    }
+    let results = try session.run(inputs)
+    let names = model.outputs.map(\.name)
+    outputs = names.filter { recorded[$0] != nil }.map { name in
+      entries[name]
+        ?? results[name].map {
+          Entry(name, "", $0.stacked, reference: recorded[name]!, tolerance)
+        } ?? Entry(missing: name, "no such output")
+    }
+    layers = order.filter { !names.contains($0) }.compactMap { entries[$0] }
+    let unknown = recorded.keys.filter { entries[$0] == nil && !names.contains($0) }.sorted()
+    layers += unknown.map { Entry(missing: $0, "no such value") }
+  }
+}
+
+extension Session {
+  /// Runs the model and shows each value as it is made: its name, the operator that makes it, the
+  /// value, and by how much it may change where its input changes by its own magnitude.
+  fileprivate func walk(
+    _ inputs: [String: Value], _ body: (String, String, Value, Double) -> Void
+  ) throws(ModelError) {
+    try model.naming { () throws(ModelError) in
+      var executor = try executor(inputs)
+      defer { executor.finish() }
+      while true {
+        // Asked before the step runs, which may overwrite its input.
+        let resolution = executor.nextResolution
+        guard let made = try executor.advance() else { return }
+        for (id, value) in made {
+          body(executor.plan.graph.values[id].name, executor.lastOperatorName, value, resolution)
+        }
+      }
+    }
+  }
+}
+
+extension Value {
+  /// A sequence of maps as the tensor of their values, one row each, as other engines' outputs are
+  /// recorded; any other value as it is.
+  fileprivate var stacked: Value {
+    guard case .sequence(let elements, .map) = self else { return self }
+    var rows: [Tensor] = []
+    for case .map(_, let values) in elements { rows.append(values) }
+    guard let first = rows.first, rows.allSatisfy({ $0.elementCount == first.elementCount }),
+      let tensor = try? Tensor(
+        first.type, [rows.count, first.elementCount], bytes: rows.flatMap(\.rawBytes))
+    else { return self }
+    return .tensor(tensor)
+  }
+}
+
 extension Comparison.Entry {
+  /// A value that is not there.
+  fileprivate init(missing name: String, _ remark: String) {
+    self.init(
+      name: name, operatorName: "", shape: [], metrics: nil, passed: false, allowed: nil,
+      remark: remark)
+  }
+
   init(
     _ name: String, _ operatorName: String, _ value: Value, reference: Value,
     _ tolerance: Comparison.Tolerance, resolution: Double = 0
@@ -99,14 +203,19 @@ extension Comparison.Entry {
     case (.tensor(let tensor), .tensor(let expected)):
       shape = expected.shape
       metrics = Metrics(tensor, reference: expected)
-      remark = metrics == nil ? Self.difference(tensor, expected) : nil
+      let remark = metrics == nil ? Self.difference(tensor, expected) : nil
+      allowed = metrics.map {
+        tolerance.allowance($0, expected.type, resolution: resolution)
+      }
       passed =
-        metrics.map { tolerance.accepts($0, expected.type, resolution: resolution) }
-        ?? (remark == nil)
+        if let metrics, let allowed { metrics.maxAbsolute <= allowed } else { remark == nil }
+      self.remark = remark
     default:
       let parts = Self.parts(value, reference, name, operatorName, tolerance)
       shape = [parts?.count ?? 0]
-      metrics = parts?.compactMap(\.metrics).max { $0.relative < $1.relative }
+      let worst = parts?.filter { $0.metrics != nil }
+        .max { $0.metrics!.relative < $1.metrics!.relative }
+      (metrics, allowed) = (worst?.metrics, worst?.allowed)
       passed = parts?.allSatisfy(\.passed) ?? false
       remark =
         parts == nil
@@ -153,10 +262,12 @@ extension Comparison.Entry {
 }
 
 extension Comparison.Tolerance {
-  /// Integers and truth values must be equal, other numbers near.
-  fileprivate func accepts(_ metrics: Metrics, _ type: ElementType, resolution: Double) -> Bool {
-    guard type.isFloatingPoint else { return metrics.maxAbsolute == 0 }
+  /// The largest difference allowed: integers and truth values must be equal, other numbers near.
+  fileprivate func allowance(_ metrics: Metrics, _ type: ElementType, resolution: Double)
+    -> Double
+  {
+    guard type.isFloatingPoint else { return 0 }
     let relative = max(relative, 2 * (type.smallFloat?.epsilon ?? 0))
-    return metrics.maxAbsolute <= absolute + relative * max(metrics.magnitude, resolution)
+    return absolute + relative * max(metrics.magnitude, resolution)
   }
 }

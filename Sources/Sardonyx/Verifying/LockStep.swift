@@ -9,6 +9,8 @@ struct LockStep {
   private var early: [String: Value] = [:]
   /// Values of the second plan's last step that the first has not made yet.
   private var awaited: [String: Reference] = [:]
+  /// Values that only one of the plans makes.
+  let unmatched: (first: Int, second: Int)
   /// ``Reference/resolution`` of each value that is an output of the graph.
   private(set) var resolutions: [String: Double] = [:]
 
@@ -24,7 +26,10 @@ struct LockStep {
     _ first: Plan, _ second: Plan, _ tolerance: Comparison.Tolerance, recording: Bool
   ) {
     self.tolerance = tolerance
-    common = recording ? first.madeNames.intersection(second.madeNames) : []
+    let (left, right) = (first.madeNames, second.madeNames)
+    let shared = left.intersection(right)
+    common = recording ? shared : []
+    unmatched = (left.count - shared.count, right.count - shared.count)
   }
 
   /// Runs both to their ends, the second being the reference.
@@ -83,14 +88,14 @@ extension Plan {
 
 extension Executor {
   /// The operator of the step that ran last.
-  fileprivate var lastOperatorName: String {
+  var lastOperatorName: String {
     plan.graph.nodes[plan.steps[position - 1].node].operatorName
   }
 
   /// For a next step whose operator squeezes its input into bounds, its steepest slope times the
   /// largest magnitude of the input: two inputs that agree relative to that make outputs that
   /// agree no better. 0 for other operators.
-  fileprivate var nextResolution: Double {
+  var nextResolution: Double {
     guard position < plan.steps.count else { return 0 }
     let node = plan.graph.nodes[plan.steps[position].node]
     guard node.domain.isEmpty, let slope = node.steepestSlope,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Sardonyx
+import SardonyxData
 
 /// Where the inputs of a run come from.
 struct InputOptions: ParsableArguments {
@@ -9,8 +10,8 @@ struct InputOptions: ParsableArguments {
       """
       A value for one input: a NumPy array or archive, a TensorProto or another protobuf value, or \
       a PNG, JPEG, TIFF, WebP, JPEG 2000, BMP or PNM image. The name may be left out where the \
-      model has one input. May be repeated.
-      """, valueName: "name=file"))
+      model has one input. `-` is standard input. May be repeated.
+      """, valueName: "name=file"), completion: .file())
   var singles: [String] = []
 
   @Option(
@@ -19,7 +20,7 @@ struct InputOptions: ParsableArguments {
       """
       Values for all inputs: a NumPy archive with arrays named NAME or in:NAME, or a folder of \
       input_0.pb, input_1.pb … in the order of the graph's inputs.
-      """, valueName: "file|folder"))
+      """, valueName: "file|folder"), completion: .file())
   var all: String?
 
   @Option(
@@ -36,26 +37,49 @@ struct InputOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       The extent of a symbolic dimension for --random; one without a name is called INPUT[AXIS]. \
-      May be repeated.
+      May be repeated; `bench` takes several extents, such as N=1,4,8.
       """, valueName: "name=extent"))
   var dimensions: [DimensionExtent] = []
 
   @OptionGroup(title: "Image options") var image: ImageOptions
 
   /// The extents given for symbolic dimensions.
-  var extents: [String: Int] {
-    Dictionary(dimensions.map { ($0.name, $0.extent) }, uniquingKeysWith: { $1 })
+  /// - Throws: ``ModelError`` (mismatch) where several are given for one.
+  func extents() throws(ModelError) -> [String: Int] {
+    if let several = dimensions.first(where: { $0.extents.count > 1 }) {
+      throw ModelError(
+        .mismatch, "--dim \(several.name): expected one extent, got \(several.extents.count)",
+        hint: "`sardonyx bench` takes several")
+    }
+    return sweep[0]
+  }
+
+  /// Every combination of the extents given for symbolic dimensions.
+  var sweep: [[String: Int]] {
+    dimensions.reduce([[:]]) { combinations, dimension in
+      combinations.flatMap { combination in
+        dimension.extents.map { extent in
+          combination.merging([dimension.name: extent]) { $1 }
+        }
+      }
+    }
   }
 
   /// The values for a model's inputs.
   /// - Parameters:
   ///   - standardSeed: stands in for `--random` where nothing is given at all.
   ///   - standardArchive: stands in for `--inputs` where neither it nor `--random` is given.
+  ///   - standardExtent: of dimensions that `--dim` does not tell, with a warning; nil for none.
+  ///   - sweeping: the extents of symbolic dimensions; nil for those of `--dim`.
+  ///   - isFed: whether the first input without a value gets it elsewhere.
   /// - Throws: ``ModelError`` for files that cannot be read and inputs that do not exist.
   func values(
-    for model: Model, standardSeed: UInt64? = nil, standardArchive: String? = nil
+    for model: Model, standardSeed: UInt64? = nil, standardArchive: String? = nil,
+    suppliesFed isFed: Bool = false, standardExtent: Int? = nil,
+    sweeping: [String: Int]? = nil
   ) throws(ModelError) -> [String: Value] {
-    try model.checkDimensions(extents)
+    let given = if let sweeping { sweeping } else { try extents() }
+    try model.checkDimensions(given)
     let all = self.all ?? (self.seed == nil ? standardArchive : nil)
     let seed = self.seed ?? (all == nil && singles.isEmpty ? standardSeed : nil)
     var values: [String: Value] = [:]
@@ -63,13 +87,42 @@ struct InputOptions: ParsableArguments {
       values =
         try isFolder(all) ? self.values(inFolder: all, model) : self.values(inArchive: all, model)
     }
+    var seen: Set<String> = []
     for single in singles {
       let (definition, path) = try model.input(named: single)
-      values[definition.name] = try InputFile(path).value(for: definition, image)
+      guard seen.insert(definition.name).inserted else {
+        throw ModelError(
+          .mismatch, "--input: input \"\(definition.name)\" is given twice",
+          hint: "keep one of them")
+      }
+      if values[definition.name] != nil, let all {
+        Terminal.warn(
+          "input \"\(definition.name)\" is in \(all) and in --input too; --input counts")
+      }
+      values[definition.name] = try InputFile(path).value(for: definition, image.preparation)
     }
     if let seed {
       var random = RandomValues(seed: seed)
-      for definition in model.requiredInputs where values[definition.name] == nil {
+      let open = model.requiredInputs.filter { values[$0.name] == nil }
+      let made = isFed ? Array(open.dropFirst()) : open
+      var extents = given
+      let missing = made.undetermined(extents)
+      if let standardExtent {
+        for name in missing { extents[name] = standardExtent }
+        if !missing.isEmpty {
+          Terminal.warn(
+            missing.map { "\($0) is \(standardExtent)" }.joined(separator: ", ")
+              + ", as --dim says nothing")
+        }
+      } else if !missing.isEmpty {
+        let isOne = missing.count == 1
+        throw ModelError(
+          .mismatch,
+          "random values: the \(isOne ? "extent" : "extents") of \(missing.joined(separator: ", ")) "
+            + "\(isOne ? "is" : "are") not known",
+          hint: missing.map { "--dim \(quotedForShell("\($0)=1"))" }.joined(separator: " "))
+      }
+      for definition in made {
         values[definition.name] = try random.value(for: definition, extents: extents)
       }
     }
@@ -85,7 +138,7 @@ struct InputOptions: ParsableArguments {
       let path = "\(folder)/input_\(index).pb"
       // A missing file is told by name when the model runs, unless --input or --random fill in.
       guard fileExists(path) else { continue }
-      values[definition.name] = try InputFile(path).value(for: definition, image)
+      values[definition.name] = try InputFile(path).value(for: definition, image.preparation)
     }
     return values
   }
@@ -94,8 +147,26 @@ struct InputOptions: ParsableArguments {
     inArchive path: String, _ model: Model
   ) throws(ModelError) -> [String: Value] {
     let file = try InputFile(path)
-    let names = Set(model.inputs.map(\.name))
-    let arrays = try file.arrays { names.contains($0) || $0.hasPrefix("in:") }
+    let known = model.inputs.map(\.name)
+    let names = Set(known)
+    var unknown: [String] = []
+    let arrays = try file.arrays {
+      if names.contains($0) || $0.hasPrefix("in:") && names.contains(String($0.dropFirst(3))) {
+        return true
+      }
+      if !$0.hasPrefix("out:") { unknown.append($0) }
+      return false
+    }
+    if !unknown.isEmpty {
+      let isAre =
+        unknown.count == 1 ? "array \(unknown.quotedList) is" : "arrays \(unknown.quotedList) are"
+      let message = "\(isAre) no input of the model; its inputs are \(known.quotedList)"
+      guard !arrays.isEmpty, !unknown.contains(where: { $0.hasPrefix("in:") }) else {
+        throw ModelError(
+          .mismatch, message, hint: "name arrays as the inputs, or in:NAME", file: path)
+      }
+      Terminal.warn("\(path): \(message)")
+    }
     var values: [String: Value] = [:]
     for (name, tensor) in arrays {
       let plain = names.contains(name) ? name : String(name.dropFirst(3))
@@ -106,17 +177,18 @@ struct InputOptions: ParsableArguments {
   }
 }
 
-/// `NAME=EXTENT` of `--dim`.
+/// `NAME=EXTENT` of `--dim`, or several extents with commas between them.
 struct DimensionExtent: ExpressibleByArgument, Sendable {
   let name: String
-  let extent: Int
+  let extents: [Int]
 
   init?(argument: String) {
-    guard let equals = argument.lastIndex(of: "="),
-      let extent = Int(argument[argument.index(after: equals)...]), extent >= 0
-    else { return nil }
+    guard let equals = argument.lastIndex(of: "=") else { return nil }
+    let words = argument[argument.index(after: equals)...]
+      .split(separator: ",", omittingEmptySubsequences: false)
+    extents = words.compactMap { Int($0) }
+    guard extents.count == words.count, extents.allSatisfy({ $0 >= 0 }) else { return nil }
     name = String(argument[..<equals])
-    self.extent = extent
   }
 }
 

@@ -37,12 +37,19 @@ struct SessionOptions: ParsableArguments {
     return options
   }
 
-  /// Loads a model, and says so if asked.
+  /// Loads a model, and says so if asked; `-` is standard input.
   func model(_ path: String) throws(ModelError) -> Model {
     let start = seconds()
-    let model = try Model(path: path)
+    let model = try Watch.over("loading \(path)") { () throws(ModelError) in
+      try path == "-" ? Model(bytes: bytes(ofFile: path)) : Model(path: path)
+    }
     note("loaded \(path)", since: start)
     return model
+  }
+
+  /// Reads a model without asking whether it can be run; `-` is standard input.
+  func definition(_ path: String) throws(ModelError) -> ModelDefinition {
+    try path == "-" ? ModelDefinition(bytes: bytes(ofFile: path)) : ModelDefinition(path: path)
   }
 
   /// Prepares a model, and says so if asked.
@@ -50,7 +57,9 @@ struct SessionOptions: ParsableArguments {
     let start = seconds()
     var options = session
     options.taps = taps
-    let session = try Session(model, options: options)
+    let session = try Watch.over("preparing") { () throws(ModelError) in
+      try Session(model, options: options)
+    }
     note("prepared for \(session.threadReason)", since: start)
     return session
   }

@@ -21,6 +21,16 @@ enum JSON: CustomStringConvertible {
   /// Objects take a line a member, everything else stands on one line.
   var description: String { text(indentation: "") }
 
+  /// All of it on one line.
+  var line: String {
+    switch self {
+    case .array(let elements): "[" + elements.map(\.line).joined(separator: ", ") + "]"
+    case .object(let members):
+      "{" + members.map { "\(Self.quoted($0.key)): \($0.value.line)" }.joined(separator: ", ") + "}"
+    default: description
+    }
+  }
+
   private func text(indentation: String) -> String {
     switch self {
     case .null: return "null"

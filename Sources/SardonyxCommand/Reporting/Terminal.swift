@@ -2,6 +2,8 @@ import Sardonyx
 
 #if canImport(Glibc)
   import Glibc
+#elseif canImport(Musl)
+  import Musl
 #else
   import Darwin
 #endif
@@ -9,13 +11,17 @@ import Sardonyx
 /// What people see on standard error; data goes to standard output with `print`.
 enum Terminal {
   /// Whether people are watching standard error.
-  static let isWatched = isatty(STDERR_FILENO) == 1
+  static let isWatched = isatty(STDERR_FILENO) == 1 && !isDumb
 
   /// Whether standard output may carry colours: never for `NO_COLOR`, see no-color.org.
   static let hasColor = isatty(STDOUT_FILENO) == 1 && !isColorUnwanted
 
+  /// Whether the terminal knows no control sequences.
+  private static let isDumb =
+    unsafe getenv("TERM").map { unsafe String(cString: $0) == "dumb" } ?? false
+
   private static let isColorUnwanted =
-    unsafe getenv("NO_COLOR").map { unsafe $0.pointee != 0 } ?? false
+    isDumb || (unsafe getenv("NO_COLOR").map { unsafe $0.pointee != 0 } ?? false)
 
   /// A text in red, where standard output may carry colours.
   static func alarming(_ text: String) -> String {
@@ -27,6 +33,9 @@ enum Terminal {
     writeError("\(word) \(error)\n")
   }
 
+  /// Something that is not wrong but may not be meant.
+  static func warn(_ text: String) { writeError("warning: \(text)\n") }
+
   /// A remark for `--verbose`.
   static func note(_ text: String) { writeError(text + "\n") }
 
@@ -34,6 +43,18 @@ enum Terminal {
   static func progress(_ text: String) {
     if isWatched { writeError("\r\u{1B}[K\(text)") }
   }
+
+  /// A bar of how much is done.
+  static func progress(done: Int, of count: Int) {
+    guard isWatched else { return }
+    let width = 30
+    let filled = count > 0 ? done * width / count : width
+    let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
+    progress("[\(bar)] \(done) of \(count)")
+  }
+
+  /// Takes the line of progress away before a line of output; the next progress brings it back.
+  static func clearProgress() { progress("") }
 
   static func endProgress() { progress("") }
 

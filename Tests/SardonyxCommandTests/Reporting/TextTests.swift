@@ -39,9 +39,42 @@ import Testing
   @Test("A ranking shows the best of each row, equal ones in order")
   func ranks() throws {
     let scores = Value.tensor(try Tensor([1, 3, 3, 0, 5, 2] as [Float], shape: [2, 3]))
-    let ranking = try #require(Ranking(scores, count: 2, labels: ["a", "b", "c"]))
+    let ranking = try Ranking("y", scores, count: 2, labels: ["a", "b", "c"])
     #expect(ranking.rows.map { $0.map(\.index) } == [[1, 2], [1, 2]])
     #expect(ranking.text == "  row 0\n    b  3\n    c  3\n  row 1\n    b  5\n    c  2")
-    #expect(Ranking(scores, count: 1, labels: ["a"]) == nil)
+    // Labels tell which axis has the classes.
+    let columns = try Ranking("y", scores, count: 1, labels: ["a", "b"])
+    #expect(columns.rows.map { $0.map(\.index) } == [[0], [1], [0]])
+  }
+
+  @Test("Axes of extent 1 are no classes, and softmax makes shares")
+  func ranksSqueezed() throws {
+    let scores = Value.tensor(try Tensor([0, 1, 0] as [Float], shape: [1, 3, 1, 1]))
+    let ranking = try Ranking("y", scores, count: 1, labels: nil, isSoftmax: true)
+    #expect(ranking.rows.count == 1 && ranking.rows[0][0].index == 1)
+    #expect(abs(ranking.rows[0][0].score - 0.5761168847658291) < 1e-12)
+  }
+
+  @Test("What is no list of classes is refused with advice")
+  func refusesRankings() throws {
+    func fault(_ shape: Shape, _ labels: [String]? = nil) throws -> ModelError? {
+      let count = shape.reduce(1, *)
+      let value = Value.tensor(try Tensor([Float](repeating: 0, count: count), shape: shape))
+      return #expect(throws: ModelError.self) {
+        try Ranking("y", value, count: 1, labels: labels)
+      }
+    }
+    let map = try fault([1, 2, 16, 16])
+    #expect(
+      map?.message
+        == "--top: output \"y\" is float[1,2,16,16], no list of scores for classes")
+    #expect(map?.hint == "leave --top out to see a summary, or write it with --output FILE.npz")
+    let labels = try fault([1, 3], ["a", "b", "c", "d"])
+    #expect(labels?.message == "--top: output \"y\" has 3 classes, and there are 4 labels")
+    #expect(
+      labels?.hint
+        == "a first label for the background, or an empty last line, may be too many")
+    #expect(
+      try fault([1001, 2])?.message == "--top: output \"y\" is float[1001,2], 1001 rows of scores")
   }
 }

@@ -51,15 +51,72 @@ import Testing
     #expect(error?.message == "input \"b\": shape: expected [N,3], got [1,4]")
   }
 
-  @Test func symbolsMustAgreeAcrossInputs() throws {
-    let error = try failure(["a": row, "b": .tensor(Tensor(zeros: .float, [2, 3]))])
+  @Test("Axes of one name may differ, and a run that fails tells of them")
+  func namesOfDimensionsAreNotEnforced() throws {
+    let column = Value.tensor(Tensor([1, -2] as [Float], [2, 1]))
+    var definition = graph(
+      [declared("a", .float, [-1, 1]), declared("b", .float, [1, -1])],
+      [node("Add", ["a", "b"], ["y"])], [declared("y", .float, [-1, -1])])
+    let outer = try Session(model(definition)).run(["a": column, "b": row])
+    #expect(outer["y"]?.tensor?.shape == [2, 3])
+    definition = graph(
+      [declared("a", .float, [-1]), declared("b", .float, [-1])],
+      [node("Add", ["a", "b"], ["y"])], [declared("y")])
+    let session = try Session(model(definition))
+    let error = #expect(throws: ModelError.self) {
+      try session.run(["a": .tensor(counting(2)), "b": .tensor(counting(3))])
+    }
     #expect(
-      error?.message == "input \"b\": dimension N (axis 0): expected 1 as in input \"a\", got 2")
+      error?.hint
+        == "the model declares axis 0 of \"a\" and axis 0 of \"b\" as equal (N), and they are 2 and 3"
+    )
   }
 
   @Test func anUnknownOutputIsToldWithTheOnesThereAre() throws {
     let error = try failure(["a": row, "b": row], outputs: ["z"])
     #expect(error?.message == "the model has no output \"z\"; it has \"y\"")
+  }
+
+  @Test func aRunMayBeAwaited() async throws {
+    let results = try await Session(sum()).run(["a": row, "b": row], outputs: ["y"])
+    #expect(results["y"]?.tensor?.floats == [2, 0, 6])
+  }
+
+  @Test func aCancelledTaskEndsTheRunItAwaits() async throws {
+    // A loop that would go on for days.
+    let body = graph(
+      [declared("i", .int64, []), declared("go", .bool, []), declared("s", .float, [])],
+      [node("Add", ["s", "s"], ["t"]), node("Identity", ["go"], ["goes"])],
+      [declared("goes", .bool, []), declared("t", .float, [])])
+    let endless = try model(
+      graph(
+        [declared("n", .int64, []), declared("x", .float, [])],
+        [node("Loop", ["n", "", "x"], ["y"], ["body": .graph(body)])], [declared("y")]))
+    let session = try Session(endless)
+    let task = Task {
+      try await session.run([
+        "n": .tensor(Tensor(scalar: Int64.max)), "x": .tensor(Tensor(scalar: Float(0))),
+      ])
+    }
+    try await Task.sleep(for: .milliseconds(50))
+    task.cancel()
+    let error = await #expect(throws: ModelError.self) { try await task.value }
+    #expect(error?.code == .cancelled)
+    #expect(error?.message == "the run was cancelled")
+  }
+
+  @Test func optionsOutOfRangeAreRefused() throws {
+    func fault(_ change: (inout Session.Options) -> Void) throws -> String? {
+      var options = Session.Options()
+      change(&options)
+      return #expect(throws: ModelError.self) { try Session(sum(), options: options) }?.message
+    }
+    #expect(try fault { $0.threads = -5 } == "threads: expected 1 to 1024, got -5")
+    #expect(try fault { $0.threads = 0 } == "threads: expected 1 to 1024, got 0")
+    #expect(
+      try fault { $0.timeLimit = -1 } == "time limit: expected seconds from 0 on, got -1.0")
+    #expect(
+      try fault { $0.memoryLimit = -1 } == "memory limit: expected a number of bytes, got -1")
   }
 
   @Test func aTapMakesAnInnerValueAnOutput() throws {
@@ -126,12 +183,15 @@ import Testing
     #expect(outputs.count == 1)
   }
 
-  @Test func aCancelledTaskEndsItsRun() async throws {
+  @Test func aRunOnACancelledTaskEnds() async throws {
     let session = try Session(sum())
     let row = row
+    let run: @Sendable () throws -> [String: Value] = {
+      try session.run(["a": row, "b": row])
+    }
     let task = Task {
       while !Task.isCancelled { await Task.yield() }
-      return try session.run(["a": row, "b": row])
+      return try run()
     }
     task.cancel()
     let error = await #expect(throws: ModelError.self) { try await task.value }

@@ -49,4 +49,41 @@ import Testing
     for type in ElementType.allCases { #expect(ElementType(name: type.description) == type) }
     #expect(ElementType(name: "float33") == nil)
   }
+
+  @Test func elementsAreLentAndCopiedOut() throws {
+    let tensor = Tensor([1, 2, 3] as [Float])
+    let sum = try tensor.withElements(of: Float.self) { elements in
+      elements.indices.reduce(Float(0)) { $0 + elements[$1] }
+    }
+    #expect(sum == 6)
+    var target = [Float](repeating: 0, count: 3)
+    var span = target.mutableSpan
+    try tensor.copyElements(to: &span)
+    #expect(target == [1, 2, 3])
+    let type = #expect(throws: ModelError.self) {
+      try tensor.withElements(of: Double.self) { $0.count }
+    }
+    #expect(type?.message == "element type: expected float, got double")
+    var short = [Float](repeating: 0, count: 2)
+    let count = #expect(throws: ModelError.self) {
+      var span = short.mutableSpan
+      try tensor.copyElements(to: &span)
+    }
+    #expect(count?.message == "elements of the target: expected 3, got 2")
+    #expect(short == [0, 0])
+  }
+
+  @Test func rowsAreTakenAndJoined() throws {
+    let tensor = counting(3, 2)
+    #expect(try tensor.rows(1..<3).floats == [2, 3, 4, 5])
+    #expect(try Tensor(joining: [tensor.rows(2..<3), tensor]).shape == [4, 2])
+    let texts = try Tensor(
+      joining: [Tensor(strings: ["a"], [1]), Tensor(strings: ["b", "c"], [2])])
+    #expect(try texts.strings() == ["a", "b", "c"])
+    #expect(
+      message { try tensor.rows(2..<4) } == "rows of a tensor: expected some of [3,2], got 2 to 4")
+    #expect(
+      message { try Tensor(joining: [tensor, counting(3)]) }
+        == "tensors to join: expected float[…,2] each, got float[3]")
+  }
 }
