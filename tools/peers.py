@@ -13,7 +13,8 @@ precision high, ncnn without its 16-bit formats.
 
 "first" is the time from opening the file that an engine reads to the first result, conversions for
 MNN and ncnn not counted. Memory is the peak of the whole process for Sardonyx; for a peer what came
-on top of Python, its libraries and the inputs.
+on top of Python, its libraries and the inputs. On a machine with other work, `chrt -r 1` before the
+command keeps that out of the turns; without it two threads often wait for each other.
 """
 
 # /// script
@@ -77,6 +78,9 @@ def parse_arguments():
     options = parser.parse_args()
     if bool(options.models) == bool(options.all):
         parser.error("expected models, or --all FOLDER")
+    for path in options.models + ([options.all] if options.all else []):
+        if not path.exists():
+            parser.error(f"{path}: no such file or folder")
     if options.peers and set(options.peers) - PACKAGES.keys():
         parser.error(f"--peers: there are {', '.join(PACKAGES)}")
     options.command = described(parser, options)
@@ -90,7 +94,9 @@ def described(parser, options):
     for name in ["threads", "rounds", "turn", "openings", "peers", "isa", "pin", "dim"]:
         value = getattr(options, name)
         if value != parser.get_default(name):
-            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            values = value if isinstance(value, list) else [value]
+            text = ",".join(f"{each:g}" if isinstance(each, float) else str(each)
+                            for each in values)
             words += [f"--{name}"] + ([] if value is True else [text])
     return " ".join(words)
 
