@@ -34,7 +34,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import benchmark_models  # noqa: E402
-from benchmark import preparing, reporting  # noqa: E402
+from benchmark import limiting, preparing, reporting  # noqa: E402
 from benchmark.processes import EngineFailure, Peer, Sardonyx  # noqa: E402
 
 PACKAGES = {"onnxruntime": "onnxruntime", "OpenVINO": "openvino", "MNN": "mnn", "ncnn": "ncnn"}
@@ -57,8 +57,9 @@ def parse_arguments():
     parser.add_argument("--peers", type=lambda text: text.split(","), metavar="NAME,NAME",
                         help="of onnxruntime, OpenVINO, MNN, ncnn; all installed if not given")
     parser.add_argument("--isa", choices=["avx512", "avx2", "base"],
-                        help="limits Sardonyx by SARDONYX_ISA and OpenVINO by ONEDNN_MAX_CPU_ISA; "
-                        "onnxruntime, MNN and ncnn have no such switch and use all the CPU has")
+                        help="limits Sardonyx by SARDONYX_ISA and the peers by hiding the rest from "
+                        "them (benchmark/cpuid.c); where that does not work, OpenVINO alone by "
+                        "ONEDNN_MAX_CPU_ISA: onnxruntime, MNN and ncnn have no such switch")
     parser.add_argument("--pin", action="store_true",
                         help="keeps all engines on the first as many CPUs as they have threads")
     parser.add_argument("--tolerance", type=float, default=1e-2,
@@ -119,21 +120,14 @@ def installed(options):
     return versions
 
 
-def environment(options):
-    """What limits the engines' instruction sets."""
-    limits = {"avx512": "AVX512_CORE", "avx2": "AVX2", "base": "SSE41"}
-    return {"SARDONYX_ISA": options.isa, "ONEDNN_MAX_CPU_ISA": limits[options.isa]} \
-        if options.isa else {}
-
-
 def measure(model, threads, peers, options):
     """Times one model with all engines at one number of threads."""
     with tempfile.TemporaryDirectory() as folder:
         inputs = preparing.read_inputs(model, options.dims, folder)
-        shared = folder, threads, environment(options), options.timeout
+        ours, theirs, _ = limiting.limits(options.isa, options.cache)
         # onnxruntime leads, because the others are compared with it.
-        engines = [Peer(name, *shared) for name in peers]
-        engines.insert(1, Sardonyx(options.sardonyx, *shared))
+        engines = [Peer(name, folder, threads, theirs, options.timeout) for name in peers]
+        engines.insert(1, Sardonyx(options.sardonyx, folder, threads, ours, options.timeout))
         try:
             return time_engines(engines, model, inputs, options)
         finally:
@@ -189,7 +183,9 @@ def time_engines(engines, model, inputs, options):
 def main():
     options = parse_arguments()
     peers = installed(options)
-    conditions = reporting.machine(options.isa, options.threads, peers, options.command)
+    everyone = limiting.limits(options.isa, options.cache)[2]
+    conditions = reporting.machine(
+        options.isa, everyone, options.threads, peers, options.command)
     models = benchmark_models.fill_folder(options.all, options.cache / "models") \
         if options.all else options.models
     rows = []

@@ -123,7 +123,7 @@ def against_onnxruntime(engines, key):
     return f"{ours[key] / theirs[key]:.2f}"
 
 
-def machine(isa, counts, versions, command):
+def machine(isa, everyone, counts, versions, command):
     """The conditions of a measurement: date, CPU, instruction set, versions, command."""
     file = pathlib.Path("/proc/cpuinfo")
     info = file.read_text().splitlines() if file.exists() else []
@@ -133,7 +133,8 @@ def machine(isa, counts, versions, command):
                   if flag in flags), "base")
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     peers = ", ".join(f"{name} {version}" for name, version in versions.items())
-    instructions = f"{isa} (limited to it, of {found})" if isa else found
+    who = "all engines" if everyone else "Sardonyx and OpenVINO alone"
+    instructions = f"{isa} of {found}, to which {who} were limited" if isa else found
     cpu = f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
     threads = " / ".join(map(str, counts))
     text = (f"{date}, {cpu}, {instructions}; {peers}; milliseconds, minimum, "
