@@ -357,6 +357,41 @@ import Testing
     #expect(against.output.contains("values without one of the same name: "))
   }
 
+  @Test("Only a model with BatchNormalization is said to be folded")
+  func claimsNoFold() throws {
+    let folder = try TemporaryFolder()
+    var model = ModelDefinition()
+    model.irVersion = 8
+    model.operatorSets = ["": 17]
+    model.graph.name = "sum"
+    let shape: [Dimension] = [.symbol("N")]
+    model.graph.inputs = ["a", "b"].map {
+      ValueDefinition(name: $0, type: .tensor(.float), shape: shape)
+    }
+    model.graph.outputs = [ValueDefinition(name: "y", type: .tensor(.float))]
+    model.graph.nodes = [
+      NodeDefinition(name: "add", operatorName: "Add", inputs: ["a", "b"], outputs: ["y"])
+    ]
+    let path = folder.path("sum.onnx")
+    try Data(model.bytes()).write(to: URL(filePath: path))
+    let text = try Command("compare", path)
+    #expect(text.output.hasPrefix("\(path), which has no BatchNormalization, as prepared, against"))
+    let json = try Command("compare", path, "--json").object()
+    #expect(json["batch_normalization"] as? String == "none")
+    // Inspection tells which axes share a name.
+    let inspected = try Command("inspect", path)
+    #expect(
+      inspected.output.contains(
+        "declared as equal: N: axis 0 of \"a\", axis 0 of \"b\" (runs do not insist)\n"))
+  }
+
+  @Test("Completions offer files, and leave the shell's own alone", arguments: ["bash", "zsh"])
+  func completesFiles(shell: String) throws {
+    let script = try Command("--generate-completion-script", shell)
+    #expect(script.status == 0)
+    #expect(script.output.contains("onnx"))
+  }
+
   @Test("Topics of help are told", arguments: ["images", "tolerances"])
   func helps(topic: String) throws {
     let command = try Command("help", topic)

@@ -14,7 +14,7 @@ extension [String] {
     let wanted = [UInt8](text.lowercased().utf8)
     let limit = wanted.count * 2 / 5
     return map {
-      (name: $0, distance: distance(from: wanted, inside: [UInt8]($0.lowercased().utf8)))
+      (name: $0, distance: partialDistance(wanted, [UInt8]($0.lowercased().utf8)))
     }
     .filter { $0.distance <= limit }
     .sorted { ($0.distance, $0.name.count, $0.name) < ($1.distance, $1.name.count, $1.name) }
@@ -23,7 +23,7 @@ extension [String] {
 }
 
 /// The least of Levenshtein's distances from a text to the parts of another.
-private func distance(from text: [UInt8], inside other: [UInt8]) -> Int {
+private func partialDistance(_ text: [UInt8], _ other: [UInt8]) -> Int {
   // A part may begin anywhere at no cost, and end anywhere.
   var row = [Int](repeating: 0, count: other.count + 1)
   for (i, a) in text.enumerated() {

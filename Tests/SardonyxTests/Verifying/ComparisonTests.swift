@@ -60,6 +60,63 @@ import Testing
     #expect(comparison.outputs.map(\.remark) == ["no such output", "shape [4], not [2]"])
   }
 
+  @Test func recordedValuesAreJudgedAsTwoRunsAre() throws {
+    let squashed = try model(
+      graph(
+        [declared("x", .float, [2])],
+        [node("Neg", ["x"], ["sum"]), node("Sigmoid", ["sum"], ["y"])],
+        [declared("y", .float, [2])]))
+    let inputs: [String: Value] = ["x": .tensor(Tensor([0, -300] as [Float], [2]))]
+    func comparison(_ y: [Float]) throws -> Comparison {
+      try Comparison(
+        squashed,
+        recorded: [
+          "y": .tensor(Tensor(y, [2])), "sum": .tensor(Tensor([0, 300] as [Float], [2])),
+          "nowhere": .tensor(Tensor(y, [2])),
+        ], inputs: inputs)
+    }
+    // A change of 5e-4 in 300 is under 1e-5, and moves the sigmoid of 0 by 1.25e-4.
+    let near = try comparison([0.500125, 1])
+    #expect(near.passed)
+    #expect(near.outputs[0].allowed.map { abs($0 - 7.5e-4) < 1e-12 } == true)
+    #expect(near.outputs[0].operatorName == "Sigmoid")
+    #expect(near.layers.map(\.name) == ["sum", "nowhere"])
+    #expect(near.layers.map(\.remark) == [nil, "no such value"])
+    #expect(near.firstFailure?.name == "nowhere")
+    #expect(try !comparison([0.502, 1]).passed)
+  }
+
+  @Test("Looking at what a fold took in does not undo the fold")
+  func recordedValuesLeaveThePlanAlone() throws {
+    let ones = Tensor([1] as [Float])
+    let folding = try model(
+      graph(
+        [declared("x", .float, [1, 1, 1, 1])],
+        [
+          node("Conv", ["x", "w"], ["c"]),
+          node("BatchNormalization", ["c", "s", "s", "s", "v"], ["y"]),
+        ],
+        [declared("y", .float, [1, 1, 1, 1])],
+        constants: [
+          "w": Tensor([2] as [Float], [1, 1, 1, 1]), "s": ones, "v": Tensor([4] as [Float]),
+        ]))
+    let inputs: [String: Value] = ["x": .tensor(Tensor([3] as [Float], [1, 1, 1, 1]))]
+    let y = try Session(folding).run(inputs)["y"]!
+    let comparison = try Comparison(
+      folding, recorded: ["c": .tensor(Tensor([6] as [Float], [1, 1, 1, 1])), "y": y],
+      inputs: inputs)
+    #expect(comparison.layers.map(\.name) == ["c"] && comparison.layers[0].passed)
+    // The output is that of the folded plan to the last bit.
+    #expect(comparison.outputs[0].metrics?.maxAbsolute == 0)
+    #expect(comparison.outputs[0].operatorName == "Conv")
+  }
+
+  @Test func valuesWithoutAPartnerAreCounted() throws {
+    let comparison = try Comparison(
+      product(2, then: ["Neg", "Abs"]), against: product(2, then: ["Neg"]), inputs: x)
+    #expect(comparison.unmatched?.first == 1 && comparison.unmatched?.reference == 0)
+  }
+
   @Test func metricsTellNotANumberFromNumbers() {
     #expect(Metrics([.nan, 1], reference: [.nan, 1]).maxAbsolute == 0)
     #expect(Metrics([.nan, 1], reference: [0, 1]).maxAbsolute == .infinity)
