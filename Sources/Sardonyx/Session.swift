@@ -25,6 +25,10 @@ public final class Session: Sendable {
     /// Seed of random operators that state none.
     public var seed: UInt64 = 0
 
+    /// Whether convolution networks are laid out in blocks of channels; the plain layout is what
+    /// that is verified against.
+    var usesBlocks = true
+
     public init() {}
 
     /// When a run that starts now must end; a clock reaches no point ten thousand years ahead.
@@ -55,7 +59,8 @@ public final class Session: Sendable {
     memoryLimit = options.memoryLimit ?? Machine.memoryByteCount
     graph = try model.naming {
       () throws(ModelError) in
-      try Planner.prepare(model.graph, options.batchNormalization, taps: options.taps)
+      try Planner.prepare(
+        model.graph, options.batchNormalization, taps: options.taps, usesBlocks: options.usesBlocks)
     }
   }
 

@@ -7,13 +7,16 @@ enum Planner {
   }
 
   /// The graph a session runs: rewritten, with constant inputs packed.
-  /// - Parameter taps: values to keep and to add to the outputs.
+  /// - Parameters:
+  ///   - taps: values to keep and to add to the outputs.
+  ///   - usesBlocks: whether convolution networks are laid out in blocks of channels.
   static func prepare(
-    _ loaded: Graph, _ mode: Session.BatchNormalizationMode, taps: [String]
+    _ loaded: Graph, _ mode: Session.BatchNormalizationMode, taps: [String], usesBlocks: Bool
   ) throws(ModelError) -> Graph {
     var graph = loaded
     try graph.expose(taps)
     for pass in passes(mode) { try graph.apply(pass) }
+    if usesBlocks { try graph.apply(blockChannels) }
     try graph.prepareOperators()
     return graph
   }

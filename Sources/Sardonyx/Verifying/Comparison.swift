@@ -54,6 +54,7 @@ extension Comparison {
   ) throws(ModelError) {
     var plain = options
     plain.batchNormalization = .unfolded
+    plain.usesBlocks = false
     let left = try Session(model, options: options)
     let right = try Session(reference ?? model, options: plain)
     var first = try left.executor(inputs)

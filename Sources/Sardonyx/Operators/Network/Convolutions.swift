@@ -108,8 +108,22 @@ extension ConvolutionShape {
       padsEnd: extents.axes.map(\.padAfter))
   }
 
+  /// The sizes as far as they are known before a run: without `input`, extents and outputs are 0.
+  /// - Returns: nil where the window does not fit.
+  init?(weights: Shape, groups: Int, window: Window, input: [Int]?) {
+    let kernel = Array(weights.dropFirst(2))
+    // Large enough for any kernel.
+    let extents = input ?? kernel.map { $0 + 1 << 10 }
+    guard let axes = try? window.axes(over: extents, kernel: kernel) else { return nil }
+    self.init(
+      ConvolutionExtents(
+        batch: 1, inputChannels: weights[1] * groups, outputChannels: weights[0], group: groups,
+        axes: axes))
+    if input == nil { self.input = kernel.map { _ in 0 } }
+  }
+
   /// What packing has to know.
-  fileprivate init(weights: Shape, groups: Int) {
+  init(weights: Shape, groups: Int) {
     let kernel = Array(weights.dropFirst(2))
     let (zeros, ones) = (kernel.map { _ in 0 }, kernel.map { _ in 1 })
     self.init(
