@@ -25,8 +25,11 @@ public final class Session: Sendable {
     /// Seed of random operators that state none.
     public var seed: UInt64 = 0
 
-    /// Whether convolution networks are laid out in blocks of channels; the plain layout is what
-    /// that is verified against.
+    /// Whether convolutions with 3×3 taps may be computed by Winograd's algorithm, which is several
+    /// times as fast as sums over the taps; its error is about twice theirs.
+    public var winograd = true
+    /// Whether convolution networks are laid out in blocks of channels; the layout of the file is what
+    /// that is compared with.
     var usesBlocks = true
 
     public init() {}
@@ -59,8 +62,7 @@ public final class Session: Sendable {
     memoryLimit = options.memoryLimit ?? Machine.memoryByteCount
     graph = try model.naming {
       () throws(ModelError) in
-      try Planner.prepare(
-        model.graph, options.batchNormalization, taps: options.taps, usesBlocks: options.usesBlocks)
+      try Planner.prepare(model.graph, options)
     }
   }
 

@@ -285,4 +285,31 @@ static inline void kernels_relax(void) {
 #endif
 }
 
+/// Takes denormal numbers for 0 on this thread from now on, and tells how it was before.
+///
+/// Sums of products lose nothing by it that is seen beside their largest number, while on many CPUs each denormal number
+/// costs a hundred times what another does: activations such as x·sigmoid(x) bring forth many.
+static inline uint64_t kernels_flush_denormals(void) {
+#if defined(__x86_64__)
+  uint32_t mode = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(mode | 0x8040);
+  return mode;
+#elif defined(__aarch64__)
+  uint64_t mode;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+  __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1 << 24));
+  return mode;
+#else
+  return 0;
+#endif
+}
+
+static inline void kernels_restore_denormals(uint64_t mode) {
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr((uint32_t)mode);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#endif
+}
+
 #pragma clang assume_nonnull end

@@ -3,12 +3,14 @@ extension Planner {
   /// the first convolution on as far as every operator can read them so, with reorders at the borders.
   ///
   /// Channel counts come from the weights, so this holds for any batch and any image.
-  static let blockChannels = Pass(name: "block channels") { graph throws(ModelError) in
-    guard graph.nodes.contains(where: { $0.implementation is Conv }) else { return }
-    var blocking = ChannelBlocking(graph)
-    for node in graph.nodes { blocking.add(node) }
-    blocking.finish()
-    graph = blocking.graph
+  static func blockChannels(winograd: Bool) -> Pass {
+    Pass(name: "block channels") { graph throws(ModelError) in
+      guard graph.nodes.contains(where: { $0.implementation is Conv }) else { return }
+      var blocking = ChannelBlocking(graph, winograd: winograd)
+      for node in graph.nodes { blocking.add(node) }
+      blocking.finish()
+      graph = blocking.graph
+    }
   }
 }
 
@@ -16,13 +18,17 @@ extension Planner {
 private struct ChannelBlocking {
   private(set) var graph: Graph
   private let layout = BlockLayout()
+  private let winograd: Bool
   private var nodes: [Node] = []
+  /// Per value, the position of the node that makes it.
+  private var producers: [Graph.ValueID: Int] = [:]
   /// Per value that exists in blocks, the value that holds them and its channels.
   private var blocks: [Graph.ValueID: Blocked] = [:]
   /// Per value that was made in blocks, its plain form where one was needed.
   private var plainForms: [Graph.ValueID: Graph.ValueID] = [:]
   private let facts: [(type: ValueType?, shape: [Dimension]?)]
   private let isOutput: Set<Graph.ValueID>
+  private let readerCounts: [Int]
 
   /// A value in blocks.
   private struct Blocked {
@@ -32,20 +38,27 @@ private struct ChannelBlocking {
     let rank: Int
   }
 
-  init(_ graph: Graph) {
+  init(_ graph: Graph, winograd: Bool) {
     self.graph = graph
+    self.winograd = winograd
     self.graph.nodes = []
     facts = SymbolicShapes(graph).facts
     isOutput = Set(graph.outputs)
+    readerCounts = graph.readers().map(\.count)
   }
 
   mutating func add(_ node: Node) {
     if node.domain.isEmpty, let rewritten = rewrite(node) {
-      nodes.append(rewritten)
+      append(rewritten)
       return
     }
     var node = node
     node.inputs = node.inputs.map { $0.map { plain($0) } }
+    append(node)
+  }
+
+  private mutating func append(_ node: Node) {
+    for case let id? in node.outputs { producers[id] = nodes.count }
     nodes.append(node)
   }
 
@@ -67,7 +80,7 @@ private struct ChannelBlocking {
       isOutput.contains(id)
       ? id : graph.addValue(record.name + " (plain)", type: record.type, shape: record.shape)
     plainForms[id] = target
-    nodes.append(
+    append(
       reorder(
         "UnblockChannels", UnblockChannels(channels: blocked.channels), record.name, blocked.id,
         target))
@@ -82,7 +95,7 @@ private struct ChannelBlocking {
     graph.values[target].blockedChannels = channels
     blocks[id] = Blocked(id: target, channels: channels, rank: rank)
     plainForms[id] = id
-    nodes.append(
+    append(
       reorder("BlockChannels", BlockChannels(channels: channels), record.name, id, target))
     return target
   }
@@ -116,6 +129,9 @@ private struct ChannelBlocking {
       node.outputs.dropFirst().allSatisfy({ $0 == nil })
     else { return nil }
     if let conv = node.implementation as? Conv { return convolve(node, conv, result) }
+    if let transpose = node.implementation as? ConvTranspose {
+      return convolve(node, transpose, result)
+    }
     guard let first = node.inputs.first ?? nil else { return nil }
     switch node.operatorName {
     case "Add", "Sub", "Mul", "Div", "Sum", "Max", "Min": return combine(node, result)
@@ -137,7 +153,10 @@ private struct ChannelBlocking {
       guard let numbers = try? ChannelNormalization(node, graph),
         numbers.channelCount == x.channels
       else { return nil }
-      return replace(node, BlockedNormalization(numbers), x, result)
+      var normalized = replace(
+        node, BlockedNormalization(numbers, batch.activation), x, result)
+      normalized.inputs = pieces(of: x) ?? normalized.inputs
+      return normalized
     case is ElementwiseFunction, is Clip:
       guard parameters.allSatisfy({ $0.map { graph.values[$0].constant != nil } ?? true }) else {
         return nil
@@ -145,6 +164,14 @@ private struct ChannelBlocking {
       return replace(node, node.implementation, x, result, keeping: Array(parameters))
     default: return nil
     }
+  }
+
+  /// The tensors that a Concat has joined into a value that nobody else reads.
+  private func pieces(of x: Blocked) -> [Graph.ValueID?]? {
+    guard let producer = producers[x.id], nodes[producer].implementation is Concat,
+      x.id < readerCounts.count, readerCounts[x.id] == 1, !isOutput.contains(x.id)
+    else { return nil }
+    return nodes[producer].inputs
   }
 
   private mutating func replace(
@@ -171,7 +198,8 @@ private struct ChannelBlocking {
       weights: weights.shape, groups: conv.group, window: conv.window, input: extents(of: x))
     let readsPlanes = blocks[x] == nil && channels < layout.lanes && conv.group == 1
     guard blocks[x].map({ $0.channels == channels }) ?? true, let shape,
-      let algorithm = BlockedAlgorithm.choose(shape, readsPlanes: readsPlanes, layout)
+      let algorithm = BlockedAlgorithm.choose(
+        shape, readsPlanes: readsPlanes, winograd: winograd, layout)
     else { return nil }
     var node = node
     let rank = weights.shape.count
@@ -183,6 +211,27 @@ private struct ChannelBlocking {
     graph.note(
       "block channels", .done, node, "\(algorithm), in blocks of \(layout.lanes) channels")
     node.outputs = [produce(result, channels: weights.shape[0], rank: rank)]
+    return node
+  }
+
+  private mutating func convolve(
+    _ node: Node, _ transpose: ConvTranspose, _ result: Graph.ValueID
+  ) -> Node? {
+    guard let x = node.inputs[0], let weights = graph.constant(node, 1), weights.type == .float,
+      (3...4).contains(weights.shape.count), weights.shape.elementCount > 0,
+      transpose.group == 1, transpose.window.isDense,
+      !node.hasInput(2) || graph.constant(node, 2) != nil,
+      blocks[x].map({ $0.channels == weights.shape[0] }) ?? (weights.shape[0] >= layout.lanes),
+      zip(transpose.window.strides(axisCount: weights.shape.count - 2), weights.shape.dropFirst(2))
+        .allSatisfy({ $0 <= $1 && $0 <= 8 })
+    else { return nil }
+    var node = node
+    let rank = weights.shape.count
+    node.inputs[0] = blocked(x, channels: weights.shape[0], rank: rank)
+    node.implementation = BlockedConvTranspose(transpose)
+    node.outputs = [produce(result, channels: weights.shape[1], rank: rank)]
+    graph.note(
+      "block channels", .done, node, "phase by phase, in blocks of \(layout.lanes) channels")
     return node
   }
 
@@ -217,8 +266,22 @@ private struct ChannelBlocking {
       case .constant(let tensor): graph.addConstant("\(node.name)_in_blocks", tensor)
       }
     }
+    if node.operatorName == "Mul", inputs.count == 2,
+      let scaled = inputs.indices.first(where: {
+        isNarrow(inputs[1 - $0]) && !isNarrow(inputs[$0]) && blocks[inputs[$0]] != nil
+      })
+    {
+      node.implementation = BlockedScaling()
+      node.inputs = [node.inputs[scaled], node.inputs[1 - scaled]]
+    }
     node.outputs = [produce(result, channels: leader.channels, rank: leader.rank)]
     return node
+  }
+
+  /// Whether a value in blocks has one number for each image and channel.
+  private func isNarrow(_ id: Graph.ValueID) -> Bool {
+    guard blocks[id] != nil, let extents = extents(of: id) else { return false }
+    return extents.allSatisfy { $0 == 1 }
   }
 
   private enum Operand {

@@ -7,16 +7,11 @@ enum Planner {
   }
 
   /// The graph a session runs: rewritten, with constant inputs packed.
-  /// - Parameters:
-  ///   - taps: values to keep and to add to the outputs.
-  ///   - usesBlocks: whether convolution networks are laid out in blocks of channels.
-  static func prepare(
-    _ loaded: Graph, _ mode: Session.BatchNormalizationMode, taps: [String], usesBlocks: Bool
-  ) throws(ModelError) -> Graph {
+  static func prepare(_ loaded: Graph, _ options: Session.Options) throws(ModelError) -> Graph {
     var graph = loaded
-    try graph.expose(taps)
-    for pass in passes(mode) { try graph.apply(pass) }
-    if usesBlocks { try graph.apply(blockChannels) }
+    try graph.expose(options.taps)
+    for pass in passes(options.batchNormalization) { try graph.apply(pass) }
+    if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
     try graph.prepareOperators()
     return graph
   }

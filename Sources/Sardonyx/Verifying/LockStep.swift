@@ -34,9 +34,11 @@ struct LockStep {
       let resolution = second.nextResolution
       guard let made = try second.advance() else { break }
       for (id, value) in made {
-        let name = second.plan.graph.values[id].name
+        let record = second.plan.graph.values[id]
+        let name = record.name
         if second.plan.graph.outputs.contains(id) { resolutions[name] = resolution }
         guard common.contains(name) else { continue }
+        let value = value.plain(channels: record.blockedChannels)
         let reference = Reference(
           operatorName: second.lastOperatorName, value: value, resolution: resolution)
         if let other = early.removeValue(forKey: name) {

@@ -7,6 +7,14 @@ struct BlockedConvolution: Sendable {
   let filter: BlockedFilter
   private let geometry: Geometry
 
+  /// Where the outputs of a product lie, if not densely: every `strides`-th row and column from
+  /// `first` on of planes with these extents.
+  struct Spread: Sendable {
+    var first: (row: Int, column: Int)
+    var strides: (rows: Int, columns: Int)
+    var extents: (rows: Int, columns: Int)
+  }
+
   /// What is added to the result, and the function it goes through.
   @unsafe struct Epilogue {
     /// Laid out as the result, and may be the result.
@@ -14,13 +22,10 @@ struct BlockedConvolution: Sendable {
     var activation = Activation.none
   }
 
-  /// Pixels of a tile that the kernels keep in registers.
-  static var tilePixels: Int { unsafe InstructionSet.current.kernels.tile_rows }
-
-  init(_ shape: ConvolutionShape, _ filter: BlockedFilter) {
+  init(_ shape: ConvolutionShape, _ filter: BlockedFilter, spread: Spread? = nil) {
     self.shape = shape
     self.filter = filter
-    geometry = Geometry(shape, filter)
+    geometry = Geometry(shape, filter, spread)
   }
 
   func run(
@@ -60,6 +65,8 @@ struct BlockedConvolution: Sendable {
     nonisolated(unsafe) let kernel =
       unsafe filter.algorithm == .planar ? kernels.multiply_planes : kernels.multiply_blocks
     crew.perform(grid.chunks) { chunk in
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
       let units = grid.units(of: chunk)
       for (index, stretch) in stretches.enumerated() {
         for panel in grid.panels(of: chunk) {
@@ -94,7 +101,8 @@ struct BlockedConvolution: Sendable {
         x: source + geometry.start(of: area), x_row: geometry.rowStep,
         offsets: offsets.baseAddress! + stretch.runs.lowerBound,
         weights: filter.start + filter.place(of: panel, in: stretch), y: y + place,
-        y_row: geometry.columns * lanes, y_column: lanes, y_vector: geometry.outputs * lanes,
+        y_row: geometry.outputRowStep, y_column: geometry.outputStep,
+        y_vector: geometry.outputPlane,
         bias: filter.bias.map { unsafe $0 + vectors.lowerBound * lanes },
         residual: epilogue.residual.map { unsafe $0 + place }, is_first: isFirst, is_last: isLast,
         slope: bounds.slope, low: bounds.low, high: bounds.high)
@@ -111,9 +119,15 @@ struct BlockedConvolution: Sendable {
     let lanes = filter.layout.lanes
     for block in filter.vectors(of: panel) {
       let place = geometry.place(of: area, block: block, blocks: filter.outputBlocks)
-      unsafe activation.finish(
-        rows: area.rows.count, columns: area.columns.count * lanes, at: y + place,
-        step: geometry.columns * lanes, with: crew.instructions)
+      for row in 0..<area.rows.count {
+        // Neighbours adjoin, or each is a row of its own.
+        let isDense = geometry.outputStep == lanes
+        unsafe activation.finish(
+          rows: isDense ? 1 : area.columns.count,
+          columns: isDense ? area.columns.count * lanes : lanes,
+          at: y + (place + row * geometry.outputRowStep), step: geometry.outputStep,
+          with: crew.instructions)
+      }
     }
   }
 
@@ -135,6 +149,8 @@ struct BlockedConvolution: Sendable {
     let parts = (rows + rowsAtOnce - 1) / rowsAtOnce
     let planesAtOnce = max(1, (1 << 17) / (rowWork * rows))
     crew.performRanges(of: shape.batch * blocks * parts, by: parts > 1 ? 1 : planesAtOnce) {
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
       for index in $0 {
         let (plane, part) = (index / parts, index % parts)
         var correlation = unsafe BlockCorrelation(
@@ -216,28 +232,44 @@ private struct Geometry: Sendable {
   let rowStep: Int
   /// Floats of an image of what the kernel reads.
   let imageSize: Int
+  /// From an output to the one below, to the one beside it, and to its like of the next block.
+  let outputRowStep: Int
+  let outputStep: Int
+  let outputPlane: Int
+  private let firstOutput: Int
   private let floats: Int
   private let lanes: Int
+  private let tilePixels: Int
   private let copies: Copies
   private let rowsPerArea: Int
   private let columnsPerArea: Int
   private let work: Int
 
-  var outputs: Int { rows * columns }
-
-  init(_ shape: ConvolutionShape, _ filter: BlockedFilter) {
+  init(_ shape: ConvolutionShape, _ filter: BlockedFilter, _ spread: BlockedConvolution.Spread?) {
     lanes = filter.layout.lanes
+    tilePixels = filter.tilePixels
     floats = filter.algorithm == .planar ? 1 : lanes
     let planes =
       filter.algorithm == .planar ? shape.inputChannels : filter.layout.blocks(shape.inputChannels)
     copies = Copies(shape, planes: planes, floats: floats)
     let (input, output) = (shape.input.asPlane, shape.output.asPlane)
-    let isFlat = shape.isPointwise
+    let isFlat = shape.isPointwise && spread == nil
     isCopied = !isFlat && (shape.isPadded || shape.strides.asPlane.columns > 1)
     (rows, columns) = isFlat ? (1, output.rows * output.columns) : output
     let (taps, steps, strides) = (
       shape.kernel.asPlane, shape.dilations.asPlane, shape.strides.asPlane
     )
+    if let spread {
+      outputStep = spread.strides.columns * lanes
+      outputRowStep = spread.strides.rows * spread.extents.columns * lanes
+      outputPlane = spread.extents.rows * spread.extents.columns * lanes
+      firstOutput = (spread.first.row * spread.extents.columns + spread.first.column) * lanes
+    } else {
+      outputStep = lanes
+      outputRowStep = columns * lanes
+      outputPlane = rows * columns * lanes
+      firstOutput = 0
+    }
     if isCopied {
       rowStep = copies.rowStep
       imageSize = copies.planeSize * planes
@@ -259,8 +291,8 @@ private struct Geometry: Sendable {
     }
     self.offsets = offsets
     // As many pixels as share a pass over the weights: 32 tiles.
-    let most = 32 * BlockedConvolution.tilePixels
-    columnsPerArea = columns.evenPart(atMost: most, multipleOf: BlockedConvolution.tilePixels)
+    let most = 32 * tilePixels
+    columnsPerArea = columns.evenPart(atMost: most, multipleOf: tilePixels)
     rowsPerArea = max(1, min(rows, most / max(1, columnsPerArea)))
     work = shape.inputChannels * shape.taps * shape.outputChannels
   }
@@ -283,8 +315,8 @@ private struct Geometry: Sendable {
 
   /// Where an area's first output lies in a block of channels.
   func place(of area: Area, block: Int, blocks: Int) -> Int {
-    let plane = (area.image * blocks + block) * rows + area.rows.lowerBound
-    return (plane * columns + area.columns.lowerBound) * lanes
+    (area.image * blocks + block) * outputPlane + firstOutput
+      + area.rows.lowerBound * outputRowStep + area.columns.lowerBound * outputStep
   }
 
   func copy(
@@ -298,7 +330,7 @@ private struct Geometry: Sendable {
     ProductGrid(
       units: batch * rowAreas * columnAreas, panels: panels,
       unitWork: work * rowsPerArea * columnsPerArea,
-      unitsAtOnce: max(1, 32 * BlockedConvolution.tilePixels / (rowsPerArea * columnsPerArea)))
+      unitsAtOnce: max(1, 32 * tilePixels / (rowsPerArea * columnsPerArea)))
   }
 }
 

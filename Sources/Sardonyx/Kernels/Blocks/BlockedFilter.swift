@@ -13,10 +13,13 @@ enum BlockedAlgorithm: Hashable, Sendable {
   /// Every channel for itself.
   case depthwise
 
-  /// - Parameter shape: its input extents may be 0 where they are not known.
+  /// - Parameters:
+  ///   - shape: its input extents may be 0 where they are not known.
+  ///   - winograd: whether Winograd's algorithm, whose error is about twice that of plain sums, may be
+  ///     chosen.
   /// - Returns: nil for what is better left to planes.
   static func choose(
-    _ shape: ConvolutionShape, readsPlanes: Bool, _ layout: BlockLayout
+    _ shape: ConvolutionShape, readsPlanes: Bool, winograd: Bool, _ layout: BlockLayout
   ) -> BlockedAlgorithm? {
     if shape.groups > 1 {
       guard shape.isDepthwise, shape.outputChannels == shape.inputChannels, !readsPlanes else {
@@ -25,14 +28,34 @@ enum BlockedAlgorithm: Hashable, Sendable {
       return .depthwise
     }
     if readsPlanes { return .planar }
-    guard shape.kernel == [3, 3], shape.strides == [1, 1], shape.dilations == [1, 1],
+    guard winograd, shape.kernel == [3, 3], shape.strides == [1, 1], shape.dilations == [1, 1],
       shape.inputChannels >= 16, shape.outputChannels >= 16,
       zip(shape.padsBegin, shape.padsEnd).allSatisfy({ max($0, $1) <= 1 })
     else { return .product }
-    // The weights grow by 4 (m = 4) or 16/9 (m = 2) and are read from memory once: at 7×7, where four
-    // tiles of 4×4 share them, 512 channels take 1165 µs with m = 2 and 1349 µs with m = 4.
-    let places = shape.output.elementCount
-    return .winograd(outputs: places > 0 && places <= 64 ? 2 : 4)
+    let candidates: [BlockedAlgorithm] = [
+      .winograd(outputs: 4), .winograd(outputs: 2), .product,
+    ]
+    return candidates.min {
+      $0.time(shape.output, lanes: layout.lanes) < $1.time(shape.output, lanes: layout.lanes)
+    }
+  }
+
+  /// Nanoseconds for a pair of channels with 3×3 taps: a weight is read from memory, where a network's
+  /// weights come from in each run, and multiplied once for each tile.
+  ///
+  /// Microseconds as measured, with weights from memory: 256 channels at 14×14 take 917 (m = 4) and 724
+  /// (m = 2) by vectors of 16 floats, 1051 and 1359 by vectors of 8; 512 at 7×7 take 2642 and 1561, and
+  /// 2700 and 1859.
+  private func time(_ output: [Int], lanes: Int) -> Double {
+    let (readPerWeight, multiplyAdd) = (0.36, 0.2 / Double(lanes))
+    let (weights, step) =
+      switch self {
+      case .winograd(let m): ((m + 2) * (m + 2), m)
+      case .product, .planar, .depthwise: (9, 1)
+      }
+    // An extent that is not known is taken for a large one.
+    let tiles = output.map { $0 > 0 ? ($0 + step - 1) / step : 64 / step }.elementCount
+    return Double(weights) * max(readPerWeight, Double(tiles) * multiplyAdd)
   }
 }
 
@@ -55,6 +78,8 @@ struct BlockedFilter: Sendable {
   let outputChannels: Int
   let taps: Int
   let layout: BlockLayout
+  /// Pixels of a tile that the kernels keep in registers.
+  let tilePixels: Int
   /// Vectors of output channels in a panel; the last panel may have fewer.
   let panelVectors: Int
   private let memory: AlignedMemory
@@ -66,6 +91,7 @@ struct BlockedFilter: Sendable {
   ) {
     self.algorithm = algorithm
     layout = BlockLayout(for: instructions)
+    tilePixels = unsafe instructions.kernels.tile_rows
     inputChannels = shape.inputChannels
     outputChannels = shape.outputChannels
     taps = shape.taps
@@ -121,7 +147,9 @@ struct BlockedFilter: Sendable {
   /// Channels in a run, and in the runs of the last block.
   var run: Int { algorithm == .planar ? 1 : min(layout.lanes, inputChannels) }
   var shortRun: Int { algorithm == .planar ? 1 : inputChannels - (inputBlocks - 1) * layout.lanes }
-  private var inputBlocks: Int { algorithm == .planar ? inputChannels : layout.blocks(inputChannels) }
+  private var inputBlocks: Int {
+    algorithm == .planar ? inputChannels : layout.blocks(inputChannels)
+  }
   var runs: Int { inputBlocks * taps }
   private var fullRuns: Int { shortRun == run ? runs : (inputBlocks - 1) * taps }
 
@@ -133,7 +161,7 @@ struct BlockedFilter: Sendable {
   /// The depth in parts whose input, for as many pixels as are computed at a time, fills half of the
   /// second-level cache.
   var stretches: [Stretch] {
-    let pixels = 32 * BlockedConvolution.tilePixels
+    let pixels = 32 * tilePixels
     let passDepth = pass * (algorithm == .planar ? 1 : layout.lanes)
     let most = max(1, Caches.level2 / 2 / (MemoryLayout<Float>.stride * pixels) / passDepth) * pass
     return stride(from: 0, to: runs, by: most).map { first in

@@ -71,38 +71,72 @@ struct BlockedScale: Sendable {
   private let scales: [Float]
   private let shifts: [Float]
 
-  init(mean: [Double], scale: [Double], shift: [Double]) {
+  init(
+    mean: [Double], scale: [Double], shift: [Double], for instructions: InstructionSet = .current
+  ) {
     func blocked(_ numbers: [Double]) -> [Float] {
-      let layout = BlockLayout()
+      let layout = BlockLayout(for: instructions)
       let room = layout.blocks(numbers.count) * layout.lanes
       return numbers.map { Float($0) } + Array(repeating: 0, count: room - numbers.count)
     }
     (means, scales, shifts) = (blocked(mean), blocked(scale), blocked(shift))
   }
 
-  /// - Parameter planes: images times blocks; y may be x.
-  func apply(
-    _ x: Tensor, planes: Int, _ activation: Activation, into y: Destination, on crew: Crew
-  ) {
+  /// y = activation((x − mean)·scale + shift), where x is some tensors joined along their channels,
+  /// each in whole blocks; y may be x where that is one.
+  func apply(_ pieces: [Tensor], _ activation: Activation, into y: Destination, on crew: Crew) {
     let lanes = BlockLayout(for: crew.instructions).lanes
-    let size = x.elementCount / max(1, planes * lanes)
     let blocks = means.count / lanes
+    let planes = y.shape[0] * blocks
+    let size = y.elementCount / max(1, planes * lanes)
     let bounds = activation.bounds
-    nonisolated(unsafe) let (x, y) = unsafe (x.pointer(as: Float.self), y.pointer(as: Float.self))
+    // Which piece each block is in, and its place there.
+    let sources = pieces.enumerated().flatMap { index, piece in
+      (0..<piece.shape[1]).map { (piece: index, block: $0, blocks: piece.shape[1]) }
+    }
+    nonisolated(unsafe) let xs = unsafe pieces.map { unsafe $0.pointer(as: Float.self) }
+    nonisolated(unsafe) let y = unsafe y.pointer(as: Float.self)
     crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size * lanes))) { range in
       for plane in range {
-        let (first, place) = (plane % blocks * lanes, plane * size * lanes)
+        let (image, block) = plane.quotientAndRemainder(dividingBy: blocks)
+        let source = sources[block]
+        let from = (image * source.blocks + source.block) * size * lanes
+        let place = plane * size * lanes
         unsafe means.withUnsafeBufferPointer { means in
           unsafe scales.withUnsafeBufferPointer { scales in
             unsafe shifts.withUnsafeBufferPointer { shifts in
+              let first = block * lanes
               unsafe crew.instructions.kernels.normalize_block(
-                size, x + place, means.baseAddress! + first, scales.baseAddress! + first,
-                shifts.baseAddress! + first, bounds.slope, bounds.low, bounds.high, y + place)
+                size, xs[source.piece] + from, means.baseAddress! + first,
+                scales.baseAddress! + first, shifts.baseAddress! + first, bounds.slope, bounds.low,
+                bounds.high, y + place)
             }
           }
         }
         unsafe activation.finish(
           rows: 1, columns: size * lanes, at: y + place, step: 0, with: crew.instructions)
+      }
+    }
+  }
+
+  /// y = x·factors, a factor for each plane and lane, repeated for each image if there are fewer.
+  static func multiply(
+    _ x: Tensor, planes: Int, by factors: Tensor, planes factorPlanes: Int, into y: Destination,
+    on crew: Crew
+  ) {
+    let lanes = BlockLayout(for: crew.instructions).lanes
+    let size = x.elementCount / max(1, planes * lanes)
+    let zeros = [Float](repeating: 0, count: lanes)
+    nonisolated(unsafe) let (x, y) = unsafe (x.pointer(as: Float.self), y.pointer(as: Float.self))
+    nonisolated(unsafe) let factors = unsafe factors.pointer(as: Float.self)
+    crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size * lanes))) { range in
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
+      for plane in range {
+        let place = plane * size * lanes
+        unsafe crew.instructions.kernels.normalize_block(
+          size, x + place, zeros, factors + plane % factorPlanes * lanes, zeros, 1, -.infinity,
+          .infinity, y + place)
       }
     }
   }

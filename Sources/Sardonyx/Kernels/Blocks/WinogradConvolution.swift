@@ -31,7 +31,7 @@ struct WinogradConvolution: Sendable {
     let bytesPerTile =
       MemoryLayout<Float>.stride * points * (inputBlocks + filter.outputBlocks) * lanes
     let weightBytes = MemoryLayout<Float>.stride * points * filter.pointStep
-    let tilePixels = BlockedConvolution.tilePixels
+    let tilePixels = filter.tilePixels
     // Weights that stay in the second-level cache are read again at no cost, and then factors and
     // products should, too: 64 channels at 56×56 take 470 µs by 28 tiles, 550 by 196 (AVX-512, 2 MiB of
     // level 2). Larger weights come from afar, and want many tiles: 512 channels at 28×28 take 37, 19
@@ -97,6 +97,8 @@ struct WinogradConvolution: Sendable {
     nonisolated(unsafe) let (x, factors) = unsafe (x, factors)
     let plane = shape.input.elementCount * lanes
     crew.perform(inputBlocks) { block in
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
       var tiles = unsafe tiles(range, shape.input, blocks: inputBlocks)
       unsafe tiles.x = unsafe x + block * plane
       unsafe tiles.v = unsafe factors + block * range.count * lanes
@@ -112,6 +114,8 @@ struct WinogradConvolution: Sendable {
     nonisolated(unsafe) let (factors, products) = unsafe (factors, products)
     let offsets = (0..<inputBlocks).map { Int32($0 * count * lanes) }
     crew.perform(points) { point in
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
       for panel in 0..<filter.panels {
         let vectors = filter.vectors(of: panel)
         let place = vectors.lowerBound * shape.inputChannels * lanes
@@ -139,6 +143,8 @@ struct WinogradConvolution: Sendable {
     let bounds = unsafe epilogue.activation.bounds
     let plane = shape.output.elementCount * lanes
     crew.perform(filter.outputBlocks) { block in
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
       var tiles = unsafe tiles(range, shape.output, blocks: filter.outputBlocks)
       unsafe tiles.v = unsafe products + block * range.count * lanes
       unsafe tiles.v_point = productStep

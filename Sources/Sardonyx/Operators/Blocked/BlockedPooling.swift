@@ -36,26 +36,30 @@ struct BlockedGlobalPool: Operator {
 }
 
 /// BatchNormalization of float32 over blocks of channels with constant parameters, and the activation
-/// behind it: y = activation((x − mean)·scale + shift).
+/// behind it: Y = activation((X − mean)·scale + shift).
+///
+/// X may come in pieces that a Concat would have joined along the channels, all but the last of whole
+/// blocks.
 struct BlockedNormalization: Operator {
-  private let normalization: BlockedScale
-  var activation = Activation.none
+  private let scale: BlockedScale
+  private let activation: Activation
 
-  init(_ normalization: ChannelNormalization) {
-    self.normalization = BlockedScale(
+  init(_ normalization: ChannelNormalization, _ activation: Activation) {
+    scale = BlockedScale(
       mean: normalization.mean, scale: normalization.scale, shift: normalization.shift)
+    self.activation = activation
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    [Fact(.float, try inputs.shape(0))]
+    let shapes = try (0..<inputs.count).map { index throws(ModelError) in try inputs.shape(index) }
+    return [Fact(.float, try Shape.joined(shapes, along: 1))]
   }
 
   var reusableInput: Int? { 0 }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let shape = inputs[0].shape
-    normalization.apply(
-      inputs[0], planes: shape[0] * shape[1], activation, into: outputs[0],
+    scale.apply(
+      (0..<inputs.count).map { inputs[$0] }, activation, into: outputs[0],
       on: outputs.context.crew)
   }
 }

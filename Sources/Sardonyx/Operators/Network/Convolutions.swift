@@ -78,7 +78,7 @@ struct Conv: ActivationAccepting {
 
 /// The sizes of a convolution; for a transposed one `axes` are those of the convolution it
 /// transposes, whose outputs are its inputs.
-struct ConvolutionExtents: Sendable {
+struct ConvolutionExtents: Sendable, Hashable {
   let batch: Int
   let inputChannels: Int
   let outputChannels: Int
@@ -88,6 +88,15 @@ struct ConvolutionExtents: Sendable {
   var inputChannelsPerGroup: Int { inputChannels / group }
   var outputChannelsPerGroup: Int { outputChannels / group }
   var outputShape: Shape { [batch, outputChannels] + axes.outputExtents }
+
+  /// Whether places in an image can be counted in 32 bits when its channels are filled up to blocks,
+  /// and its columns to whole strides.
+  var countsFitBlocks: Bool {
+    let lanes = BlockLayout().lanes
+    let padded = axes.map { $0.padBefore + $0.input + $0.padAfter + $0.stride }
+    let count = ([BlockLayout().blocks(inputChannels) * lanes] + padded).checkedElementCount
+    return count.map { $0 <= Int(Int32.max) } ?? false
+  }
 
   /// Whether the input with its padding is of about the size of the input: kernels make a copy.
   var paddingIsModest: Bool {
