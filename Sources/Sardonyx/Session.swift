@@ -58,11 +58,12 @@ public final class Session: Sendable {
   public init(_ model: Model, options: Options = Options()) throws(ModelError) {
     self.model = model
     self.options = options
-    threads = options.threads ?? ThreadCount.standard.count
+    let threads = options.threads ?? ThreadCount.standard.count
+    self.threads = threads
     memoryLimit = options.memoryLimit ?? Machine.memoryByteCount
     graph = try model.naming {
       () throws(ModelError) in
-      try Planner.prepare(model.graph, options)
+      try Planner.prepare(model.graph, options, on: Crew(threads: threads))
     }
   }
 
