@@ -49,7 +49,7 @@ public struct Comparison: Sendable {
 
 extension Comparison {
   /// Runs a model as prepared by `options` beside a reference that computes BatchNormalization as
-  /// written, in lock step.
+  /// written and convolutions by sums over their taps, in lock step.
   /// - Parameters:
   ///   - reference: another model with values of the same names; nil means the model itself.
   ///   - inputs: by name; both sides get the same.
@@ -62,6 +62,7 @@ extension Comparison {
   ) throws(ModelError) {
     var plain = options
     plain.batchNormalization = .unfolded
+    plain.winograd = false
     let left = try Session(model, options: options)
     let right = try Session(reference ?? model, options: plain)
     var first = try left.executor(inputs)
@@ -121,6 +122,7 @@ extension Comparison {
     if !absent.isEmpty {
       var plain = options
       plain.batchNormalization = .unfolded
+      plain.winograd = false
       plain.taps = absent
       let written = try Session(model, options: plain)
       try written.walk(inputs) { name, operatorName, value, resolution in
@@ -163,7 +165,10 @@ extension Session {
         let resolution = executor.nextResolution
         guard let made = try executor.advance() else { return }
         for (id, value) in made {
-          body(executor.plan.graph.values[id].name, executor.lastOperatorName, value, resolution)
+          let record = executor.plan.graph.values[id]
+          body(
+            record.name, executor.lastOperatorName,
+            value.plain(channels: record.blockedChannels), resolution)
         }
       }
     }
