@@ -76,13 +76,11 @@ struct RunCommand: ParsableCommand {
     let start = seconds()
     let profile = Profile()
     let count = session.nodeCount
-    let values = try Watch.over(
-      "running",
-      detail: {
-        let events = profile.events
-        return "node \(events.count) of \(count)" + (events.last.map { ", \($0.node)" } ?? "")
-      }
-    ) { () throws(ModelError) in
+    let detail: @Sendable () -> String = {
+      let events = profile.events
+      return "node \(events.count) of \(count)" + (events.last.map { ", \($0.node)" } ?? "")
+    }
+    let values = try Watch.over("running", detail: detail) { () throws(ModelError) in
       // Looking at each node costs a little, so nobody pays for it whom it does not show.
       try session.run(inputs, profile: Terminal.isWatched ? profile : nil)
     }

@@ -364,7 +364,7 @@ import Testing
     model.irVersion = 8
     model.operatorSets = ["": 17]
     model.graph.name = "sum"
-    let shape: [Dimension] = [.symbol("N")]
+    let shape: [Sardonyx.Dimension] = [.symbol("N")]
     model.graph.inputs = ["a", "b"].map {
       ValueDefinition(name: $0, type: .tensor(.float), shape: shape)
     }
