@@ -72,6 +72,33 @@ typedef struct PlaneCorrelation {
   float *y;
 } PlaneCorrelation;
 
+/// A step of a recurrent network for some sequences. Units come in blocks of `lanes`, the last one filled up with zeros.
+typedef struct RecurrentStep {
+  /// Sequences; each has its place in the tables of pointers.
+  long rows;
+  long blocks;
+  /// Units of the state that is multiplied.
+  long depth;
+  /// The recurrent weights as [blocks][depth][gates][lanes].
+  const float *weights;
+  /// Per row, what the input and the biases give: [blocks][gates of the cell][lanes].
+  const float *_Nonnull const *_Nonnull sums;
+  /// Per row, the state that is multiplied: [blocks][lanes].
+  const float *_Nonnull const *_Nonnull hidden;
+  /// Per row, the new state.
+  float *_Nonnull const *_Nonnull next;
+  /// Per row, an LSTM's cell, which is replaced; or a GRU's update gate.
+  float *_Nonnull const *_Nonnull cell;
+  /// Of an LSTM's input, output and forget gate: [blocks][3][lanes]; or none.
+  const float *_Nullable peepholes;
+  /// Added to a GRU's product before the reset gate multiplies it: [blocks][lanes]; or none.
+  const float *_Nullable reset_bias;
+  /// The bound of what goes into a function.
+  float clip;
+  /// Whether the forget gate is 1 minus the input gate.
+  bool couples_forget;
+} RecurrentStep;
+
 /// The kernels of one instruction set. Nothing here knows of shapes beyond lengths and strides.
 typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   const char *name;
@@ -149,6 +176,18 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*normalize)(
       long n, const float *x, float mean, float factor, const float *_Nullable scale,
       const float *_Nullable shift, float *y);
+
+  // MARK: Recurrent networks
+
+  /// Gates i, o, f, c.
+  void (*step_lstm)(const RecurrentStep *);
+  /// Gates z, r, h, the reset gate after the product with the state.
+  void (*step_gru)(const RecurrentStep *);
+  /// The gates z (to `cell`) and r, whose product with the state goes to `next`.
+  void (*step_gru_gates)(const RecurrentStep *);
+  /// The new state from z (`cell`), the product of r with the state (`hidden`), and the state before, which `next` holds.
+  void (*step_gru_state)(const RecurrentStep *);
+  void (*step_rnn)(const RecurrentStep *);
 
   // MARK: Pooling
 
