@@ -72,6 +72,24 @@ typedef struct PlaneCorrelation {
   float *y;
 } PlaneCorrelation;
 
+/// A product whose left factor is read where it lies: C = activation(alpha·A·B + column_bias).
+typedef struct SmallProduct {
+  long rows, columns, depth;
+  /// Element (m, k) is a[m·a_row + k·a_depth].
+  const float *a;
+  long a_row, a_depth;
+  /// Panels of `tile_columns` columns, `b_panel` apart, whose rows are `b_step` apart. Whole vectors are read.
+  const float *b;
+  long b_step, b_panel;
+  float *c;
+  long c_step;
+  float alpha;
+  /// One number per column; or none.
+  const float *_Nullable column_bias;
+  /// activation(v) = min(max(v < 0 ? v·slope : v, low), high), which keeps NaN.
+  float slope, low, high;
+} SmallProduct;
+
 /// A step of a recurrent network for some sequences. Units come in blocks of `lanes`, the last one filled up with zeros.
 typedef struct RecurrentStep {
   /// Sequences; each has its place in the tables of pointers.
@@ -117,6 +135,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
       long y_step);
   /// y[n] = Σk x[k]·rows[n][k] for n < count, all rows `step` apart.
   void (*dot_rows)(long count, long depth, const float *x, const float *rows, long step, float *y);
+  void (*multiply_small)(const SmallProduct *);
   /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap.
   void (*multiply_integers)(
       long rows, long columns, long depth, const int16_t *a, const int16_t *b, int32_t *c, long c_step);

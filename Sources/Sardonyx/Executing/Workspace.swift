@@ -150,7 +150,8 @@ import Synchronization
   /// Where the operands of a step are.
   func addresses(_ step: Plan.Step) -> Addresses {
     let first = unsafe operands + step.firstOperand
-    return unsafe Addresses(inputs: first, outputs: first + step.inputs.count)
+    return unsafe Addresses(
+      inputs: first, outputs: first + step.inputs.count, count: step.outputs.count)
   }
 
   /// Lets go of all that the last run made and was given.

@@ -12,13 +12,15 @@ typealias Computation = @Sendable (Addresses, Crew) throws(ModelError) -> Void
 @safe struct Addresses {
   private let inputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let outputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  private let outputCount: Int
 
   init(
     inputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>,
-    outputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    outputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>, count: Int
   ) {
     unsafe self.inputs = inputs
     unsafe self.outputs = outputs
+    outputCount = count
   }
 
   /// The elements of an input that is given.
@@ -34,5 +36,7 @@ typealias Computation = @Sendable (Addresses, Crew) throws(ModelError) -> Void
   }
 
   /// The bytes of an output; nil where nobody wants it.
-  func wanted(_ index: Int) -> UnsafeMutableRawPointer? { unsafe outputs[index] }
+  func wanted(_ index: Int) -> UnsafeMutableRawPointer? {
+    index < outputCount ? unsafe outputs[index] : nil
+  }
 }

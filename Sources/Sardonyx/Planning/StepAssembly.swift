@@ -54,9 +54,12 @@ struct StepAssembly {
     // Texts need the pools of the run.
     guard facts.allSatisfy({ $0.elementType != .string }) else { return .described }
     let inputs = node.inputs.map { id in id.map { inference.facts[$0] ?? .unknown } }
-    guard inputs.allSatisfy({ $0 == nil || $0!.byteCount != nil }) else { return .planned }
+    guard inputs.allSatisfy({ $0 == nil || $0!.byteCount != nil }),
+      let first = placements.first, first != .unwanted
+    else { return .planned }
+    let wanted = placements.enumerated().map { $1 == .unwanted ? nil : facts[$0] }
     do throws(ModelError) {
-      let computation = try node.implementation.computation(Facts(inputs), facts)
+      let computation = try node.implementation.computation(Facts(inputs), wanted)
       return computation.map(Plan.Action.call) ?? .planned
     } catch { throw error.at(node: node.label(inputs)) }
   }
