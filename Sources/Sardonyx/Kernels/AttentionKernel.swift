@@ -122,7 +122,8 @@ struct AttentionKernel: Sendable {
     func panels(_ columns: Int, _ depth: Int) -> Int {
       (columns + width - 1) / width * width * depth
     }
-    let result = unsafe operands.result
+    let result =
+      unsafe operands.result
       + (sample * resultSteps.batch + headOfSample * resultSteps.head
         + queries.lowerBound * resultSteps.position)
     let key = unsafe keys + (sample * keySteps.batch + keyHead * keySteps.head)
@@ -155,24 +156,24 @@ struct AttentionKernel: Sendable {
           room + row * rowStep, count, visible[row],
           mask: maskRow(operands.mask, sample, headOfSample, query), instructions)
       }
-      product.columns = valueSize
-      product.depth = count
+      unsafe product.columns = valueSize
+      unsafe product.depth = count
       unsafe product.a = UnsafePointer(room)
-      product.a_row = rowStep
-      product.alpha = 1
+      unsafe product.a_row = rowStep
+      unsafe product.alpha = 1
       unsafe product.c = result
-      product.c_step = resultSteps.position
+      unsafe product.c_step = resultSteps.position
       if unsafe valueSize % instructions.kernels.lanes == 0 {
         unsafe product.b = value
-        product.b_step = valueSteps.position
-        product.b_panel = width
+        unsafe product.b_step = valueSteps.position
+        unsafe product.b_panel = width
       } else if count > 0 {
         let packedValues = unsafe packed + panels(count, size)
         unsafe instructions.kernels.pack_panels(
           count, valueSize, width, value, 1, valueSteps.position, packedValues, width * count)
         unsafe product.b = UnsafePointer(packedValues)
-        product.b_step = width
-        product.b_panel = width * count
+        unsafe product.b_step = width
+        unsafe product.b_panel = width * count
       }
       unsafe instructions.kernels.multiply_small(&product)
     }
@@ -217,8 +218,9 @@ struct AttentionKernel: Sendable {
       } else {
         let terms = unsafe mask.start.assumingMemoryBound(to: Float.self)
         let first = unsafe terms + visible.lowerBound * mask.step
-        let largest = unsafe
-          mask.step == 0 ? first.pointee : instructions.kernels.row_maximum(visible.count, first)
+        let largest =
+          unsafe mask.step == 0
+          ? first.pointee : instructions.kernels.row_maximum(visible.count, first)
         isMasked = largest == -.infinity
         unsafe instructions.kernels.add(visible.count, start, 1, first, mask.step, start)
       }

@@ -112,7 +112,7 @@ extension [RegionMove] {
 
 extension AxisBlock {
   /// Slices along the axis that indices of 32 or 64 bits name, `count` for each outer block.
-  func gatherComputation<Index: FixedWidthInteger & BitwiseCopyable>(
+  func gatherComputation<Index: FixedWidthInteger & BitwiseCopyable & Sendable>(
     _ size: Int, count: Int, by _: Index.Type
   ) -> Computation {
     let (outer, extent, length) = (outer, self.count, inner * size)

@@ -139,7 +139,8 @@ extension ProductBatch {
     let batch = self
     return { addresses, crew in
       unsafe (columnBias ?? []).withUnsafeBufferPointer { constants in
-        let bias = unsafe biasInput.map { unsafe addresses.input($0) as UnsafePointer<Float> }
+        let bias =
+          unsafe biasInput.map { unsafe addresses.input($0) as UnsafePointer<Float> }
           ?? (columnBias == nil ? nil : constants.baseAddress)
         if let small {
           return unsafe small.multiply(

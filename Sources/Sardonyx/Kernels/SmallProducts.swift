@@ -73,8 +73,8 @@ struct SmallProducts: Sendable {
       unsafe columns.count % instructions.kernels.lanes == 0
     {
       unsafe product.b = right + columns.lowerBound
-      product.b_step = batch.right.rowStep
-      product.b_panel = width
+      unsafe product.b_step = batch.right.rowStep
+      unsafe product.b_panel = width
       unsafe instructions.kernels.multiply_small(&product)
     } else {
       let room = (columns.count + width - 1) / width * width * batch.k

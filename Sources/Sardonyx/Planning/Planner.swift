@@ -2,7 +2,9 @@
 enum Planner {
   static func passes(_ mode: Session.BatchNormalizationMode) -> [Pass] {
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
-    if mode == .folded { passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseEpilogues] }
+    if mode == .folded {
+      passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseEpilogues]
+    }
     return passes
   }
 
