@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The passes that prepare a graph, in order.
 enum Planner {
   static func passes(_ mode: Session.BatchNormalizationMode) -> [Pass] {
@@ -9,14 +11,14 @@ enum Planner {
   }
 
   /// The graph a session runs: rewritten, with constant inputs packed.
-  /// - Parameter taps: values to keep and to add to the outputs.
   static func prepare(
-    _ loaded: Graph, _ mode: Session.BatchNormalizationMode, taps: [String]
+    _ loaded: Graph, _ options: Session.Options, on crew: Crew
   ) throws(ModelError) -> Graph {
     var graph = loaded
-    try graph.expose(taps)
-    for pass in passes(mode) { try graph.apply(pass) }
-    try graph.prepareOperators()
+    try graph.expose(options.taps)
+    for pass in passes(options.batchNormalization) { try graph.apply(pass) }
+    if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
+    try graph.prepareOperators(on: crew)
     return graph
   }
 }
@@ -38,17 +40,45 @@ extension Graph {
   }
 
   /// Lets every operator prepare its constant inputs, in bodies too.
-  fileprivate mutating func prepareOperators() throws(ModelError) {
-    for position in nodes.indices {
-      let facts = nodes[position].inputs.map { id in
-        id.map { values[$0].constant.map { Fact($0) } ?? .unknown }
-      }
+  ///
+  /// Packing reads and writes all weights, so the nodes are shared out.
+  fileprivate mutating func prepareOperators(on crew: Crew) throws(ModelError) {
+    let graph = self
+    let prepared = Mutex([(any Operator)?](repeating: nil, count: nodes.count))
+    let failure = Mutex<(position: Int, error: ModelError)?>(nil)
+    crew.perform(nodes.count) { position in
       do throws(ModelError) {
-        try nodes[position].implementation.prepare(Facts(facts))
-        var bodies = nodes[position].implementation.bodies
-        for index in bodies.indices { try bodies[index].graph.prepareOperators() }
-        nodes[position].implementation.bodies = bodies
-      } catch { throw error.at(node: nodes[position].label(facts)) }
+        let implementation = try graph.preparedOperator(of: graph.nodes[position])
+        prepared.withLock { $0[position] = implementation }
+      } catch {
+        failure.withLock { first in
+          if first.map({ $0.position > position }) ?? true { first = (position, error) }
+        }
+      }
     }
+    if let error = failure.withLock({ $0?.error }) { throw error }
+    prepared.withLock { prepared in
+      for position in nodes.indices {
+        if let implementation = prepared[position] {
+          nodes[position].implementation = implementation
+        }
+      }
+    }
+  }
+
+  private func preparedOperator(of node: Node) throws(ModelError) -> any Operator {
+    let facts = node.inputs.map { id in
+      id.map { values[$0].constant.map { Fact($0) } ?? .unknown }
+    }
+    do throws(ModelError) {
+      var implementation = node.implementation
+      try implementation.prepare(Facts(facts))
+      var bodies = implementation.bodies
+      guard !bodies.isEmpty else { return implementation }
+      let crew = Crew(threads: 1)
+      for index in bodies.indices { try bodies[index].graph.prepareOperators(on: crew) }
+      implementation.bodies = bodies
+      return implementation
+    } catch { throw error.at(node: node.label(facts)) }
   }
 }
