@@ -92,8 +92,10 @@ struct MemoryPlan {
       extend(block, to: id)
       return .input(0)
     }
-    // A part of a larger block is as long as that, and so is never taken over.
-    guard let reusable = operation.reusableInput, reusable < node.inputs.count,
+    // What leaves the plan is written to its own memory only by the last step, so that the steps
+    // before it find theirs in the arena, at the same place in each run. A part of a larger block is as
+    // long as that, and so is never taken over.
+    guard !escaping[id], let reusable = operation.reusableInput, reusable < node.inputs.count,
       let source = node.inputs[reusable], let block = blockOfValue[source].map({ root(of: $0) }),
       blocks[block].last == step, !blocks[block].escapes,
       blocks[block].byteCount == byteCount,

@@ -33,13 +33,18 @@ struct LaneSelection: Sendable {
     }
   }
 
-  func select(_ inputs: [Tensor], into y: Destination, on crew: Crew) {
+  /// - Parameters:
+  ///   - inputBlocks: the blocks of each input.
+  ///   - size: the floats of a plane.
+  ///   - input: where an input begins.
+  func select(
+    _ inputBlocks: [Int], images: Int, size: Int, into y: UnsafeMutablePointer<Float>,
+    on crew: Crew, input: (Int) -> UnsafePointer<Float>
+  ) {
     let lanes = BlockLayout(for: crew.instructions).lanes
-    let planes = y.shape[0] * blocks
-    let size = y.elementCount / max(1, planes)
-    let inputBlocks = inputs.map { $0.shape[1] }
-    nonisolated(unsafe) let xs = unsafe inputs.map { unsafe $0.pointer(as: Float.self) }
-    nonisolated(unsafe) let y = unsafe y.pointer(as: Float.self)
+    let planes = images * blocks
+    nonisolated(unsafe) let xs = unsafe inputBlocks.indices.map { unsafe input($0) }
+    nonisolated(unsafe) let y = unsafe y
     crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size))) { range in
       for plane in range {
         let (image, block) = plane.quotientAndRemainder(dividingBy: blocks)

@@ -26,8 +26,20 @@ struct BlockedSelection: Operator {
     return [Fact(.float, [first[0], lanes.blocks] + first.dropFirst(2))]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let (shape, lanes) = (try inputs.shape(0), lanes)
+    let blocks = try (0..<inputs.count).map { index throws(ModelError) in
+      try inputs.shape(index)[1]
+    }
+    return { addresses, crew in
+      unsafe lanes.select(
+        blocks, images: shape[0], size: shape.dropFirst(2).reduce(1, *),
+        into: addresses.output(), on: crew
+      ) { unsafe addresses.input($0) }
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    lanes.select(
-      (0..<inputs.count).map { inputs[$0] }, into: outputs[0], on: outputs.context.crew)
+    _ = try compute(inputs, outputs)
   }
 }
