@@ -1,30 +1,43 @@
-/// The values a caller gave, checked against a graph's inputs and put in their order.
+/// The values a caller gave, in the order of a graph's inputs.
 ///
 /// Axes under one symbolic name may differ in extent: exporters write "?", "None" or a name used
 /// before for axes that have nothing to do with one another, and the operators know best.
 struct InputBinding {
   private(set) var values: [Value?] = []
-  private(set) var facts: [Fact] = []
+  private let graph: Graph
 
-  /// - Throws: ``ModelError`` (mismatch) for an unknown or missing name, a wrong type, rank or
-  ///   extent.
+  /// - Throws: ``ModelError`` (mismatch) for an unknown or missing name.
   init(_ given: [String: Value], _ graph: Graph) throws(ModelError) {
-    try Self.checkNames(given, graph)
+    self.graph = graph
+    values.reserveCapacity(graph.inputs.count)
+    var count = 0
     for id in graph.inputs {
+      let value = given[graph.values[id].name]
+      if value != nil { count += 1 }
+      values.append(value ?? graph.defaults[id].map(Value.tensor))
+    }
+    if count < given.count { try Self.checkNames(given, graph) }
+    for (id, value) in zip(graph.inputs, values) where value == nil {
+      throw ModelError(
+        .mismatch, "input \"\(graph.values[id].name)\" is missing",
+        hint: "the model wants \(Self.describe(graph.values[id]))")
+    }
+  }
+
+  /// What is known of the values, which are checked against the inputs.
+  /// - Throws: ``ModelError`` (mismatch) for a wrong type, rank or extent.
+  func checkedFacts() throws(ModelError) -> [Fact] {
+    var facts: [Fact] = []
+    for case (let id, let value?) in zip(graph.inputs, values) {
       let record = graph.values[id]
-      guard let value = given[record.name] ?? graph.defaults[id].map(Value.tensor) else {
-        throw ModelError(
-          .mismatch, "input \"\(record.name)\" is missing",
-          hint: "the model wants \(Self.describe(record))")
-      }
       do throws(ModelError) { try check(value, record) } catch {
         throw ModelError(
           .mismatch, "input \"\(record.name)\": \(error.message)",
           hint: "the model wants \(Self.describe(record))")
       }
-      values.append(value)
       facts.append(Fact(value))
     }
+    return facts
   }
 
   private static func checkNames(_ given: [String: Value], _ graph: Graph) throws(ModelError) {
@@ -55,18 +68,19 @@ struct InputBinding {
 
   /// An error of a run with these values, whose hint tells of axes that the model declares as equal
   /// and that are not.
-  func explain(_ error: ModelError, _ graph: Graph) -> ModelError {
+  func explain(_ error: ModelError) -> ModelError {
     guard error.code == .mismatch || error.code == .invalid,
-      let difference = unequalAxes(graph)
+      let difference = unequalAxes
     else { return error }
     var error = error
     error.hint = (error.hint.map { $0 + "; " } ?? "") + difference
     return error
   }
 
-  private func unequalAxes(_ graph: Graph) -> String? {
+  private var unequalAxes: String? {
     for (name, axes) in graph.sharedSymbols {
-      let extents = axes.map { facts[$0.input].shape?[$0.axis] ?? 0 }
+      let shapes = axes.map { values[$0.input]?.tensor?.shape ?? [] }
+      let extents = zip(axes, shapes).map { $0.axis < $1.count ? $1[$0.axis] : 0 }
       guard let other = extents.firstIndex(where: { $0 != extents[0] }) else { continue }
       func words(_ index: Int) -> String { graph.words(axes[index]) }
       return "the model declares \(words(0)) and \(words(other)) as equal (\(name)), and they are "

@@ -131,17 +131,16 @@ public final class Session: Sendable {
     try model.naming {
       () throws(ModelError) in
       let positions = try outputPositions(outputs)
-      let binding = try InputBinding(inputs, graph)
       let results: [Value?]
       do throws(ModelError) {
-        let plan = try plans.plan(graph, inputs: binding.facts)
+        let (plan, values) = try plan(for: inputs)
         results = try context.crew.withWorkers { () throws(ModelError) in
-          try Executor.run(plan, binding.values, context)
+          try Executor.run(plan, values, context)
         }
       } catch {
-        throw binding.explain(error, graph)
+        throw (try? InputBinding(inputs, graph))?.explain(error) ?? error
       }
-      var named: [String: Value] = [:]
+      var named = [String: Value](minimumCapacity: positions.count)
       for position in positions { named[graph.outputName(position)] = results[position] }
       return named
     }
@@ -158,9 +157,18 @@ public final class Session: Sendable {
 
   /// An executor to be walked step by step.
   func executor(_ inputs: [String: Value]) throws(ModelError) -> Executor {
+    let (plan, values) = try plan(for: inputs)
+    var executor = try Executor(plan, makeContext(nil))
+    executor.begin(values)
+    return executor
+  }
+
+  /// The plan for the values given, and these in the order of its inputs.
+  private func plan(for inputs: [String: Value]) throws(ModelError) -> (Plan, [Value?]) {
     let binding = try InputBinding(inputs, graph)
-    let plan = try plans.plan(graph, inputs: binding.facts)
-    return Executor(plan, binding.values, makeContext(nil))
+    // What fits a plan has been checked when that was made.
+    if let known = plans.plan(for: binding.values) { return (known, binding.values) }
+    return (try plans.plan(graph, inputs: try binding.checkedFacts()), binding.values)
   }
 
   private func makeContext(_ profile: Profile?) -> RunContext {

@@ -16,6 +16,11 @@ protocol Operator: Sendable {
   /// Computes the outputs, whose memory is ready in `outputs`.
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError)
 
+  /// What ``run(_:_:)`` does, made ready once for inputs and outputs of known types and shapes;
+  /// values may be known too, and outputs that nobody wants are nil, the first one never. nil where
+  /// this operator, or this case of it, is left to `run`.
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation?
+
   /// Prepares constant inputs once per session, such as packing weights.
   mutating func prepare(_ inputs: Facts) throws(ModelError)
 
@@ -26,6 +31,10 @@ protocol Operator: Sendable {
   /// Whether output 0 always has the bytes of input 0, as for Reshape: `run` then copies them with
   /// ``Destination/copy(_:)``, which does nothing where the memory is shared.
   var isView: Bool { get }
+
+  /// Whether output 0 is the bytes of the inputs one after the other: inputs that lie there already
+  /// are then left alone by `run`.
+  func concatenates(_ inputs: Facts) -> Bool
 
   /// The graphs among the attributes, for passes to improve.
   var bodies: [Body] { get set }
@@ -38,9 +47,11 @@ protocol Operator: Sendable {
 }
 
 extension Operator {
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? { nil }
   mutating func prepare(_ inputs: Facts) throws(ModelError) {}
   var reusableInput: Int? { nil }
   var isView: Bool { false }
+  func concatenates(_ inputs: Facts) -> Bool { false }
   var bodies: [Body] {
     get { [] }
     set { precondition(newValue.isEmpty) }

@@ -4,7 +4,9 @@ import Synchronization
 enum Planner {
   static func passes(_ mode: Session.BatchNormalizationMode) -> [Pass] {
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
-    if mode == .folded { passes += [foldBatchNormalizations, foldConstants, fuseEpilogues] }
+    if mode == .folded {
+      passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseEpilogues]
+    }
     return passes
   }
 

@@ -33,6 +33,13 @@ struct Slice: Operator {
     [Fact(try inputs.type(0), try region(inputs).extents)]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    // Bounds that depend on data are left to `run`.
+    guard let source = try? region(inputs) else { return nil }
+    return try [RegionMove(source: source, target: Region(source.extents))]
+      .computation(of: inputs.type(0))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     outputs[0].copy(inputs[0], from: try region(inputs.facts), on: outputs.context.crew)
   }
@@ -110,6 +117,19 @@ struct Split: Operator {
     return facts
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let axis = try axis.axis(ofRank: shape.count)
+    var first = 0
+    var moves: [RegionMove] = []
+    for (index, size) in try sizes(inputs, extent: shape[axis]).enumerated() {
+      let source = Region(shape).sliced(axis, from: first, count: size)
+      moves.append(RegionMove(output: index, source: source, target: Region(source.extents)))
+      first += size
+    }
+    return moves.computation(of: try inputs.type(0))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let axis = try axis.axis(ofRank: shape.count)
@@ -166,6 +186,27 @@ struct Concat: Operator {
     return [Fact(try inputs.type(0), try Shape.joined(shapes, along: axis))]
   }
 
+  func concatenates(_ inputs: Facts) -> Bool {
+    guard let shape = try? inputs.shape(0), let axis = try? axis.axis(ofRank: shape.count) else {
+      return false
+    }
+    return shape.prefix(axis).allSatisfy { $0 == 1 }
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard let shape = outputs[0]?.shape else { return nil }
+    let axis = try axis.axis(ofRank: shape.count)
+    var first = 0
+    var moves: [RegionMove] = []
+    for index in 0..<inputs.count {
+      let part = try inputs.shape(index)
+      let target = Region(shape).sliced(axis, from: first, count: part[axis])
+      moves.append(RegionMove(input: index, source: Region(part), target: target))
+      first += part[axis]
+    }
+    return moves.computation(of: try inputs.type(0))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     try outputs[0].join(
       (0..<inputs.count).map { inputs[$0] }, along: axis, on: outputs.context.crew)
@@ -200,10 +241,16 @@ extension Destination {
     var first = 0
     for tensor in tensors {
       let count = tensor.shape[axis]
+      defer { first += count }
+      // Where the plan let it be made here.
+      let place = unsafe bytes + first * shape.dropFirst(axis + 1).reduce(1, *) * type.byteCount
+      if shape.prefix(axis).allSatisfy({ $0 == 1 }), unsafe tensor.bytes == UnsafeRawPointer(place)
+      {
+        continue
+      }
       copy(
         tensor, from: Region(tensor.shape),
         to: Region(shape).sliced(axis, from: first, count: count), on: crew)
-      first += count
     }
   }
 }

@@ -28,6 +28,19 @@ struct LayerNormalization: Operator {
 
   var reusableInput: Int? { 0 }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    let bias: [Float]? = inputs[2].value?.tensor?.row(of: rows, shape)
+    guard try inputs.type(0) == .float, stashType == .float,
+      let scale: [Float] = inputs[1].value?.tensor?.row(of: rows, shape),
+      bias != nil || !inputs.has(2)
+    else { return nil }
+    return ReductionKernel.computation(
+      .moments, rows: rows, count: shape.elementCount / max(rows, 1), epsilon: epsilon,
+      scale: scale, shift: bias)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
@@ -86,6 +99,17 @@ struct RMSNormalization: Operator {
     try checkBroadcast(inputs, 1, "scale", to: shape)
     let reduced = shape.indices.map { $0 < axis ? shape[$0] : 1 }
     return [Fact(try inputs.type(1), shape), Fact(.float, reduced)]
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    guard try inputs.type(0) == .float,
+      let scale: [Float] = inputs[1].value?.tensor?.row(of: rows, shape)
+    else { return nil }
+    return ReductionKernel.computation(
+      .rootMeanSquare, rows: rows, count: shape.elementCount / max(rows, 1), epsilon: epsilon,
+      scale: scale, shift: nil)
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
