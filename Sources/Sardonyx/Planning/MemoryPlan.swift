@@ -14,6 +14,8 @@ struct MemoryPlan {
     var last: Int
     /// Not to be reused: it leaves the plan, or a sequence or a body may hold on to it.
     var escapes: Bool
+    /// Where it lies within a larger block: a part of what a Concat joins.
+    var place: (block: Int, offset: Int)?
   }
 
   private let graph: Graph
@@ -71,6 +73,7 @@ struct MemoryPlan {
             byteCount: byteCount, first: step, last: max(lastReader[id], step),
             escapes: escaping[id]))
         blockOfValue[id] = blocks.count - 1
+        if index == 0 { join(node, blocks.count - 1) }
         return .own
       })
   }
@@ -90,13 +93,14 @@ struct MemoryPlan {
       return .input(0)
     }
     // What leaves the plan is written to its own memory only by the last step, so that the steps
-    // before it find theirs in the arena, at the same place in each run.
+    // before it find theirs in the arena, at the same place in each run. A part of a larger block is as
+    // long as that, and so is never taken over.
     guard !escaping[id], let reusable = operation.reusableInput, reusable < node.inputs.count,
-      let source = node.inputs[reusable], let block = blockOfValue[source],
+      let source = node.inputs[reusable], let block = blockOfValue[source].map({ root(of: $0) }),
       blocks[block].last == step, !blocks[block].escapes,
       blocks[block].byteCount == byteCount,
       !node.inputs.enumerated().contains(where: { index, other in
-        index != reusable && other != nil && blockOfValue[other!] == block
+        index != reusable && other != nil && blockOfValue[other!].map({ root(of: $0) }) == block
       })
     else { return nil }
     extend(block, to: id)
@@ -104,16 +108,40 @@ struct MemoryPlan {
   }
 
   private mutating func extend(_ block: Int, to id: Graph.ValueID) {
-    blocks[block].last = max(blocks[block].last, lastReader[id])
-    blocks[block].escapes = blocks[block].escapes || escaping[id]
+    for changed in [block, root(of: block)] {
+      blocks[changed].last = max(blocks[changed].last, lastReader[id])
+      blocks[changed].escapes = blocks[changed].escapes || escaping[id]
+    }
     blockOfValue[id] = block
+  }
+
+  private func root(of block: Int) -> Int {
+    blocks[block].place.map { root(of: $0.block) } ?? block
+  }
+
+  /// Lets the inputs of a Concat whose bytes follow each other in the output be made in its block
+  /// `whole`, so that nothing has to be copied.
+  private mutating func join(_ node: Node, _ whole: Int) {
+    let inputs = node.inputs.map { $0.flatMap { facts[$0] } }
+    guard !blocks[whole].escapes, node.implementation.concatenates(Facts(inputs)) else { return }
+    var offset = 0
+    for (id, fact) in zip(node.inputs, inputs) {
+      guard let id, let byteCount = fact?.byteCount else { return }
+      defer { offset += byteCount }
+      guard let block = blockOfValue[id], blocks[block].place == nil, !blocks[block].escapes,
+        blocks[block].byteCount == byteCount, offset % Storage.alignment == 0
+      else { continue }
+      blocks[block].place = (whole, offset)
+      blocks[whole].first = min(blocks[whole].first, blocks[block].first)
+      blocks[whole].last = max(blocks[whole].last, blocks[block].last)
+    }
   }
 
   /// Gives each block the lowest offset that no block alive at the same time takes.
   private mutating func assignOffsets() {
     var offsets = [Int?](repeating: nil, count: blocks.count)
     var placed: [Int] = []
-    let order = blocks.indices.filter { !blocks[$0].escapes }
+    let order = blocks.indices.filter { !blocks[$0].escapes && blocks[$0].place == nil }
       .sorted { (blocks[$0].byteCount, $1) > (blocks[$1].byteCount, $0) }
     for index in order {
       let size = Self.rounded(blocks[index].byteCount)
@@ -133,11 +161,16 @@ struct MemoryPlan {
     for (step, position) in running.enumerated() {
       for (index, id) in graph.nodes[position].outputs.enumerated() {
         guard placements[step][index] == .own, let id, let block = blockOfValue[id],
-          let offset = offsets[block]
+          let offset = offsets[root(of: block)]
         else { continue }
-        placements[step][index] = .arena(offset)
+        placements[step][index] = .arena(offset + self.offset(of: block))
       }
     }
+  }
+
+  /// How far a block lies from the beginning of its root.
+  private func offset(of block: Int) -> Int {
+    blocks[block].place.map { $0.offset + offset(of: $0.block) } ?? 0
   }
 
   private static func rounded(_ byteCount: Int) -> Int {
