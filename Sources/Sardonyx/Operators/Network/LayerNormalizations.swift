@@ -32,7 +32,7 @@ struct LayerNormalization: Operator {
     let shape = try inputs.shape(0)
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
     let bias: [Float]? = inputs[2].value?.tensor?.row(of: rows, shape)
-    guard try inputs.type(0) == .float, stashType == .float,
+    guard try inputs.type(0) == .float, try inputs.type(1) == .float, stashType == .float,
       let scale: [Float] = inputs[1].value?.tensor?.row(of: rows, shape),
       bias != nil || !inputs.has(2)
     else { return nil }
@@ -104,7 +104,8 @@ struct RMSNormalization: Operator {
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     let shape = try inputs.shape(0)
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
-    guard try inputs.type(0) == .float,
+    let wantsFactors = outputs.count > 1 && outputs[1] != nil
+    guard try inputs.type(0) == .float, try inputs.type(1) == .float, !wantsFactors,
       let scale: [Float] = inputs[1].value?.tensor?.row(of: rows, shape)
     else { return nil }
     return ReductionKernel.computation(
