@@ -71,7 +71,8 @@ extension Graph {
     let facts = inferredFacts(symbols)
     guard outputs.allSatisfy({ facts[$0]?.shape != nil }) else { return nil }
     return nodes.reduce(0) { sum, node in
-      let inputs = Facts(node.inputs.map { id in id.map { facts[$0] ?? .unknown } })
+      let known = node.inputs.map { id in id.map { facts[$0] ?? .unknown } }
+      guard let inputs = try? node.facts(known) else { return sum }
       let results = node.outputs.compactMap { id in id.flatMap { facts[$0] } }
       return sum &+ node.implementation.multiplyAdds(inputs, results)
     }

@@ -15,7 +15,7 @@ public final class Session: Sendable {
     /// Threads of a run; nil means as many as affinity, cgroup quota and cores allow.
     public var threads: Int?
     public var batchNormalization = BatchNormalizationMode.folded
-    /// Seconds after which a run ends with a `limit` error.
+    /// Seconds after which a run, and the preparation of the session, end with a `limit` error.
     public var timeLimit: Double?
     /// Values inside the graph to keep and to allow as outputs.
     public var taps: [String] = []
@@ -55,7 +55,9 @@ public final class Session: Sendable {
     memoryLimit = options.memoryLimit ?? Machine.memoryByteCount
     graph = try model.naming {
       () throws(ModelError) in
-      try Planner.prepare(model.graph, options.batchNormalization, taps: options.taps)
+      try Crew(threads: 1, deadline: options.deadline).asCurrent { () throws(ModelError) in
+        try Planner.prepare(model.graph, options.batchNormalization, taps: options.taps)
+      }
     }
   }
 
@@ -74,10 +76,10 @@ public final class Session: Sendable {
       () throws(ModelError) in
       let positions = try outputPositions(outputs)
       let binding = try InputBinding(inputs, graph)
-      let plan = try plans.plan(graph, inputs: binding.facts)
       let context = makeContext(profile)
       let results = try context.crew.withWorkers { () throws(ModelError) in
-        try Executor.run(plan, binding.values, context)
+        let plan = try plans.plan(graph, inputs: binding.facts)
+        return try Executor.run(plan, binding.values, context)
       }
       var named: [String: Value] = [:]
       for position in positions { named[graph.outputName(position)] = results[position] }

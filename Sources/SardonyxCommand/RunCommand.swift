@@ -7,7 +7,7 @@ struct RunCommand: ParsableCommand {
     commandName: "run", abstract: "Run a model on given inputs.",
     discussion: """
       Prints a summary of each output, or all values with --json; --output and --output-dir write \
-      them to files, whole or not at all.
+      them to files, whole or not at all; a symbolic link in such a place is followed.
 
       Images become floating-point numbers in [0, 1], channel by channel (NCHW); --mean and --std \
       are in that scale. Inputs of uint8 get 0 to 255.
@@ -32,7 +32,8 @@ struct RunCommand: ParsableCommand {
     help: ArgumentHelp(
       """
       Write all outputs to a NumPy archive, an array per output. Sequences become NAME[0], \
-      NAME[1] …, maps NAME.keys and NAME.values; types that NumPy lacks become float32 or 8-bit \
+      NAME[1] …, maps NAME.keys and NAME.values; separators of paths in names become _, and the \
+      array sardonyx.names tells which; types that NumPy lacks become float32 or 8-bit \
       integers.
       """, valueName: "file.npz"))
   var output: String?
@@ -61,6 +62,8 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     let model = try options.model(path)
     let names = labels == nil ? nil : try readLabels()
+    let files = try input.files(for: model) + [path]
+    if let output { try refuseOverwriting(output, files) }
     let inputs = try input.values(for: model)
     let session = try options.session(model, taps: tap)
     let start = seconds()
@@ -70,17 +73,17 @@ struct RunCommand: ParsableCommand {
       values[name].map { (name: name, value: $0) }
     }
     if let output { try write(try NPZ.write(outputs.flatMap(Self.arrays)), toFile: output) }
-    if let outputDir { try writeProtobufs(outputs.map(\.value), outputDir) }
+    if let outputDir { try writeProtobufs(outputs.map(\.value), outputDir, beside: files) }
     if json {
       print(try description(outputs, names))
     } else if top != nil || (output == nil && outputDir == nil) {
-      for (name, value) in outputs { print("\(name): \(try summary(value, names))") }
+      for (name, value) in outputs { print("\(name.visible): \(try summary(value, names))") }
     }
   }
 
   private func readLabels() throws(ModelError) -> [String]? {
     guard let labels else { return nil }
-    let text = String(decoding: try bytes(ofFile: labels), as: UTF8.self)
+    let text = String(decoding: try bytes(ofFile: labels, atMost: 1 << 26), as: UTF8.self)
     var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     if lines.last == "" { lines.removeLast() }
     return lines.map(String.init)
@@ -110,10 +113,14 @@ struct RunCommand: ParsableCommand {
     ])
   }
 
-  private func writeProtobufs(_ values: [Value], _ folder: String) throws(ModelError) {
+  private func writeProtobufs(_ values: [Value], _ folder: String, beside files: [String])
+    throws(ModelError)
+  {
     try makeFolder(folder)
     for (index, value) in values.enumerated() {
-      try write(value.protobuf(), toFile: "\(folder)/output_\(index).pb")
+      let file = "\(folder)/output_\(index).pb"
+      try refuseOverwriting(file, files)
+      try write(value.protobuf(), toFile: file)
     }
   }
 

@@ -118,6 +118,14 @@ private struct BackwardPass {
     }
     var definition = node
     definition.operatorSet = node.operatorSet ?? operatorSets[node.domain]
+    // Rules rely on the inputs and outputs that the operator must have.
+    do throws(ModelError) {
+      try Schema.find(
+        node.operatorName, domain: node.domain, operatorSet: definition.operatorSet ?? 1)?
+        .check(node)
+    } catch {
+      throw error.at(node: node.label)
+    }
     let parts = try rule(&writer, definition, derivatives[outputs[0]]!)
     for (input, part) in zip(node.inputs, parts) where active.contains(input) {
       guard let part else { continue }

@@ -38,13 +38,33 @@ final class Crew: Sendable {
 
   func cancel() { board.cancel() }
 
+  /// When the work is to end at the latest.
+  var deadline: ContinuousClock.Instant? { board.deadline }
+
+  /// Why the work is to end early, if it is.
+  var interruption: ModelError? {
+    guard isCancelled else { return nil }
+    if Task.isCancelled { return ModelError(.cancelled, "the run was cancelled") }
+    return ModelError(.limit, "the run took longer than its time limit")
+  }
+
   /// Keeps the workers at hand during `body`; outside, `perform` has to call them anew each time.
   func withWorkers<Result, Failure>(
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
     begin()
     defer { end() }
-    return try body()
+    return try asCurrent(body)
+  }
+
+  /// Makes the current thread work for this crew: ``Interruption`` asks it.
+  func asCurrent<Result, Failure>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let result = Interruption.$crew.withValue(self) {
+      Swift.Result { () throws(Failure) in try body() }
+    }
+    return try result.get()
   }
 
   /// Calls `body` with each of 0 ..< chunks, in any order and on any thread, and returns when all
@@ -113,7 +133,7 @@ private final class Board: Sendable {
   private let ticket = Atomic<UInt64>(0)
   private let finished = Atomic(0)
   private let cancelled = Atomic(false)
-  private let deadline: ContinuousClock.Instant?
+  let deadline: ContinuousClock.Instant?
   /// Written only while no chunk is left to claim; read only by who has claimed one.
   nonisolated(unsafe) private var body: (@Sendable (Int) -> Void)?
 

@@ -59,14 +59,20 @@ struct Executor {
     let inputs = node.inputs.map { id in id.flatMap { values[$0] } }
     do throws(ModelError) {
       let started = context.profile?.now()
-      let results = try compute(step, node, Inputs(inputs))
+      let checked =
+        if let known = step.checked { known } else {
+          try node.check(types: inputs.map { $0?.type })
+        }
+      let results = try compute(step, node, Inputs(inputs, checked))
       if let started { context.profile?.record(node, since: started) }
       for (id, result) in zip(node.outputs, results) {
         if let id, let result { values[id] = result }
       }
       try context.checkCancellation()
     } catch {
-      throw error.at(node: node.label(inputs.map { $0.map { Fact($0) } }))
+      // An operator that was interrupted may find fault with what it left undone.
+      let fault = context.crew.interruption ?? error
+      throw fault.at(node: node.label(inputs.map { $0.map { Fact($0) } }))
     }
   }
 
@@ -77,7 +83,7 @@ struct Executor {
     if let known = step.facts {
       facts = known
     } else {
-      facts = try node.outputs(inputs.facts.from(0))
+      facts = try node.implementation.describe(inputs.facts)
     }
     var destinations: [Destination?] = []
     destinations.reserveCapacity(step.placements.count)

@@ -52,8 +52,6 @@ final class RunContext: Sendable {
   /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end early; results computed
   ///   since then are incomplete.
   func checkCancellation() throws(ModelError) {
-    guard crew.isCancelled else { return }
-    if Task.isCancelled { throw ModelError(.cancelled, "the run was cancelled") }
-    throw ModelError(.limit, "the run took longer than its time limit")
+    if let interruption = crew.interruption { throw interruption }
   }
 }

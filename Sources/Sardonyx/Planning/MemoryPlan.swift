@@ -107,12 +107,30 @@ struct MemoryPlan {
     blockOfValue[id] = block
   }
 
-  /// Gives each block the lowest offset that no block alive at the same time takes.
   private mutating func assignOffsets() {
+    let movable = blocks.indices.filter { !blocks[$0].escapes }
+    let offsets =
+      movable.count <= Self.largestCompared ? lowestOffsets(movable) : recycledOffsets(movable)
+    for (step, position) in running.enumerated() {
+      for (index, id) in graph.nodes[position].outputs.enumerated() {
+        guard placements[step][index] == .own, let id, let block = blockOfValue[id],
+          let offset = offsets[block]
+        else { continue }
+        placements[step][index] = .arena(offset)
+      }
+    }
+  }
+
+  /// How many blocks are compared with each other: more would take longer than they are worth.
+  private static let largestCompared = 4096
+
+  /// Gives each block the lowest offset that no block alive at the same time takes, the largest
+  /// first.
+  private mutating func lowestOffsets(_ movable: [Int]) -> [Int?] {
     var offsets = [Int?](repeating: nil, count: blocks.count)
     var placed: [Int] = []
-    let order = blocks.indices.filter { !blocks[$0].escapes }
-      .sorted { (blocks[$0].byteCount, $1) > (blocks[$1].byteCount, $0) }
+    let order =
+      movable.sorted { (blocks[$0].byteCount, $1) > (blocks[$1].byteCount, $0) }
     for index in order {
       let size = Self.rounded(blocks[index].byteCount)
       let neighbours = placed.filter {
@@ -128,14 +146,33 @@ struct MemoryPlan {
       placed.append(index)
       arenaByteCount = max(arenaByteCount, offset + size)
     }
-    for (step, position) in running.enumerated() {
-      for (index, id) in graph.nodes[position].outputs.enumerated() {
-        guard placements[step][index] == .own, let id, let block = blockOfValue[id],
-          let offset = offsets[block]
-        else { continue }
-        placements[step][index] = .arena(offset)
+    return offsets
+  }
+
+  /// Gives each block, in the order in which they come to life, the place of one of its size that is
+  /// not alive any more, or a new one.
+  private mutating func recycledOffsets(_ movable: [Int]) -> [Int?] {
+    var offsets = [Int?](repeating: nil, count: blocks.count)
+    var free: [Int: [Int]] = [:]
+    var ending = [[Int]](repeating: [], count: running.count + 1)
+    var step = 0
+    for index in movable.sorted(by: { (blocks[$0].first, $0) < (blocks[$1].first, $1) }) {
+      while step < blocks[index].first {
+        for ended in ending[step] {
+          free[Self.rounded(blocks[ended].byteCount), default: []].append(offsets[ended]!)
+        }
+        step += 1
       }
+      let size = Self.rounded(blocks[index].byteCount)
+      if let offset = free[size]?.popLast() {
+        offsets[index] = offset
+      } else {
+        offsets[index] = arenaByteCount
+        arenaByteCount += size
+      }
+      ending[min(blocks[index].last, running.count)].append(index)
     }
+    return offsets
   }
 
   private static func rounded(_ byteCount: Int) -> Int {

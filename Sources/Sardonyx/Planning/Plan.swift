@@ -9,6 +9,8 @@ struct Plan: Sendable {
     let node: Int
     /// Types and shapes of the outputs, where they are known; else they are asked for in the run.
     let facts: [Fact]?
+    /// That the inputs' types are allowed; nil while one of them is not known.
+    let checked: TypesChecked?
     /// Where each output goes.
     let placements: [Placement]
     /// Values that nothing reads after this step.
@@ -47,7 +49,8 @@ struct Plan: Sendable {
     let memory = MemoryPlan(graph, facts: facts, running: running)
     steps = zip(running, memory.placements).enumerated().map { index, step in
       Step(
-        node: step.0, facts: inference.outputs[step.0], placements: step.1,
+        node: step.0, facts: inference.outputs[step.0], checked: inference.checked[step.0],
+        placements: step.1,
         releases: memory.releases[index])
     }
     arenaByteCount = memory.arenaByteCount

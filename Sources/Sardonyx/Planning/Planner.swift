@@ -1,6 +1,8 @@
 /// The passes that prepare a graph, in order.
 enum Planner {
-  static func passes(_ mode: Session.BatchNormalizationMode) -> [Pass] {
+  /// - Parameter folding: what folding constants may cost in all.
+  static func passes(_ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget) -> [Pass] {
+    let foldConstants = foldConstants(within: folding)
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
     if mode == .folded { passes += [foldBatchNormalizations, foldConstants, fuseEpilogues] }
     return passes
@@ -13,7 +15,8 @@ enum Planner {
   ) throws(ModelError) -> Graph {
     var graph = loaded
     try graph.expose(taps)
-    for pass in passes(mode) { try graph.apply(pass) }
+    let folding = FoldingBudget(constantByteCount: graph.constantByteCount)
+    for pass in passes(mode, folding) { try graph.apply(pass) }
     try graph.prepareOperators()
     return graph
   }
@@ -42,7 +45,9 @@ extension Graph {
         id.map { values[$0].constant.map { Fact($0) } ?? .unknown }
       }
       do throws(ModelError) {
-        try nodes[position].implementation.prepare(Facts(facts))
+        try Interruption.check()
+        let checked = try nodes[position].facts(facts)
+        try nodes[position].implementation.prepare(checked)
         var bodies = nodes[position].implementation.bodies
         for index in bodies.indices { try bodies[index].graph.prepareOperators() }
         nodes[position].implementation.bodies = bodies

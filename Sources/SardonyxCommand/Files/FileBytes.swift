@@ -9,21 +9,42 @@ import Sardonyx
 /// What the system last said was wrong.
 var systemReason: String { unsafe String(cString: strerror(errno)) }
 
+/// What a file may hold, and what may be unpacked of one.
+enum FileLimit {
+  /// Half of the memory for what lies in a file: values are made of it, which take as much again.
+  static let ofFile = Machine.memoryByteCount / 2
+  /// An eighth for what nobody has measured before: pipes, devices, packed arrays.
+  static let ofStream = Machine.memoryByteCount / 8
+
+  static func fault(_ limit: Int) -> ModelError {
+    ModelError(
+      .limit, "the content: expected at most \(limit) bytes, got more",
+      hint: "values of this size have to be given by the library")
+  }
+}
+
 /// The bytes of a file.
-/// - Throws: ``ModelError`` (unreadable) with the system's reason.
-func bytes(ofFile path: String) throws(ModelError) -> [UInt8] {
+/// - Parameter limit: how many bytes are read at most; by default a part of the memory.
+/// - Throws: ``ModelError``: unreadable with the system's reason, limit where there are more bytes.
+func bytes(ofFile path: String, atMost limit: Int? = nil) throws(ModelError) -> [UInt8] {
   func fault() -> ModelError { ModelError(.unreadable, systemReason, file: path) }
   let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
   guard descriptor >= 0 else { throw fault() }
   defer { close(descriptor) }
   var status = stat()
   guard unsafe fstat(descriptor, &status) == 0 else { throw fault() }
+  let size = Int(status.st_size)
+  guard size <= limit ?? FileLimit.ofFile else {
+    throw FileLimit.fault(limit ?? FileLimit.ofFile).in(file: path)
+  }
   // Pipes and devices say 0: they are read until nothing comes.
-  var bytes = try read(descriptor, atMost: Int(status.st_size), fault)
-  while bytes.count >= Int(status.st_size) {
+  var bytes = try read(descriptor, atMost: size, fault)
+  while bytes.count >= size {
     let more = try read(descriptor, atMost: 1 << 16, fault)
     if more.isEmpty { break }
     bytes += more
+    let most = max(size, limit ?? FileLimit.ofStream)
+    guard bytes.count <= most else { throw FileLimit.fault(most).in(file: path) }
   }
   return bytes
 }

@@ -35,7 +35,7 @@ struct MaxUnpool: Operator {
       }
       outputs[0].store(y)
     }
-    compute(inputs[0].type.computed!)
+    compute(try inputs[0].type.number())
   }
 
   /// The shape of the tensor that was pooled, as far as X tells it.

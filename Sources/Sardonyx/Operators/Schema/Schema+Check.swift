@@ -1,4 +1,32 @@
+/// The proof that the types of a node's inputs were checked against its schema.
+///
+/// No operator can be asked or run without one: ``Facts`` and ``Inputs`` are made of it alone.
+struct TypesChecked: Sendable { fileprivate init() {} }
+
+extension Node {
+  /// Checks the types of the inputs, by position; nil for those left out or not yet known.
+  /// - Throws: ``ModelError`` (invalid).
+  func check(types: [ValueType?]) throws(ModelError) -> TypesChecked {
+    try Schema.check(types: types, of: operatorName, domain: domain, operatorSet: operatorSet)
+  }
+
+  /// Whether the schema lets input `index` have a type.
+  func allows(_ type: ValueType, at index: Int) -> Bool {
+    Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?.allows(type, at: index)
+      ?? true
+  }
+}
+
 extension Schema {
+  /// Checks the types of the inputs of a call of an operator.
+  ///
+  /// - Throws: ``ModelError`` (invalid).
+  static func check(
+    types: [ValueType?], of name: String, domain: String, operatorSet: Int
+  ) throws(ModelError) -> TypesChecked {
+    try find(name, domain: domain, operatorSet: operatorSet)?.check(types: types) ?? TypesChecked()
+  }
+
   /// Checks a node's inputs, outputs and attributes, as far as they are known without types.
   /// - Throws: ``ModelError`` (invalid).
   func check(_ node: NodeDefinition) throws(ModelError) {
@@ -16,23 +44,41 @@ extension Schema {
   /// Checks the types of a node's inputs: each allowed, and one type per type variable.
   /// - Parameter types: by position; nil for inputs left out or not yet known.
   /// - Throws: ``ModelError`` (invalid).
-  func check(types: [ValueType?]) throws(ModelError) {
+  @discardableResult func check(types: [ValueType?]) throws(ModelError) -> TypesChecked {
     var bound: [Substring: (type: ValueType, input: Substring)] = [:]
     for (position, type) in types.enumerated() {
       guard let type, let input = parameter(at: position, of: inputs) else { continue }
       guard input.types.contains(type) else {
         throw .unexpected(
           "\(label) does not allow \(Self.name(type)) for input \(input.name)",
-          expected: input.types.description, got: Self.word(type), code: .invalid)
+          expected: input.types.description, got: Self.word(type), code: .invalid,
+          hint: newerVersion(allowing: type, at: position))
       }
       guard let variable = input.variable, input.isHomogeneous else { continue }
       if let (other, name) = bound[variable], other != type {
         throw .unexpected(
           "inputs \(name) and \(input.name) of \(label)", expected: "one type",
-          got: "\(Self.word(other)) and \(Self.word(type))", code: .invalid)
+          got: "\(Self.word(other)) and \(Self.word(type))", code: .invalid,
+          hint:
+            "convert \(input.name) to \(Self.word(other)) by Cast, or \(name) to \(Self.word(type))"
+        )
       }
       bound[variable] = (type, input.name)
     }
+    return TypesChecked()
+  }
+
+  /// Whether the input at a position may have a type.
+  func allows(_ type: ValueType, at position: Int) -> Bool {
+    parameter(at: position, of: inputs)?.types.contains(type) ?? true
+  }
+
+  /// Which later version of the operator takes a type that this one does not.
+  private func newerVersion(allowing type: ValueType, at position: Int) -> String? {
+    Self.sinceVersions(of: name, domain: domain).first { version in
+      version > since
+        && Self.find(name, domain: domain, operatorSet: version)!.allows(type, at: position)
+    }.map { "\(name)-\($0) does; the model imports an older operator set" }
   }
 
   /// The parameter that stands at a position; the last one repeats where it is variadic.

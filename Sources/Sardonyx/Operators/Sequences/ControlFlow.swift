@@ -124,7 +124,7 @@ struct Loop: Operator {
       ]
       let results = try bodies[0].run(control + declared(states) + captured, outputs.context)
       condition = try scalar(results[0].tensor, "condition") ?? 0
-      states = Array(results[1...stateCount])
+      states = Array(results[1..<1 + stateCount])
       elements.append(Array(results[(1 + stateCount)...]))
     }
     for (index, state) in states.enumerated() {

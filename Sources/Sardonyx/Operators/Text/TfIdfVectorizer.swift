@@ -55,7 +55,9 @@ struct TfIdfVectorizer: Operator {
     -> [[Token]: Int]
   {
     let texts = (try node.strings("pool_strings") ?? []).map { Token.text($0) }
-    let numbers = (try node.ints("pool_int64s") ?? []).map { Token.number(Int64($0)) }
+    let numbers = (try node.ints("pool_int64s", within: NodeReader.any) ?? []).map {
+      Token.number(Int64($0))
+    }
     guard texts.isEmpty || numbers.isEmpty else {
       throw ModelError(.invalid, "attributes pool_strings and pool_int64s: expected one, got both")
     }

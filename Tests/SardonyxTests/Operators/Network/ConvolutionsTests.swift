@@ -135,9 +135,11 @@ import Testing
         .tensor(Tensor(converting: numbers, to: type, shape))
       }
       let y = try conv.evaluate(
-        [
-          tensor([1, 2], [1, 1, 2]), tensor([-3], [1, 1, 1]), nil, tensor([4, 4], [1, 1, 2]),
-        ],
+        Inputs(
+          [
+            tensor([1, 2], [1, 1, 2]), tensor([-3], [1, 1, 1]), nil, tensor([4, 4], [1, 1, 2]),
+          ],
+          .trusting()),
         wanted: [true], context: RunContext())
       #expect(y[0]!.tensor!.converted(to: Float.self) == [1, 0])
     }
