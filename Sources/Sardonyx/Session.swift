@@ -19,8 +19,9 @@ public final class Session: Sendable {
     public var timeLimit: Double?
     /// Values inside the graph to keep and to allow as outputs.
     public var taps: [String] = []
-    /// Bytes that a single value, and the memory shared by inner values, may take; nil means what
-    /// the machine has.
+    /// Bytes that a run may hold at a time: its values, the memory that inner values share, and the
+    /// kernels' working memory, together with packed weights and folded constants; nil means what the
+    /// machine has. Weights in the file's own bytes do not count.
     public var memoryLimit: Int?
     /// Seed of random operators that state none.
     public var seed: UInt64 = 0
@@ -43,6 +44,7 @@ public final class Session: Sendable {
   private let plans = PlanCache()
   /// Working memory of kernels, kept from run to run.
   private let scratch = ScratchPool()
+  /// What packed weights and folded constants leave for a run.
   private let memoryLimit: Int
 
   /// Prepares a model: runs the passes and packs the weights.
@@ -52,13 +54,15 @@ public final class Session: Sendable {
     self.model = model
     self.options = options
     threads = options.threads ?? ThreadCount.standard.count
-    memoryLimit = options.memoryLimit ?? Machine.memoryByteCount
+    let account = MemoryAccount(limit: options.memoryLimit ?? Machine.memoryByteCount)
     graph = try model.naming {
       () throws(ModelError) in
-      try Crew(threads: 1, deadline: options.deadline).asCurrent { () throws(ModelError) in
+      try Crew(threads: 1, deadline: options.deadline, account: account).asCurrent {
+        () throws(ModelError) in
         try Planner.prepare(model.graph, options.batchNormalization, taps: options.taps)
       }
     }
+    memoryLimit = max(0, account.limit - account.byteCount)
   }
 
   /// Runs the model.
@@ -102,8 +106,9 @@ public final class Session: Sendable {
 
   private func makeContext(_ profile: Profile?) -> RunContext {
     RunContext(
-      crew: Crew(threads: threads, deadline: options.deadline, scratch: scratch),
-      memoryLimit: memoryLimit, seed: options.seed, profile: profile)
+      crew: Crew(
+        threads: threads, deadline: options.deadline, scratch: scratch,
+        account: MemoryAccount(limit: memoryLimit)), seed: options.seed, profile: profile)
   }
 
   private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {

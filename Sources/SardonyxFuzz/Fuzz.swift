@@ -83,17 +83,18 @@ struct Fuzz {
   private static func watch() {
     unsafe partBegan = clockTime(CLOCK_PROCESS_CPUTIME_ID)
     unsafe wallBegan = clockTime(CLOCK_MONOTONIC)
-    var thread = pthread_t()
-    unsafe pthread_create(&thread, nil, { _ in
-      while true {
-        usleep(50_000)
-        let spent = clockTime(CLOCK_PROCESS_CPUTIME_ID) - (unsafe Fuzz.partBegan)
-        let passed = clockTime(CLOCK_MONOTONIC) - (unsafe Fuzz.wallBegan)
-        // Two threads spend twice as much.
-        guard spent > 2 * (Fuzz.timeLimit + 1) || passed > 60 else { continue }
-        fail("hangs in \(unsafe Fuzz.part): \(spent) s of processor time, \(passed) s in all", 3)
-      }
-    }, nil)
+    DispatchQueue.global(qos: .userInteractive).async { watchForever() }
+  }
+
+  private static func watchForever() {
+    while true {
+      usleep(50_000)
+      let spent = clockTime(CLOCK_PROCESS_CPUTIME_ID) - (unsafe partBegan)
+      let passed = clockTime(CLOCK_MONOTONIC) - (unsafe wallBegan)
+      // Two threads spend twice as much.
+      guard spent > 2 * (timeLimit + 1) || passed > 60 else { continue }
+      fail("hangs in \(unsafe part): \(spent) s of processor time, \(passed) s in all", 3)
+    }
   }
 
   /// Ends the process where it took far more memory than it was allowed.

@@ -137,7 +137,8 @@ struct Mutator {
       let bits = values[random.below(values.count)].bitPattern
       message.fields[index].content = .fixed32(
         (0..<4).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) })
-    case .fixed64(let bytes): message.fields[index].content = .fixed64(bytes.shuffled(using: &random))
+    case .fixed64(let bytes):
+      message.fields[index].content = .fixed64(bytes.shuffled(using: &random))
     case .message: message.fields.remove(at: index)
     }
   }

@@ -17,6 +17,8 @@ final class Crew: Sendable {
   let threads: Int
   let instructions: InstructionSet
   let scratch: ScratchPool
+  /// What the crew's work may hold in memory; nil for no limit.
+  let account: MemoryAccount?
 
   private let board: Board
   private let isBusy = Atomic(false)
@@ -24,17 +26,19 @@ final class Crew: Sendable {
 
   init(
     threads: Int, deadline: ContinuousClock.Instant? = nil,
-    instructions: InstructionSet = .current, scratch: ScratchPool = ScratchPool()
+    instructions: InstructionSet = .current, scratch: ScratchPool = ScratchPool(),
+    account: MemoryAccount? = nil
   ) {
     self.threads = max(1, threads)
     self.instructions = instructions
     self.scratch = scratch
+    self.account = account
     board = Board(deadline: deadline)
   }
 
-  /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, or when the
-  /// caller's task is cancelled.
-  var isCancelled: Bool { board.isCancelled }
+  /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, with more
+  /// memory held than allowed, or when the caller's task is cancelled.
+  var isCancelled: Bool { board.isCancelled || account?.isExceeded ?? false }
 
   func cancel() { board.cancel() }
 
@@ -44,6 +48,7 @@ final class Crew: Sendable {
   /// Why the work is to end early, if it is.
   var interruption: ModelError? {
     guard isCancelled else { return nil }
+    if let account, account.isExceeded { return account.fault("the memory of the run") }
     if Task.isCancelled { return ModelError(.cancelled, "the run was cancelled") }
     return ModelError(.limit, "the run took longer than its time limit")
   }

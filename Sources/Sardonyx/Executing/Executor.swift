@@ -13,11 +13,10 @@ struct Executor {
   static func run(_ plan: Plan, _ inputs: [Value?], _ context: RunContext) throws(ModelError)
     -> [Value]
   {
-    guard plan.arenaByteCount <= context.memoryLimit else {
-      throw .unexpected(
-        "memory of the run", expected: "at most \(context.memoryLimit) bytes",
-        got: "\(plan.arenaByteCount)", code: .limit)
+    guard context.account.reserve(plan.arenaByteCount) else {
+      throw context.account.fault("the memory of the run, \(plan.arenaByteCount) bytes")
     }
+    defer { context.account.release(plan.arenaByteCount) }
     var executor = Executor(plan, inputs, context)
     defer { executor.finish() }
     while try executor.advance() != nil {}

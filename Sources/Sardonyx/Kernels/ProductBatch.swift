@@ -48,6 +48,7 @@ struct ProductBatch: Sendable {
     columnBias: [Float]? = nil, residual: [Float]? = nil, _ activation: Activation = .none,
     into c: Destination, on crew: Crew
   ) {
+    precondition(c.elementCount == resultCount)
     unsafe (columnBias ?? []).withUnsafeBufferPointer { bias in
       unsafe (residual ?? []).withUnsafeBufferPointer { residual in
         let epilogue = unsafe MatrixProduct.Epilogue(

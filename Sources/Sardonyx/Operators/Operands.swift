@@ -172,9 +172,10 @@ struct Destination: Sendable {
   /// The address of the first element.
   var bytes: UnsafeMutableRawPointer { unsafe storage.base + byteOffset }
 
-  /// The elements in place.
+  /// The elements in place, as elements of the same size.
   func pointer<T: BitwiseCopyable>(as _: T.Type) -> UnsafeMutablePointer<T> {
-    unsafe bytes.assumingMemoryBound(to: T.self)
+    precondition(MemoryLayout<T>.stride == type.byteCount, "elements of another size")
+    return unsafe bytes.assumingMemoryBound(to: T.self)
   }
 
   /// Stores numbers, each rounded or wrapped once to the element type; the count must be right.

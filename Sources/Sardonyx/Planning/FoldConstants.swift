@@ -1,5 +1,3 @@
-import Synchronization
-
 extension Planner {
   /// Computes nodes whose inputs are all constants.
   static func foldConstants(within budget: FoldingBudget) -> Pass {
@@ -15,7 +13,7 @@ extension Planner {
             inputs.map { $0.map(Value.tensor) }, context: budget.context)
         else { continue }
         let tensors = results.map { $0?.tensor }
-        budget.spend(tensors.reduce(0) { $0 + ($1?.byteCount ?? 0) })
+        Interruption.crew?.account?.charge(tensors.reduce(0) { $0 + ($1?.byteCount ?? 0) })
         for (id, tensor) in zip(node.outputs, tensors) {
           if let id { graph.values[id].constant = tensor }
         }
@@ -40,7 +38,6 @@ extension Planner {
 final class FoldingBudget: Sendable {
   /// The means to compute with, which come to an end with the budget.
   let context: RunContext
-  private let byteCount: Atomic<Int>
 
   /// A constant may grow by this much when folded: enough for tables and masks, too little for a
   /// tensor that is better made anew than kept.
@@ -52,28 +49,22 @@ final class FoldingBudget: Sendable {
   /// - Parameter constantByteCount: bytes of the constants that the model brings.
   init(constantByteCount: Int) {
     let byteCount = max(Self.leastByteCount, constantByteCount)
-    self.byteCount = Atomic(byteCount)
     // A second for small models, and what reading larger ones some times over takes.
     let time = Duration.seconds(1) + .nanoseconds(10 * constantByteCount)
     let end = ContinuousClock.now + time
     let outer = Interruption.crew?.deadline
+    // Values count as long as they live, so what has been folded counts for what is to come.
+    let account = MemoryAccount(limit: min(byteCount, Interruption.crew?.account?.limit ?? .max))
     context = RunContext(
-      crew: Crew(threads: 1, deadline: outer.map { min($0, end) } ?? end),
-      memoryLimit: byteCount)
+      crew: Crew(threads: 1, deadline: outer.map { min($0, end) } ?? end, account: account))
   }
 
   /// Whether outputs so described may be computed and kept.
   fileprivate func allows(_ facts: [Fact], from inputs: [Tensor?]) -> Bool {
     let allowed = inputs.reduce(Self.allowedGrowth) { $0 + 4 * ($1?.byteCount ?? 0) }
-    var total = 0
-    for fact in facts {
-      guard let byteCount = fact.byteCount, byteCount <= allowed else { return false }
-      total += byteCount
-    }
-    return total <= byteCount.load(ordering: .relaxed) && !context.crew.isCancelled
+    return facts.allSatisfy { $0.byteCount.map { $0 <= allowed } ?? false }
+      && !context.crew.isCancelled
   }
-
-  fileprivate func spend(_ count: Int) { byteCount.subtract(count, ordering: .relaxed) }
 }
 
 extension Graph {

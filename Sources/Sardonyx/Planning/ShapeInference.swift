@@ -10,9 +10,6 @@ struct ShapeInference {
   /// Results above this many bytes are left to the run; shape computations are far smaller.
   private static let largestComputedValue = 1 << 16
 
-  /// Bytes that all of them together may still take.
-  private var room = 1 << 26
-
   /// The means to compute with, for a second at most: shapes take no time worth speaking of.
   private let context: RunContext
 
@@ -25,7 +22,9 @@ struct ShapeInference {
     let end = ContinuousClock.now + .seconds(1)
     let outer = Interruption.crew?.deadline
     context = RunContext(
-      crew: Crew(threads: 1, deadline: outer.map { min($0, end) } ?? end), memoryLimit: 1 << 26)
+      crew: Crew(
+        threads: 1, deadline: outer.map { min($0, end) } ?? end,
+        account: MemoryAccount(limit: 1 << 26)))
   }
 
   /// Goes through all nodes.
@@ -61,17 +60,16 @@ struct ShapeInference {
   }
 
   /// The outputs of a node whose inputs are all known, where they are small tensors.
-  private mutating func compute(_ node: Node, _ inputs: [Fact?], _ described: [Fact])
+  private func compute(_ node: Node, _ inputs: [Fact?], _ described: [Fact])
     throws(ModelError)
     -> [Value?]?
   {
     guard inputs.allSatisfy({ $0 == nil || $0!.value != nil }),
       described.contains(where: { $0.value == nil }),
       described.allSatisfy({ $0.byteCount.map { $0 <= Self.largestComputedValue } ?? false }),
-      node.implementation.isDeterministic, node.implementation.bodies.isEmpty, room > 0,
+      node.implementation.isDeterministic, node.implementation.bodies.isEmpty,
       !context.crew.isCancelled
     else { return nil }
-    room -= described.reduce(0) { $0 + ($1.byteCount ?? 0) }
     do throws(ModelError) {
       return try node.evaluate(inputs.map { $0?.value }, context: context)
     } catch {

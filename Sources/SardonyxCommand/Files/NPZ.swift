@@ -45,7 +45,7 @@ enum NPZ {
   private static func uniqueMember(_ name: String, _ taken: inout Set<String>) -> String {
     var member = String.UnicodeScalarView()
     for scalar in name.unicodeScalars {
-      let isUnsafe = scalar.steers || "/\\:".unicodeScalars.contains(scalar)
+      let isUnsafe = scalar.steers || "/\\".unicodeScalars.contains(scalar)
       member.append(isUnsafe ? "_" : scalar)
     }
     if member.isEmpty || member.first == "." { member.insert("_", at: member.startIndex) }

@@ -28,11 +28,11 @@ enum Terminal {
   }
 
   /// A remark for `--verbose`.
-  static func note(_ text: String) { writeError(text + "\n") }
+  static func note(_ text: String) { writeError(text.visibleLines + "\n") }
 
   /// A line that the next one overwrites; nothing where nobody watches.
   static func progress(_ text: String) {
-    if isWatched { writeError("\r\u{1B}[K\(text)") }
+    if isWatched { writeError("\r\u{1B}[K\(text.visible)") }
   }
 
   static func endProgress() { progress("") }

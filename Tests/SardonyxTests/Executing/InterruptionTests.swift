@@ -36,7 +36,9 @@ import Testing
     Call(
       name: "Attention",
       attributes: ["q_num_heads": .int(4), "kv_num_heads": .int(4)], opset: 23
-    ) { [zeros(.double, 1, 2048, 256), zeros(.double, 1, 2048, 256), zeros(.double, 1, 2048, 256)] },
+    ) {
+      [zeros(.double, 1, 2048, 256), zeros(.double, 1, 2048, 256), zeros(.double, 1, 2048, 256)]
+    },
     Call(name: "AveragePool", attributes: ["kernel_shape": .ints([63, 63])]) {
       [zeros(.double, 1, 8, 1000, 1000)]
     },
@@ -53,8 +55,12 @@ import Testing
     Call(name: "Conv") { [zeros(.double, 1, 64, 512, 512), zeros(.double, 64, 64, 3, 3)] },
     Call(name: "Conv") { [zeros(.float, 1, 512, 256, 256), zeros(.float, 2048, 512, 1, 1)] },
     Call(name: "Conv") { [zeros(.float, 1, 256, 256, 256), zeros(.float, 512, 256, 3, 3)] },
-    Call(name: "ConvTranspose") { [zeros(.double, 1, 64, 512, 512), zeros(.double, 64, 64, 3, 3)] },
-    Call(name: "ConvTranspose") { [zeros(.float, 1, 256, 256, 256), zeros(.float, 256, 256, 3, 3)] },
+    Call(name: "ConvTranspose") {
+      [zeros(.double, 1, 64, 512, 512), zeros(.double, 64, 64, 3, 3)]
+    },
+    Call(name: "ConvTranspose") {
+      [zeros(.float, 1, 256, 256, 256), zeros(.float, 256, 256, 3, 3)]
+    },
     Call(name: "ConvInteger", opset: 10) {
       [zeros(.uint8, 1, 256, 256, 256), zeros(.uint8, 512, 256, 3, 3)]
     },
@@ -125,12 +131,17 @@ import Testing
       [zeros(.float, 1, 64, 512, 512), numbers(.float, 64, 5)]
     },
     Call(name: "MeanVarianceNormalization", opset: 13) { [zeros(.float, 4, 16, 256, 256)] },
-    Call(name: "Mod", attributes: ["fmod": .int(1)]) { [numbers(.double, 1 << 22), numbers(.double, 1 << 22)] },
+    Call(name: "Mod", attributes: ["fmod": .int(1)]) {
+      [numbers(.double, 1 << 22), numbers(.double, 1 << 22)]
+    },
     Call(name: "Multinomial", attributes: ["sample_size": .int(1 << 20)]) {
       [zeros(.float, 4, 10000)]
     },
     Call(name: "NonMaxSuppression", opset: 11) {
-      [numbers(.float, 1, 60000, 4), numbers(.float, 1, 1, 60000), ints(100000), Tensor([Float(1)])]
+      [
+        numbers(.float, 1, 60000, 4), numbers(.float, 1, 1, 60000), ints(100000),
+        Tensor([Float(1)]),
+      ]
     },
     Call(name: "NonZero") { [zeros(.float, 1 << 24)] },
     Call(name: "OneHot") { [zeros(.int64, 1 << 16), ints(256), Tensor([Float(0), 1])] },
