@@ -1,123 +1,209 @@
 #!/usr/bin/env python3
-"""Times `sardonyx bench` against onnxruntime, and OpenVINO if it is installed, on one model.
+"""Times Sardonyx against onnxruntime, OpenVINO, MNN and ncnn on the same models and inputs.
 
-The engines take turns in each round, so that a slow moment of the machine meets all of them, and
-each is closed before the next one begins. All get the same model and number of threads.
+    tools/peers.py resnet50.onnx mobilenet_v2.onnx --threads 1,2
+    tools/peers.py --all FOLDER
+
+Each engine runs in a process of its own. In each round all have their turn of some runs, one after
+the other and everyone else asleep, so that a slow moment of the machine meets all of them; what
+counts is the least time. Inputs are the arrays `in:INPUT` of NAME.npz beside NAME.onnx, or made up.
+Outputs are compared with onnxruntime's; an engine that fails, crashes or is wrong is reported as
+such and never counts as the best. All compute in float32: OpenVINO by its precision hint, MNN with
+precision high, ncnn without its 16-bit formats.
+
+"first" is the time from opening the file that an engine reads to the first result, conversions for
+MNN and ncnn not counted. Memory is the peak of the whole process for Sardonyx; for a peer what came
+on top of Python, its libraries and the inputs. On a machine with other work, `chrt -r 1` before the
+command keeps that out of the turns; without it two threads often wait for each other.
 """
 
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["numpy==2.4.6", "onnxruntime==1.32.0", "openvino==2026.4.1"]
+# dependencies = ["numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.32.0", "openvino==2026.4.1",
+#   "MNN==3.6.1", "ncnn==1.0.20261020", "pnnx==20261020"]
 # ///
 
 import argparse
-import importlib.util
+import importlib.metadata
 import json
+import os
 import pathlib
-import statistics
-import subprocess
-import time
+import sys
+import tempfile
 
-import numpy as np
-import onnxruntime
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import benchmark_models  # noqa: E402
+from benchmark import limiting, preparing, reporting  # noqa: E402
+from benchmark.processes import EngineFailure, Peer, Sardonyx  # noqa: E402
 
-def make_inputs(options):
-    """Returns an array for each input of the model: noise, or zeros where integers are wanted."""
-    noise, inputs = np.random.default_rng(0), {}
-    sizes = dict(dim.rsplit("=", 1) for dim in options.dim)
-    for value in onnxruntime.InferenceSession(options.model).get_inputs():
-        for dim in value.shape:
-            if not isinstance(dim, int) and dim not in sizes:
-                sizes[dim] = 1
-                options.dim.append(f"{dim}=1")
-        shape = [dim if isinstance(dim, int) else int(sizes[dim]) for dim in value.shape]
-        name = value.type.removeprefix("tensor(").removesuffix(")")
-        kind = np.dtype({"float": "float32", "double": "float64"}.get(name, name))
-        array = noise.standard_normal(shape) if kind.kind == "f" else np.zeros(shape)
-        inputs[value.name] = array.astype(kind)
-    return inputs
+PACKAGES = {"onnxruntime": "onnxruntime", "OpenVINO": "openvino", "MNN": "mnn", "ncnn": "ncnn"}
 
 
-def open_onnxruntime(options, inputs):
-    """Opens the model in onnxruntime and returns what runs it once."""
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = options.threads
-    session = onnxruntime.InferenceSession(
-        options.model, settings, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, inputs)
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", type=pathlib.Path, metavar="MODEL")
+    parser.add_argument("--all", type=pathlib.Path, metavar="FOLDER",
+                        help="each model of FOLDER that has inputs beside it (weights are drawn "
+                        "where they were left out, see benchmark_models.py), against onnxruntime "
+                        "alone; prints those slower than it and the geometric mean")
+    parser.add_argument("--threads", type=counts, default=[1], metavar="COUNT,COUNT")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--turn", type=float, default=100, metavar="MS",
+                        help="about how long an engine runs in a round, at least twice")
+    parser.add_argument("--openings", type=int, default=2, metavar="COUNT",
+                        help="rounds in which the time from file to first result is taken")
+    parser.add_argument("--peers", type=lambda text: text.split(","), metavar="NAME,NAME",
+                        help="of onnxruntime, OpenVINO, MNN, ncnn; all installed if not given")
+    parser.add_argument("--isa", choices=["avx512", "avx2", "base"],
+                        help="limits Sardonyx by SARDONYX_ISA and the peers by hiding the rest from "
+                        "them (benchmark/cpuid.c); where that does not work, OpenVINO alone by "
+                        "ONEDNN_MAX_CPU_ISA: onnxruntime, MNN and ncnn have no such switch")
+    parser.add_argument("--pin", action="store_true",
+                        help="keeps all engines on the first as many CPUs as they have threads")
+    parser.add_argument("--tolerance", type=float, default=1e-2,
+                        help="difference from onnxruntime over max|y| above which one is wrong")
+    parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS",
+                        help="for one turn of an engine")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE",
+                        help="an open dimension of inputs to make up; 1 if not given")
+    parser.add_argument("--sardonyx", default=pathlib.Path(__file__).with_name("sardonyx"),
+                        metavar="COMMAND", help="tools/sardonyx, which builds it, if not given")
+    parser.add_argument("--cache", type=pathlib.Path, metavar="FOLDER", help="for converted models",
+                        default=pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"),
+                                             "sardonyx/peers").expanduser())
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="writes all figures")
+    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE",
+                        help="writes the table that is printed last")
+    options = parser.parse_args()
+    if bool(options.models) == bool(options.all):
+        parser.error("expected models, or --all FOLDER")
+    for path in options.models + ([options.all] if options.all else []):
+        if not path.exists():
+            parser.error(f"{path}: no such file or folder")
+    if options.peers and set(options.peers) - PACKAGES.keys():
+        parser.error(f"--peers: there are {', '.join(PACKAGES)}")
+    options.command = described(parser, options)
+    options.dims = {name: int(size) for name, size in (dim.rsplit("=", 1) for dim in options.dim)}
+    return options
 
 
-def open_openvino(options, inputs):
-    """Compiles the model with OpenVINO in float32, for exactly these shapes."""
-    import openvino
-    core = openvino.Core()
-    model = core.read_model(options.model)
-    model.reshape({name: list(array.shape) for name, array in inputs.items()})
-    request = core.compile_model(model, "CPU", {
-        "INFERENCE_NUM_THREADS": options.threads, "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
-    return lambda: request.infer(inputs)
+def described(parser, options):
+    """The command as a table quotes it: what figures depend on, without this machine's paths."""
+    words = ["tools/peers.py", *(["--all", "MODELS"] if options.all else ["MODEL..."])]
+    for name in ["threads", "rounds", "turn", "openings", "peers", "isa", "pin", "dim"]:
+        value = getattr(options, name)
+        if value != parser.get_default(name):
+            values = value if isinstance(value, list) else [value]
+            text = ",".join(f"{each:g}" if isinstance(each, float) else str(each)
+                            for each in values)
+            words += [f"--{name}"] + ([] if value is True else [text])
+    return " ".join(words)
 
 
-def measure(open_engine, options, inputs):
-    """Times one engine: ({"min", "median"} of a run after some to warm up, load), milliseconds."""
-    start = time.perf_counter()
-    run = open_engine(options, inputs)
-    load = time.perf_counter() - start
-    times = []
-    for _ in range(options.runs + options.runs // 5 + 1):
-        start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1000)
-    times = times[-options.runs:]
-    return {"min": min(times), "median": statistics.median(times)}, load * 1000
+def counts(text):
+    """Numbers of threads with commas between them."""
+    return [int(count) for count in text.split(",")]
 
 
-def measure_sardonyx(options):
-    """Times `sardonyx bench`, in a process of its own, in the same terms."""
-    dims = [word for dim in options.dim for word in ("--dim", dim)]
-    command = [options.sardonyx, "bench", options.model, "--json", *dims,
-               "--threads", str(options.threads), "--iterations", str(options.runs)]
-    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return report["latency_ms"], report["load_ms"] + report["prepare_ms"]
+def installed(options):
+    """The versions of the peers to run, by name; onnxruntime is the first, to compare with."""
+    wanted = ["onnxruntime"] if options.all else options.peers or list(PACKAGES)
+    versions = {}
+    for name, package in PACKAGES.items():
+        try:
+            if name in wanted or name == "onnxruntime":
+                versions[name] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{name} is not installed: left out", file=sys.stderr)
+    return versions
 
 
-def print_table(rounds):
-    """Prints a Markdown table; a ratio is the engine's time over that of sardonyx,
-    and ready is the time from a file to a session that can run."""
-    print("| engine | min ms | median ms | ready ms | ratio, min | ratio, median | ratio, ready |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    ours = rounds["sardonyx"]
-    for engine, theirs in rounds.items():
-        least = [min(latency["min"] for latency, _ in samples) for samples in (theirs, ours)]
-        load = [min(load for _, load in samples) for samples in (theirs, ours)]
-        median = statistics.median(latency["median"] for latency, _ in theirs)
-        ratio = statistics.median(a["median"] / b["median"] for (a, _), (b, _) in zip(theirs, ours))
-        print(f"| {engine} | {least[0]:.3f} | {median:.3f} | {load[0]:.2f} "
-              f"| {least[0] / least[1]:.2f} | {ratio:.2f} | {load[0] / load[1]:.2f} |")
+def measure(model, threads, peers, options):
+    """Times one model with all engines at one number of threads."""
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = preparing.read_inputs(model, options.dims, folder)
+        ours, theirs, _ = limiting.limits(options.isa, options.cache)
+        # onnxruntime leads, because the others are compared with it.
+        engines = [Peer(name, folder, threads, theirs, options.timeout) for name in peers]
+        engines.insert(1, Sardonyx(options.sardonyx, folder, threads, ours, options.timeout))
+        try:
+            return time_engines(engines, model, inputs, options)
+        finally:
+            for engine in engines:
+                engine.close()
+
+
+def time_engines(engines, model, inputs, options):
+    """Checks each engine's outputs, then lets them take turns."""
+    figures, checks, turns, reference = {}, {}, {engine.name: [] for engine in engines}, None
+    outputs = preparing.output_names(model)
+
+    def attempt(engine, what):
+        """Does something with an engine that has not failed yet."""
+        if "failure" not in figures.get(engine.name, {}):
+            try:
+                return what(engine)
+            except EngineFailure as failure:
+                figures[engine.name] = {"failure": str(failure)}
+        return None
+
+    def check(engine):
+        files = preparing.files_for(engine.name, model, inputs, options.cache)
+        engine.start(files, inputs, outputs)
+        return engine.check()
+
+    for engine in engines:
+        if (checked := attempt(engine, check)) is None:
+            continue
+        values, checks[engine.name] = checked
+        if engine.name == "onnxruntime":
+            reference = values
+        figures[engine.name] = {"difference": None, "wrong": False}
+        if reference is not None:
+            apart = reporting.difference(values, reference)
+            figures[engine.name] = {"difference": apart, "wrong": not apart <= options.tolerance}
+    least = min((known["min"] for known in checks.values() if "min" in known), default=100)
+    runs = max(2, min(2000, round(options.turn / least)))
+    for index in range(options.rounds):
+        # Another one begins each time, so that nobody always follows the same.
+        start = index % len(engines)
+        for engine in engines[start:] + engines[:start]:
+            taken = attempt(engine, lambda each: each.turn(runs, index < options.openings))
+            turns[engine.name] += [taken] if taken else []
+    for name, known in figures.items():
+        if "failure" not in known:
+            known.update(reporting.summary(turns[name], checks[name]))
+    order = ["Sardonyx", *(engine.name for engine in engines if engine.name != "Sardonyx")]
+    return {"model": model.stem, "threads": engines[0].threads, "rounds": options.rounds,
+            "runs": runs, "engines": {name: figures[name] for name in order}}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--runs", type=int, default=50, help="timed runs of an engine in a round")
-    parser.add_argument("--dim", action="append", default=[], help="NAME=SIZE; 1 if not given")
-    parser.add_argument("--sardonyx", default=pathlib.Path(__file__).with_name("sardonyx"))
-    parser.add_argument("--no-openvino", action="store_true", help="leave OpenVINO out")
-    options = parser.parse_args()
-    peers = {"onnxruntime": open_onnxruntime}
-    if importlib.util.find_spec("openvino") and not options.no_openvino:
-        peers["OpenVINO"] = open_openvino
-    inputs = make_inputs(options)
-    rounds = {"sardonyx": [], **{name: [] for name in peers}}
-    for _ in range(options.rounds):
-        rounds["sardonyx"].append(measure_sardonyx(options))
-        for name, open_engine in peers.items():
-            rounds[name].append(measure(open_engine, options, inputs))
-    print_table(rounds)
+    options = parse_arguments()
+    peers = installed(options)
+    everyone = limiting.limits(options.isa, options.cache)[2]
+    conditions = reporting.machine(
+        options.isa, everyone, options.threads, peers, options.command)
+    models = benchmark_models.fill_folder(options.all, options.cache / "models") \
+        if options.all else options.models
+    rows = []
+    for model in models:
+        for threads in options.threads:
+            if options.pin:
+                os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+            rows.append(measure(model, threads, list(peers), options))
+            reporting.print_details(rows[-1])
+            if options.json:
+                text = json.dumps({**conditions, "models": rows}, indent=1)
+                options.json.write_text(text + "\n")
+    table = reporting.markdown(rows, conditions)
+    if options.markdown:
+        options.markdown.write_text(table + "\n")
+    print(f"\n{table}")
+    if options.all:
+        reporting.print_all(rows)
 
 
 if __name__ == "__main__":
