@@ -103,7 +103,9 @@ public struct PlanInspection: Sendable {
   public init(_ session: Session, dimensions: [String: Int] = [:]) throws(ModelError) {
     let graph = session.graph
     let facts = graph.inferredFacts(dimensions)
-    let plan = try Plan(graph, inputs: graph.inputs.map { facts[$0] ?? .unknown })
+    let plan = try session.model.naming { () throws(ModelError) in
+      try Plan(graph, inputs: graph.inputs.map { facts[$0] ?? .unknown })
+    }
     notes = graph.allNotes
     steps = plan.steps.map { step in
       let node = graph.nodes[step.node]

@@ -59,7 +59,7 @@ import Testing
   @Test(arguments: [
     (
       "foldconstants-oob-read",
-      "inputs A and B of Sub-14: expected one type, got float and int8"
+      "inputs A and B of Sub-13: expected one type, got float and int8"
     ),
     ("foldconstants-concat-types", "expected one type"),
     ("foldconstants-conv-int8-weights", "Conv"),

@@ -45,27 +45,37 @@ extension Schema {
   /// - Parameter types: by position; nil for inputs left out or not yet known.
   /// - Throws: ``ModelError`` (invalid).
   @discardableResult func check(types: [ValueType?]) throws(ModelError) -> TypesChecked {
-    var bound: [Substring: (type: ValueType, input: Substring)] = [:]
+    var bound: [Substring: (type: ValueType, position: Int)] = [:]
     for (position, type) in types.enumerated() {
       guard let type, let input = parameter(at: position, of: inputs) else { continue }
+      let variable = input.isHomogeneous ? input.variable : nil
+      if let variable, let (other, earlier) = bound[variable], other != type {
+        throw conflict(earlier, other, position, type)
+      }
       guard input.types.contains(type) else {
         throw .unexpected(
           "\(label) does not allow \(Self.name(type)) for input \(input.name)",
           expected: input.types.description, got: Self.word(type), code: .invalid,
           hint: newerVersion(allowing: type, at: position))
       }
-      guard let variable = input.variable, input.isHomogeneous else { continue }
-      if let (other, name) = bound[variable], other != type {
-        throw .unexpected(
-          "inputs \(name) and \(input.name) of \(label)", expected: "one type",
-          got: "\(Self.word(other)) and \(Self.word(type))", code: .invalid,
-          hint:
-            "convert \(input.name) to \(Self.word(other)) by Cast, or \(name) to \(Self.word(type))"
-        )
-      }
-      bound[variable] = (type, input.name)
+      if let variable { bound[variable] = (type, position) }
     }
     return TypesChecked()
+  }
+
+  /// The fault of two inputs that are to have one type.
+  private func conflict(
+    _ first: Int, _ firstType: ValueType, _ second: Int, _ secondType: ValueType
+  ) -> ModelError {
+    let names = [first, second].map { position in
+      let input = parameter(at: position, of: inputs)!
+      return input.repetitions == nil ? "\(input.name)" : "\(position)"
+    }
+    let (left, right) = (Self.word(firstType), Self.word(secondType))
+    return .unexpected(
+      "inputs \(names[0]) and \(names[1]) of \(label)", expected: "one type",
+      got: "\(left) and \(right)", code: .invalid,
+      hint: "convert \(names[1]) to \(left) by Cast, or \(names[0]) to \(right)")
   }
 
   /// Whether the input at a position may have a type.
