@@ -60,6 +60,76 @@ typedef struct PanelProduct {
   float slope, low, high;
 } PanelProduct;
 
+/// Part of a product over activations in blocks of channels, for up to `tile_vectors` vectors of output channels:
+/// y[row][column] = activation(bias + residual + Σ x[row·x_row + column·step + offsets[r] + k]·weights[r·run + k])
+/// over r < runs and k < run (from full_runs on, k < short_run), where step is that of the kernel.
+typedef struct BlockedProduct {
+  long rows, columns, vectors;
+  long runs, full_runs, run, short_run;
+  /// Runs that are summed in registers before they are added to what y holds.
+  long pass;
+  const float *x;
+  long x_row;
+  const int32_t *offsets;
+  /// [depth][vectors][lanes].
+  const float *weights;
+  float *y;
+  long y_row, y_column, y_vector;
+  /// A number for each output channel; or none.
+  const float *_Nullable bias;
+  /// Laid out as y, and may be y; or none.
+  const float *_Nullable residual;
+  /// Of several parts of a sum in turn: the first does not read y, the last applies the activation.
+  bool is_first, is_last;
+  /// As in PanelProduct.
+  float slope, low, high;
+} BlockedProduct;
+
+/// Tiles of m×m outputs for Winograd's convolution with 3×3 taps, all of one block of channels.
+///
+/// Spreading makes of each tile's (m + 2)² inputs, which lie in x, as many factors; gathering makes of as many
+/// products the m² outputs in y. Number `i` of tile `first + t` is at v + i·v_point + t·lanes.
+typedef struct WinogradTiles {
+  /// m: 2 or 4.
+  long outputs;
+  long first, count, tile_columns, tiles_per_image;
+  /// The extents of the input's planes when spreading, of the output's when gathering; images are x_image apart.
+  long rows, columns, x_image;
+  long pad_top, pad_left;
+  const float *_Nullable x;
+  float *v;
+  long v_point;
+  /// For gathering alone.
+  float *_Nullable y;
+  const float *_Nullable bias;
+  const float *_Nullable residual;
+  float slope, low, high;
+} WinogradTiles;
+
+/// Windows over the plane of a block of channels, x and y being [row][column][lane]; what lies beside x is left out.
+typedef struct __attribute__((swift_attr("@Sendable"))) BlockWindows {
+  /// Outputs: `rows` rows of `columns` from `first_row` on.
+  long first_row, rows, columns;
+  long x_rows, x_columns;
+  long tap_rows, tap_columns, row_stride, column_stride, row_step, column_step, pad_top, pad_left;
+  const float *x;
+  float *y;
+  /// By how many taps the sum of a window is divided, as a factor for its row and one for its column; averages alone.
+  const float *_Nullable row_taps;
+  const float *_Nullable column_taps;
+} BlockWindows;
+
+/// A depthwise convolution of a block of channels.
+typedef struct BlockCorrelation {
+  BlockWindows windows;
+  /// [tap row][tap column][lane].
+  const float *taps;
+  const float *_Nullable bias;
+  /// Laid out as y, and may be y; or none.
+  const float *_Nullable residual;
+  float slope, low, high;
+} BlockCorrelation;
+
 /// One plane of a depthwise convolution over input that has its padding around it.
 typedef struct PlaneCorrelation {
   long rows, columns;
@@ -103,6 +173,27 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*correlate_plane)(const PlaneCorrelation *);
   /// y[i·y_step] += x[i].
   void (*add_spread)(long n, const float *x, float *y, long y_step);
+
+  /// Activations in blocks of channels: neighbouring columns lie `lanes` apart in x.
+  void (*multiply_blocks)(const BlockedProduct *);
+  /// Activations in planes: neighbouring columns adjoin in x.
+  void (*multiply_planes)(const BlockedProduct *);
+  /// y[i] = x[first + i·stride], 0 where that is beside 0 ..< extent, for i < n, in numbers of so many floats: `lanes` or 1.
+  void (*copy_columns)(long n, const float *x, long extent, long first, long stride, long floats, float *y);
+  /// Weights of 3×3 taps as Winograd's products take them, for WinogradTiles.outputs = m: those of lane i and input channel k,
+  /// x[i·lane_step + 9·k + tap], become y[point·y_point + k·y_depth + i] for all (m + 2)² points; from `count` on lanes are 0.
+  void (*spread_weights)(
+      long m, long channels, long count, const float *x, long lane_step, float *y, long y_point, long y_depth);
+  void (*spread_tiles)(const WinogradTiles *);
+  void (*gather_tiles)(const WinogradTiles *);
+  void (*correlate_block)(const BlockCorrelation *);
+  /// NaN where a window holds one; -∞ and 0 / 0 where it holds nothing.
+  void (*maximum_of_block)(const BlockWindows *);
+  void (*average_of_block)(const BlockWindows *);
+  /// y[i][lane] = activation((x[i][lane] - mean[lane])·scale[lane] + shift[lane]) for i < n; y may be x.
+  void (*normalize_block)(
+      long n, const float *x, const float *mean, const float *scale, const float *shift, float slope,
+      float low, float high, float *y);
 
   // MARK: Elementwise, one input
 
@@ -191,6 +282,33 @@ static inline void kernels_relax(void) {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
+#endif
+}
+
+/// Takes denormal numbers for 0 on this thread from now on, and tells how it was before.
+///
+/// Sums of products lose nothing by it that is seen beside their largest number, while on many CPUs each denormal number
+/// costs a hundred times what another does: activations such as x·sigmoid(x) bring forth many.
+static inline uint64_t kernels_flush_denormals(void) {
+#if defined(__x86_64__)
+  uint32_t mode = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(mode | 0x8040);
+  return mode;
+#elif defined(__aarch64__)
+  uint64_t mode;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+  __asm__ volatile("msr fpcr, %0" : : "r"(mode | 1 << 24));
+  return mode;
+#else
+  return 0;
+#endif
+}
+
+static inline void kernels_restore_denormals(uint64_t mode) {
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr((uint32_t)mode);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"(mode));
 #endif
 }
 

@@ -16,6 +16,8 @@ struct Graph: Sendable {
     var shape: [Dimension]?
     /// The tensor, for a constant that no caller can override.
     var constant: Tensor?
+    /// For a value in blocks of channels (``BlockLayout``), how many channels it has.
+    var blockedChannels: Int?
   }
 
   var name = ""

@@ -218,7 +218,7 @@ private struct Grid {
   private let height: Int
   private let width: Int
   /// Depth in one pass, of even length: a panel of the right factor then stays in the first cache,
-  /// and sums of sums lose a fraction of what one long sum loses.
+  /// and sums of 128 that are then added lose a fraction of what one long sum loses.
   private let pass: Int
 
   init(_ product: MatrixProduct.Parts, _ shape: MatrixProduct.Shape, _ crew: Crew) {
@@ -227,7 +227,7 @@ private struct Grid {
     unsafe self.crew = crew
     unsafe height = crew.instructions.width(of: .left)
     unsafe width = crew.instructions.width(of: .right)
-    let passes = max(1, (shape.depth + 31) / 32)
+    let passes = max(1, (shape.depth + 127) / 128)
     unsafe pass = max(1, (shape.depth + passes - 1) / passes)
     // The first pass would overwrite a residual that lies in the result.
     if let residual = unsafe product.epilogue.residual,
@@ -250,7 +250,8 @@ private struct Grid {
     let rightRoom = unsafe Block.panelsAtOnce * width * pass
     unsafe crew.scratch.withFloats(rightRoom + leftRoom) { scratch in
       let left = unsafe leftPanels(rows, scratch + rightRoom)
-      let group = unsafe Block.panelsAtOnce * width
+      // What is packed is read in one sweep, panel by panel.
+      let group = unsafe (product.right.isPacked ? 1 : Block.panelsAtOnce) * width
       for first in stride(from: columns.lowerBound, to: columns.upperBound, by: group) {
         let group = first..<min(first + group, columns.upperBound)
         var k = 0

@@ -1,11 +1,10 @@
 /// One ONNX operator whole: its attributes, its shapes, its computation.
 ///
-/// A conforming type is a small struct that holds the attributes of one node. To add an operator,
-/// write the struct in its family's file and name it in the table at the top of that file.
+/// A conforming type is a small struct that holds the attributes of one node, and reads them in
+/// `init(_ node: inout NodeReader) throws(ModelError)`, where `node.version` tells operator versions
+/// apart. To add an operator, write the struct in its family's file and name it in the table at the
+/// top of that file.
 protocol Operator: Sendable {
-  /// Reads the node's attributes; `node.version` tells operator versions apart.
-  init(_ node: inout NodeReader) throws(ModelError)
-
   /// Types and shapes of all outputs: the only shape code, asked by planner and executor alike.
   ///
   /// Shapes of inputs are read with ``Facts/shape(_:)`` and values with ``Facts/integers(_:)`` and

@@ -1,6 +1,6 @@
 extension Planner {
-  /// Lets a float32 Conv, Gemm or MatMul finish the activation behind it, and a Conv the residual
-  /// sum before that, while its results are still in the cache.
+  /// Lets a float32 Conv, Gemm, MatMul or BatchNormalization finish the activation behind it, and a
+  /// Conv the residual sum before that, while its results are still in the cache.
   static let fuseEpilogues = Pass(name: "fuse epilogues") { graph throws(ModelError) in
     var fusion = EpilogueFusion(graph)
     for position in graph.nodes.indices { fusion.fuse(from: position) }
@@ -26,6 +26,9 @@ private struct EpilogueFusion {
       graph.nodes[position].implementation is any ActivationAccepting,
       graph.constant(graph.nodes[position], 1)?.type == .float
     else { return }
+    if let normalization = graph.nodes[position].implementation as? BatchNormalization {
+      guard normalization.isInference, soleReader(position) != nil else { return }
+    }
     let next = addResidual(from: position) ?? position
     activate(from: next)
   }

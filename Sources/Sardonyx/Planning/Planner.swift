@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The passes that prepare a graph, in order.
 enum Planner {
   /// - Parameter folding: what folding constants may cost in all.
@@ -9,15 +11,15 @@ enum Planner {
   }
 
   /// The graph a session runs: rewritten, with constant inputs packed.
-  /// - Parameter taps: values to keep and to add to the outputs.
   static func prepare(
-    _ loaded: Graph, _ mode: Session.BatchNormalizationMode, taps: [String]
+    _ loaded: Graph, _ options: Session.Options, on crew: Crew
   ) throws(ModelError) -> Graph {
     var graph = loaded
-    try graph.expose(taps)
+    try graph.expose(options.taps)
     let folding = FoldingBudget(constantByteCount: graph.constantByteCount)
-    for pass in passes(mode, folding) { try graph.apply(pass) }
-    try graph.prepareOperators()
+    for pass in passes(options.batchNormalization, folding) { try graph.apply(pass) }
+    if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
+    try graph.prepareOperators(on: crew)
     return graph
   }
 }
@@ -39,19 +41,46 @@ extension Graph {
   }
 
   /// Lets every operator prepare its constant inputs, in bodies too.
-  fileprivate mutating func prepareOperators() throws(ModelError) {
-    for position in nodes.indices {
-      let facts = nodes[position].inputs.map { id in
-        id.map { values[$0].constant.map { Fact($0) } ?? .unknown }
-      }
+  ///
+  /// Packing reads and writes all weights, so the nodes are shared out.
+  fileprivate mutating func prepareOperators(on crew: Crew) throws(ModelError) {
+    let graph = self
+    let prepared = Mutex([(any Operator)?](repeating: nil, count: nodes.count))
+    let failure = Mutex<(position: Int, error: ModelError)?>(nil)
+    crew.perform(nodes.count) { position in
       do throws(ModelError) {
-        try Interruption.check()
-        let checked = try nodes[position].facts(facts)
-        try nodes[position].implementation.prepare(checked)
-        var bodies = nodes[position].implementation.bodies
-        for index in bodies.indices { try bodies[index].graph.prepareOperators() }
-        nodes[position].implementation.bodies = bodies
-      } catch { throw error.at(node: nodes[position].label(facts)) }
+        let implementation = try crew.asCurrent { () throws(ModelError) in
+          try graph.preparedOperator(of: graph.nodes[position], on: crew)
+        }
+        prepared.withLock { $0[position] = implementation }
+      } catch {
+        failure.withLock { first in
+          if first.map({ $0.position > position }) ?? true { first = (position, error) }
+        }
+      }
     }
+    if let error = failure.withLock({ $0?.error }) ?? crew.interruption { throw error }
+    prepared.withLock { prepared in
+      for position in nodes.indices {
+        if let implementation = prepared[position] {
+          nodes[position].implementation = implementation
+        }
+      }
+    }
+  }
+
+  private func preparedOperator(of node: Node, on crew: Crew) throws(ModelError) -> any Operator {
+    let facts = node.inputs.map { id in
+      id.map { values[$0].constant.map { Fact($0) } ?? .unknown }
+    }
+    do throws(ModelError) {
+      var implementation = node.implementation
+      try implementation.prepare(try node.facts(facts))
+      var bodies = implementation.bodies
+      guard !bodies.isEmpty else { return implementation }
+      for index in bodies.indices { try bodies[index].graph.prepareOperators(on: crew) }
+      implementation.bodies = bodies
+      return implementation
+    } catch { throw error.at(node: node.label(facts)) }
   }
 }

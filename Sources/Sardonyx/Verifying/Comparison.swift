@@ -41,7 +41,7 @@ public struct Comparison: Sendable {
 
 extension Comparison {
   /// Runs a model as prepared by `options` beside a reference that computes BatchNormalization as
-  /// written, in lock step.
+  /// written and convolutions by sums over their taps, in lock step.
   /// - Parameters:
   ///   - reference: another model with values of the same names; nil means the model itself.
   ///   - inputs: by name; both sides get the same.
@@ -54,6 +54,7 @@ extension Comparison {
   ) throws(ModelError) {
     var plain = options
     plain.batchNormalization = .unfolded
+    plain.winograd = false
     let left = try Session(model, options: options)
     let right = try Session(reference ?? model, options: plain)
     var first = try left.executor(inputs)

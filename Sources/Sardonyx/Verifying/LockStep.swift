@@ -34,9 +34,11 @@ struct LockStep {
       let resolution = second.nextResolution
       guard let made = try second.advance() else { break }
       for (id, value) in made {
-        let name = second.plan.graph.values[id].name
+        let record = second.plan.graph.values[id]
+        let name = record.name
         if second.plan.graph.outputs.contains(id) { resolutions[name] = resolution }
         guard common.contains(name) else { continue }
+        let value = value.plain(channels: record.blockedChannels)
         let reference = Reference(
           operatorName: second.lastOperatorName, value: value, resolution: resolution)
         if let other = early.removeValue(forKey: name) {
@@ -53,10 +55,13 @@ struct LockStep {
   private mutating func advanceFirst(_ first: inout Executor) throws(ModelError) -> Bool {
     guard let made = try first.advance() else { return false }
     for (id, value) in made {
-      let name = first.plan.graph.values[id].name
+      let record = first.plan.graph.values[id]
+      let name = record.name
+      guard common.contains(name) else { continue }
+      let value = value.plain(channels: record.blockedChannels)
       if let reference = awaited.removeValue(forKey: name) {
         compare(name, value, reference)
-      } else if common.contains(name) {
+      } else {
         early[name] = value.copied
       }
     }
@@ -118,6 +123,12 @@ extension Node {
 }
 
 extension Value {
+  /// A value in blocks of so many channels as [N, C, spatial…]; nil stands for one that is not.
+  fileprivate func plain(channels: Int?) -> Value {
+    guard let channels, let tensor else { return self }
+    return .tensor(BlockLayout().unblocked(tensor, channels: channels))
+  }
+
   /// This value in memory of its own.
   fileprivate var copied: Value {
     switch self {

@@ -153,6 +153,8 @@ extension [Int] {
 struct Concat: Operator {
   let axis: Int
 
+  init(axis: Int) { self.axis = axis }
+
   init(_ node: inout NodeReader) throws(ModelError) {
     guard let axis = try node.int("axis") ?? (node.version < 4 ? 1 : nil) else {
       throw node.missing("axis")

@@ -26,14 +26,7 @@ struct Conv: ActivationAccepting {
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let shape = try extents(inputs).outputShape
-    if addsResidual {
-      // A pass has put it here from what it knew of shapes, in place of an Add.
-      guard try inputs.shape(3) == shape, try inputs.type(3) == inputs.type(0) else {
-        throw .unexpected(
-          "what is added to the convolution", expected: "\(try inputs.type(0))[\(shape.joined)]",
-          got: inputs[3].description)
-      }
-    }
+    if addsResidual { try inputs.checkResidual(3, try inputs.type(0), shape) }
     return [Fact(try inputs.type(0), shape)]
   }
 
@@ -86,9 +79,20 @@ struct Conv: ActivationAccepting {
   }
 }
 
+extension Facts {
+  /// Checks what a pass has put behind a convolution from what it knew of shapes, in place of an Add.
+  func checkResidual(_ index: Int, _ type: ElementType, _ shape: Shape) throws(ModelError) {
+    guard try self.shape(index) == shape, try self.type(index) == type else {
+      throw .unexpected(
+        "what is added to the convolution", expected: "\(type)[\(shape.joined)]",
+        got: self[index].description)
+    }
+  }
+}
+
 /// The sizes of a convolution; for a transposed one `axes` are those of the convolution it
 /// transposes, whose outputs are its inputs.
-struct ConvolutionExtents: Sendable {
+struct ConvolutionExtents: Sendable, Hashable {
   let batch: Int
   let inputChannels: Int
   let outputChannels: Int
@@ -98,6 +102,15 @@ struct ConvolutionExtents: Sendable {
   var inputChannelsPerGroup: Int { inputChannels / group }
   var outputChannelsPerGroup: Int { outputChannels / group }
   var outputShape: Shape { [batch, outputChannels] + axes.outputExtents }
+
+  /// Whether places in an image can be counted in 32 bits when its channels are filled up to blocks,
+  /// and its columns to whole strides.
+  var countsFitBlocks: Bool {
+    let lanes = BlockLayout().lanes
+    let padded = axes.map { $0.padBefore + $0.input + $0.padAfter + $0.stride }
+    let count = ([BlockLayout().blocks(inputChannels) * lanes] + padded).checkedElementCount
+    return count.map { $0 <= Int(Int32.max) } ?? false
+  }
 
   /// Whether the input with its padding is of about the size of the input: kernels make a copy.
   var paddingIsModest: Bool {
@@ -118,8 +131,22 @@ extension ConvolutionShape {
       padsEnd: extents.axes.map(\.padAfter))
   }
 
+  /// The sizes as far as they are known before a run: without `input`, extents and outputs are 0.
+  /// - Returns: nil where the window does not fit.
+  init?(weights: Shape, groups: Int, window: Window, input: [Int]?) {
+    let kernel = Array(weights.dropFirst(2))
+    // Large enough for any kernel.
+    let extents = input ?? kernel.map { $0 + 1 << 10 }
+    guard let axes = try? window.axes(over: extents, kernel: kernel) else { return nil }
+    self.init(
+      ConvolutionExtents(
+        batch: 1, inputChannels: weights[1] * groups, outputChannels: weights[0], group: groups,
+        axes: axes))
+    if input == nil { self.input = kernel.map { _ in 0 } }
+  }
+
   /// What packing has to know.
-  fileprivate init(weights: Shape, groups: Int) {
+  init(weights: Shape, groups: Int) {
     let kernel = Array(weights.dropFirst(2))
     let (zeros, ones) = (kernel.map { _ in 0 }, kernel.map { _ in 1 })
     self.init(

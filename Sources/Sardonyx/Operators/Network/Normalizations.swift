@@ -41,13 +41,15 @@ extension NodeReader {
 ///
 /// In inference mean and variance are inputs; in training they are those of the batch, and the
 /// inputs are moved towards them.
-struct BatchNormalization: Operator {
+struct BatchNormalization: ActivationAccepting {
   let epsilon: Double
   let momentum: Double
   /// Whether the stored statistics are used.
   let isInference: Bool
   /// Whether parameters belong to channels, and not to single elements as `spatial=0` has it.
   let isSpatial: Bool
+  /// What a pass has fused into an inference.
+  var activation = Activation.none
   private let version: Int
 
   init(_ node: inout NodeReader) throws(ModelError) {
@@ -106,6 +108,7 @@ struct BatchNormalization: Operator {
             x, means: perRow(parameters[2]), factors: perRow(scale),
             shifts: perRow(parameters[1]), into: y, on: crew)
         }
+        activation.apply(to: y, on: crew)
       }
       let stored = Array(parameters[2...])
       return storeStatistics(stored, old: stored, outputs)
@@ -140,6 +143,7 @@ struct BatchNormalization: Operator {
             }
           }
         }
+        activation.apply(to: &x)
         outputs[0].store(x)
       }
       storeStatistics([means, variances], old: Array(parameters[2...]), outputs)

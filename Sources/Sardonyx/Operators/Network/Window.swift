@@ -86,6 +86,12 @@ struct Window: Sendable {
     return pads
   }
 
+  /// The attribute `strides`, ones where it is left out.
+  func strides(axisCount: Int) -> [Int] { strides ?? Array(repeating: 1, count: axisCount) }
+
+  /// Whether the taps of the kernel adjoin.
+  var isDense: Bool { dilations?.allSatisfy { $0 == 1 } ?? true }
+
   /// Numbers beyond this bound could only overflow later arithmetic.
   private static let limit = Int(Int32.max)
 
@@ -102,7 +108,7 @@ struct Window: Sendable {
 
 /// A window on one spatial axis of an input of known extent: output o sees, through tap k of the
 /// kernel, the input at o·stride + k·dilation - padBefore.
-struct WindowAxis: Sendable, Equatable {
+struct WindowAxis: Sendable, Hashable {
   var input = 0
   var output = 0
   var kernel: Int

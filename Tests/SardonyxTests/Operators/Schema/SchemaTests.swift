@@ -18,7 +18,7 @@ import Testing
   @Test func everyVersionOfONNXParses() throws {
     var count = 0
     for path in Schema.operators
-    where !path.hasPrefix("com.microsoft:") && !path.hasPrefix("ai.sardonyx:") {
+    where !path.hasPrefix("com.microsoft:") && !path.contains("sardonyx:") {
       let sides = path.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
       for version in Schema.sinceVersions(of: sides[1], domain: sides[0]) {
         let schema = try schema(sides[1], version, domain: sides[0])

@@ -1,0 +1,440 @@
+import CKernels
+
+/// A convolution over blocks of channels prepared for one shape: y = activation(x ∗ filter + bias +
+/// residual), in one or two spatial axes.
+struct BlockedConvolution: Sendable {
+  let shape: ConvolutionShape
+  let filter: BlockedFilter
+  private let geometry: Geometry
+
+  /// Where the outputs of a product lie, if not densely: every `strides`-th row and column from
+  /// `first` on of planes with these extents.
+  struct Spread: Sendable {
+    var first: (row: Int, column: Int)
+    var strides: (rows: Int, columns: Int)
+    var extents: (rows: Int, columns: Int)
+  }
+
+  /// What is added to the result, and the function it goes through.
+  @unsafe struct Epilogue {
+    /// Laid out as the result, and may be the result.
+    var residual: UnsafePointer<Float>?
+    var activation = Activation.none
+  }
+
+  init(_ shape: ConvolutionShape, _ filter: BlockedFilter, spread: Spread? = nil) {
+    self.shape = shape
+    self.filter = filter
+    geometry = Geometry(shape, filter, spread)
+  }
+
+  func run(
+    _ x: UnsafePointer<Float>, _ epilogue: Epilogue, into y: UnsafeMutablePointer<Float>,
+    on crew: Crew
+  ) {
+    guard shape.batch > 0, shape.output.elementCount > 0 else { return }
+    switch filter.algorithm {
+    case .product, .planar: unsafe multiply(x, epilogue, y, crew)
+    case .winograd(let m):
+      let winograd = WinogradConvolution(shape, filter, outputs: m)
+      unsafe winograd.run(x, epilogue, into: y, on: crew)
+    case .depthwise: unsafe correlate(x, epilogue, y, crew)
+    }
+  }
+
+  // MARK: Products
+
+  private func multiply(
+    _ x: UnsafePointer<Float>, _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>, _ crew: Crew
+  ) {
+    guard geometry.isCopied else { return unsafe multiplySource(x, epilogue, y, crew) }
+    unsafe crew.scratch.withFloats(shape.batch * geometry.imageSize) { source in
+      unsafe geometry.copy(x, into: source, batch: shape.batch, on: crew)
+      unsafe multiplySource(source, epilogue, y, crew)
+    }
+  }
+
+  private func multiplySource(
+    _ source: UnsafePointer<Float>, _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>,
+    _ crew: Crew
+  ) {
+    nonisolated(unsafe) let (source, y, epilogue) = unsafe (source, y, epilogue)
+    let grid = geometry.grid(batch: shape.batch, panels: filter.panels)
+    let stretches = filter.stretches
+    let kernels = unsafe crew.instructions.kernels
+    nonisolated(unsafe) let kernel =
+      unsafe filter.algorithm == .planar ? kernels.multiply_planes : kernels.multiply_blocks
+    crew.perform(grid.chunks) { chunk in
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
+      let units = grid.units(of: chunk)
+      for (index, stretch) in stretches.enumerated() {
+        for panel in grid.panels(of: chunk) {
+          for unit in units {
+            unsafe multiply(
+              source, epilogue, y, stretch, panel, geometry.area(of: unit), kernel,
+              isFirst: index == 0, isLast: index == stretches.count - 1)
+          }
+        }
+      }
+      guard case .unary = unsafe epilogue.activation else { return }
+      for panel in grid.panels(of: chunk) {
+        for unit in units { unsafe finish(epilogue.activation, y, panel, unit, crew) }
+      }
+    }
+  }
+
+  private func multiply(
+    _ source: UnsafePointer<Float>, _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>,
+    _ stretch: BlockedFilter.Stretch, _ panel: Int, _ area: Area,
+    _ kernel: @convention(c) (UnsafePointer<BlockedProduct>) -> Void, isFirst: Bool, isLast: Bool
+  ) {
+    let vectors = filter.vectors(of: panel)
+    let lanes = filter.layout.lanes
+    let place = geometry.place(of: area, block: vectors.lowerBound, blocks: filter.outputBlocks)
+    let bounds = unsafe epilogue.activation.bounds
+    unsafe geometry.offsets.withUnsafeBufferPointer { offsets in
+      var product = unsafe BlockedProduct(
+        rows: area.rows.count, columns: area.columns.count, vectors: vectors.count,
+        runs: stretch.runs.count, full_runs: stretch.fullRuns, run: filter.run,
+        short_run: filter.shortRun, pass: filter.pass,
+        x: source + geometry.start(of: area), x_row: geometry.rowStep,
+        offsets: offsets.baseAddress! + stretch.runs.lowerBound,
+        weights: filter.start + filter.place(of: panel, in: stretch), y: y + place,
+        y_row: geometry.outputRowStep, y_column: geometry.outputStep,
+        y_vector: geometry.outputPlane,
+        bias: filter.bias.map { unsafe $0 + vectors.lowerBound * lanes },
+        residual: epilogue.residual.map { unsafe $0 + place }, is_first: isFirst, is_last: isLast,
+        slope: bounds.slope, low: bounds.low, high: bounds.high)
+      unsafe kernel(&product)
+    }
+  }
+
+  /// Applies a function that the kernels do not know to what a panel made of an area.
+  private func finish(
+    _ activation: Activation, _ y: UnsafeMutablePointer<Float>, _ panel: Int, _ unit: Int,
+    _ crew: Crew
+  ) {
+    let area = geometry.area(of: unit)
+    let lanes = filter.layout.lanes
+    for block in filter.vectors(of: panel) {
+      let place = geometry.place(of: area, block: block, blocks: filter.outputBlocks)
+      for row in 0..<area.rows.count {
+        // Neighbours adjoin, or each is a row of its own.
+        let isDense = geometry.outputStep == lanes
+        unsafe activation.finish(
+          rows: isDense ? 1 : area.columns.count,
+          columns: isDense ? area.columns.count * lanes : lanes,
+          at: y + (place + row * geometry.outputRowStep), step: geometry.outputStep,
+          with: crew.instructions)
+      }
+    }
+  }
+
+  // MARK: Depthwise
+
+  private func correlate(
+    _ x: UnsafePointer<Float>, _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>, _ crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y, epilogue) = unsafe (x, y, epilogue)
+    let windows = unsafe BlockWindows(shape)
+    let lanes = filter.layout.lanes
+    let (inputs, outputs) = (shape.input.elementCount, shape.output.elementCount)
+    let blocks = filter.outputBlocks
+    let bounds = unsafe epilogue.activation.bounds
+    // A chunk is some tens of microseconds of work, and whole planes where they are small.
+    let rows = unsafe windows.rows
+    let rowWork = max(1, outputs / max(1, rows) * (shape.taps + 4))
+    let rowsAtOnce = min(rows, max(1, (1 << 17) / rowWork))
+    let parts = (rows + rowsAtOnce - 1) / rowsAtOnce
+    let planesAtOnce = max(1, (1 << 17) / (rowWork * rows))
+    crew.performRanges(of: shape.batch * blocks * parts, by: parts > 1 ? 1 : planesAtOnce) {
+      let mode = kernels_flush_denormals()
+      defer { kernels_restore_denormals(mode) }
+      for index in $0 {
+        let (plane, part) = (index / parts, index % parts)
+        var correlation = unsafe BlockCorrelation(
+          windows: windows, taps: filter.start + plane % blocks * shape.taps * lanes,
+          bias: filter.bias.map { unsafe $0 + plane % blocks * lanes },
+          residual: epilogue.residual.map { unsafe $0 + plane * outputs * lanes },
+          slope: bounds.slope, low: bounds.low, high: bounds.high)
+        unsafe correlation.windows.x = unsafe x + plane * inputs * lanes
+        unsafe correlation.windows.y = unsafe y + plane * outputs * lanes
+        unsafe correlation.windows.first_row = part * rowsAtOnce
+        unsafe correlation.windows.rows = min(rowsAtOnce, rows - part * rowsAtOnce)
+        unsafe crew.instructions.kernels.correlate_block(&correlation)
+        let made = unsafe correlation.windows.rows * correlation.windows.columns * lanes
+        let first = unsafe part * rowsAtOnce * correlation.windows.columns * lanes
+        unsafe epilogue.activation.finish(
+          rows: 1, columns: made, at: y + (plane * outputs * lanes + first), step: 0,
+          with: crew.instructions)
+      }
+    }
+  }
+}
+
+extension BlockWindows {
+  init(_ shape: ConvolutionShape) {
+    unsafe self.init(
+      input: shape.input, output: shape.output, kernel: shape.kernel, strides: shape.strides,
+      dilations: shape.dilations, pads: shape.padsBegin)
+  }
+
+  /// The windows of one or two spatial axes over all rows; x and y are to be set.
+  init(
+    input: [Int], output: [Int], kernel: [Int], strides: [Int], dilations: [Int], pads: [Int]
+  ) {
+    let (input, output, taps) = (input.asPlane, output.asPlane, kernel.asPlane)
+    let (strides, steps) = (strides.asPlane, dilations.asPlane)
+    let pads = pads.asPlane(filler: 0)
+    unsafe self.init(
+      first_row: 0, rows: output.rows, columns: output.columns, x_rows: input.rows,
+      x_columns: input.columns, tap_rows: taps.rows, tap_columns: taps.columns,
+      row_stride: strides.rows, column_stride: strides.columns, row_step: steps.rows,
+      column_step: steps.columns, pad_top: pads.rows, pad_left: pads.columns,
+      x: BlockWindows.nowhere, y: UnsafeMutablePointer(mutating: BlockWindows.nowhere),
+      row_taps: nil, column_taps: nil)
+  }
+
+  /// Stands for an address until it is known.
+  private static var nowhere: UnsafePointer<Float> {
+    unsafe UnsafePointer(bitPattern: MemoryLayout<Float>.alignment)!
+  }
+}
+
+extension [Int] {
+  /// One or two spatial axes as rows and columns; a single axis is a row.
+  var asPlane: (rows: Int, columns: Int) { asPlane(filler: 1) }
+
+  func asPlane(filler: Int) -> (rows: Int, columns: Int) {
+    count > 1 ? (self[0], self[1]) : (filler, self[0])
+  }
+}
+
+/// Some output rows and columns of an image.
+struct Area: Sendable {
+  let image: Int
+  let rows: Range<Int>
+  let columns: Range<Int>
+}
+
+/// Where the kernel of a product finds what an output sees, and how the outputs are cut.
+private struct Geometry: Sendable {
+  /// Whether the input is copied first: with its padding, and columns that are one stride apart side
+  /// by side, so that every step between neighbouring outputs is one column.
+  let isCopied: Bool
+  /// Outputs as the kernel goes through them: a plane without taps is a single row.
+  let rows: Int
+  let columns: Int
+  /// Of each run of depth, from the input of output (0, 0).
+  let offsets: [Int32]
+  /// From the input of an output to that of the one below.
+  let rowStep: Int
+  /// Floats of an image of what the kernel reads.
+  let imageSize: Int
+  /// From an output to the one below, to the one beside it, and to its like of the next block.
+  let outputRowStep: Int
+  let outputStep: Int
+  let outputPlane: Int
+  private let firstOutput: Int
+  private let floats: Int
+  private let lanes: Int
+  private let tilePixels: Int
+  private let copies: Copies
+  private let rowsPerArea: Int
+  private let columnsPerArea: Int
+  private let work: Int
+
+  init(_ shape: ConvolutionShape, _ filter: BlockedFilter, _ spread: BlockedConvolution.Spread?) {
+    lanes = filter.layout.lanes
+    tilePixels = filter.tilePixels
+    floats = filter.algorithm == .planar ? 1 : lanes
+    let planes =
+      filter.algorithm == .planar ? shape.inputChannels : filter.layout.blocks(shape.inputChannels)
+    copies = Copies(shape, planes: planes, floats: floats)
+    let (input, output) = (shape.input.asPlane, shape.output.asPlane)
+    let isFlat = shape.isPointwise && spread == nil
+    isCopied = !isFlat && (shape.isPadded || shape.strides.asPlane.columns > 1)
+    (rows, columns) = isFlat ? (1, output.rows * output.columns) : output
+    let (taps, steps, strides) = (
+      shape.kernel.asPlane, shape.dilations.asPlane, shape.strides.asPlane
+    )
+    if let spread {
+      outputStep = spread.strides.columns * lanes
+      outputRowStep = spread.strides.rows * spread.extents.columns * lanes
+      outputPlane = spread.extents.rows * spread.extents.columns * lanes
+      firstOutput = (spread.first.row * spread.extents.columns + spread.first.column) * lanes
+    } else {
+      outputStep = lanes
+      outputRowStep = columns * lanes
+      outputPlane = rows * columns * lanes
+      firstOutput = 0
+    }
+    if isCopied {
+      rowStep = copies.rowStep
+      imageSize = copies.planeSize * planes
+    } else {
+      rowStep = strides.rows * input.columns * floats
+      imageSize = input.rows * input.columns * floats * planes
+    }
+    var offsets: [Int32] = []
+    for plane in 0..<planes {
+      for u in 0..<taps.rows {
+        for v in 0..<taps.columns {
+          let offset =
+            isCopied
+            ? copies.offset(plane: plane, row: u * steps.rows, column: v * steps.columns)
+            : ((plane * input.rows + u * steps.rows) * input.columns + v * steps.columns) * floats
+          offsets.append(Int32(offset))
+        }
+      }
+    }
+    self.offsets = offsets
+    // As many pixels as share a pass over the weights: 32 tiles.
+    let most = 32 * tilePixels
+    columnsPerArea = columns.evenPart(atMost: most, multipleOf: tilePixels)
+    rowsPerArea = max(1, min(rows, most / max(1, columnsPerArea)))
+    work = shape.inputChannels * shape.taps * shape.outputChannels
+  }
+
+  private var rowAreas: Int { (rows + rowsPerArea - 1) / rowsPerArea }
+  private var columnAreas: Int { (columns + columnsPerArea - 1) / columnsPerArea }
+
+  func area(of unit: Int) -> Area {
+    let (rest, column) = unit.quotientAndRemainder(dividingBy: columnAreas)
+    let (image, row) = rest.quotientAndRemainder(dividingBy: rowAreas)
+    return Area(
+      image: image, rows: row * rowsPerArea..<min((row + 1) * rowsPerArea, rows),
+      columns: column * columnsPerArea..<min((column + 1) * columnsPerArea, columns))
+  }
+
+  /// Where the input of an area's first output lies.
+  func start(of area: Area) -> Int {
+    area.image * imageSize + area.rows.lowerBound * rowStep + area.columns.lowerBound * floats
+  }
+
+  /// Where an area's first output lies in a block of channels.
+  func place(of area: Area, block: Int, blocks: Int) -> Int {
+    (area.image * blocks + block) * outputPlane + firstOutput
+      + area.rows.lowerBound * outputRowStep + area.columns.lowerBound * outputStep
+  }
+
+  func copy(
+    _ x: UnsafePointer<Float>, into source: UnsafeMutablePointer<Float>, batch: Int, on crew: Crew
+  ) {
+    unsafe copies.run(x, into: source, batch: batch, on: crew)
+  }
+
+  /// Cuts the work into chunks of some tens of microseconds.
+  func grid(batch: Int, panels: Int) -> ProductGrid {
+    ProductGrid(
+      units: batch * rowAreas * columnAreas, panels: panels,
+      unitWork: work * rowsPerArea * columnsPerArea,
+      unitsAtOnce: max(1, 32 * tilePixels / (rowsPerArea * columnsPerArea)))
+  }
+}
+
+/// The chunks of a product: some areas times some panels.
+struct ProductGrid: Sendable {
+  private let units: Int
+  private let panels: Int
+  private let unitsPerChunk: Int
+  private let panelsPerChunk: Int
+
+  init(units: Int, panels: Int, unitWork: Int, unitsAtOnce: Int) {
+    self.units = units
+    self.panels = panels
+    // Multiply-adds of a chunk: about 20 µs.
+    let chunkWork = 1_500_000
+    unitsPerChunk = min(units, unitsAtOnce)
+    let groupWork = unitWork * unitsPerChunk
+    let groups = (units + unitsPerChunk - 1) / unitsPerChunk
+    let parts = groups >= 8 ? 1 : min(panels, max(1, min(16, groupWork / chunkWork)))
+    panelsPerChunk = (panels + parts - 1) / parts
+  }
+
+  private var panelGroups: Int { (panels + panelsPerChunk - 1) / panelsPerChunk }
+  private var unitGroups: Int { (units + unitsPerChunk - 1) / unitsPerChunk }
+  var chunks: Int { unitGroups * panelGroups }
+
+  func units(of chunk: Int) -> Range<Int> {
+    let first = chunk / panelGroups * unitsPerChunk
+    return first..<min(first + unitsPerChunk, units)
+  }
+
+  func panels(of chunk: Int) -> Range<Int> {
+    let first = chunk % panelGroups * panelsPerChunk
+    return first..<min(first + panelsPerChunk, panels)
+  }
+}
+
+/// A copy of the input with its padding, in which the columns that a tap meets lie side by side.
+///
+/// A row is [phase][column]: phase p holds the columns p, p + stride, p + 2·stride, …
+private struct Copies: Sendable {
+  let rowStep: Int
+  let planeSize: Int
+  private let floats: Int
+  private let planes: Int
+  private let input: (rows: Int, columns: Int)
+  private let pads: (rows: Int, columns: Int)
+  private let strides: (rows: Int, columns: Int)
+  private let copiedRows: Int
+  private let copiedColumns: Int
+  private let phases: Int
+  /// Without taps above each other only the rows that outputs see are copied.
+  private let skipsRows: Bool
+
+  init(_ shape: ConvolutionShape, planes: Int, floats: Int) {
+    self.planes = planes
+    self.floats = floats
+    input = shape.input.asPlane
+    pads = shape.padsBegin.asPlane(filler: 0)
+    strides = shape.strides.asPlane
+    let (taps, steps, output) = (
+      shape.kernel.asPlane, shape.dilations.asPlane, shape.output.asPlane
+    )
+    skipsRows = taps.rows == 1
+    let span = (taps.rows - 1) * steps.rows
+    copiedRows = skipsRows ? output.rows : (output.rows - 1) * strides.rows + span + 1
+    let lastColumn = (taps.columns - 1) * steps.columns
+    phases = taps.columns == 1 ? 1 : min(strides.columns, lastColumn + 1)
+    copiedColumns = output.columns + lastColumn / strides.columns
+    rowStep = (skipsRows ? 1 : strides.rows) * phases * copiedColumns * floats
+    planeSize = copiedRows * phases * copiedColumns * floats
+  }
+
+  /// Where a tap's inputs begin.
+  func offset(plane: Int, row: Int, column: Int) -> Int {
+    let (shift, phase) = column.quotientAndRemainder(dividingBy: strides.columns)
+    return plane * planeSize
+      + ((row * phases + phase) * copiedColumns + shift) * floats
+  }
+
+  func run(
+    _ x: UnsafePointer<Float>, into source: UnsafeMutablePointer<Float>, batch: Int, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, source) = unsafe (x, source)
+    let kernels = unsafe crew.instructions.kernels
+    let inputSize = input.rows * input.columns * floats
+    let rowLength = copiedColumns * floats
+    crew.performRanges(of: batch * planes, by: max(1, (1 << 15) / planeSize)) {
+      for plane in $0 {
+        var target = unsafe source + plane * planeSize
+        for copied in 0..<copiedRows {
+          let row = (skipsRows ? copied * strides.rows : copied) - pads.rows
+          for phase in 0..<phases {
+            if row >= 0, row < input.rows {
+              unsafe kernels.copy_columns(
+                copiedColumns, x + (plane * inputSize + row * input.columns * floats),
+                input.columns, phase - pads.columns, strides.columns, floats, target)
+            } else {
+              unsafe target.update(repeating: 0, count: rowLength)
+            }
+            unsafe target += rowLength
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,167 @@
+/// Conv of float32 over blocks of channels (``BlockLayout``), put in by a pass.
+///
+/// Inputs are those of ``Conv``: X in blocks, or in planes where `readsPlanes`; W and B as in the
+/// file, both constants; a residual in blocks. The output is in blocks.
+struct BlockedConv: Operator {
+  let conv: Conv
+  let algorithm: BlockedAlgorithm
+  private var filter: BlockedFilter?
+  private let convolutions = ShapeCache<ConvolutionShape, BlockedConvolution>()
+
+  init(_ conv: Conv, _ algorithm: BlockedAlgorithm) {
+    self.conv = conv
+    self.algorithm = algorithm
+  }
+
+  var readsPlanes: Bool { algorithm == .planar }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = BlockLayout().blocked(try extents(inputs).outputShape)
+    if conv.addsResidual { try inputs.checkResidual(3, .float, shape) }
+    return [Fact(.float, shape)]
+  }
+
+  /// The residual, which is read where the output is written.
+  var reusableInput: Int? { conv.addsResidual ? 3 : nil }
+
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    let weights = try inputs.tensor(1)
+    let bias = inputs.has(2) ? try inputs.tensor(2) : nil
+    filter = BlockedFilter(
+      weights, bias: bias, ConvolutionShape(weights: weights.shape, groups: conv.group), algorithm)
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }
+    let extents = try extents(inputs.facts)
+    guard extents.paddingIsModest, extents.countsFitBlocks else {
+      return runPlainly(inputs, outputs, extents)
+    }
+    let shape = ConvolutionShape(extents)
+    convolutions.value(for: shape) { BlockedConvolution(shape, filter) }.run(
+      inputs[0], residual: conv.addsResidual ? inputs[3] : nil, conv.activation, into: outputs[0],
+      on: outputs.context.crew)
+  }
+
+  /// The same by the plain convolution, for padding that no copy should be made of.
+  private func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents) {
+    let layout = BlockLayout()
+    let x =
+      readsPlanes ? inputs[0] : layout.unblocked(inputs[0], channels: extents.inputChannels)
+    var y: [Float] = correlate(
+      x.converted(), inputs[1].converted(), bias: inputs.tensor(2)?.converted(), extents)
+    if conv.addsResidual {
+      let residual = layout.unblocked(inputs[3], channels: extents.outputChannels)
+      add(residual.converted(), to: &y)
+    }
+    conv.activation.apply(to: &y)
+    layout.block(Tensor(y, extents.outputShape), into: outputs[0], on: outputs.context.crew)
+  }
+
+  private func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
+    let x = try inputs.shape(0)
+    let w = try inputs.shape(1)
+    let channels = w[1] * conv.group
+    let plain = readsPlanes ? x : BlockLayout().plain(x, channels: channels)
+    return try conv.extents(inputs.replaced(by: [Fact(.float, plain)] + inputs.from(1)))
+  }
+
+  func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int {
+    guard let extents = try? extents(inputs), let w = try? inputs.shape(1) else { return 0 }
+    return extents.outputShape.elementCount * w.dropFirst().reduce(1, *)
+  }
+}
+
+/// ConvTranspose of float32 over blocks of channels, without groups and dilations.
+///
+/// Inputs are those of ``ConvTranspose``, X in blocks, W and B constants; the output is in blocks.
+struct BlockedConvTranspose: Operator {
+  let transpose: ConvTranspose
+  private var filter: BlockedTransposedFilter?
+  private let convolutions = ShapeCache<ConvolutionExtents, BlockedTransposedConvolution>()
+
+  init(_ transpose: ConvTranspose) { self.transpose = transpose }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let extents = try extents(inputs)
+    let shape = [extents.batch, extents.outputChannels] + extents.axes.map(\.input)
+    return [Fact(.float, BlockLayout().blocked(shape))]
+  }
+
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    let weights = try inputs.tensor(1)
+    filter = BlockedTransposedFilter(
+      weights, bias: inputs.has(2) ? try inputs.tensor(2) : nil,
+      strides: transpose.window.strides(axisCount: weights.shape.count - 2))
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }
+    let extents = try extents(inputs.facts)
+    convolutions.value(for: extents) { BlockedTransposedConvolution(extents, filter) }
+      .run(inputs[0], transpose.activation, into: outputs[0], on: outputs.context.crew)
+  }
+
+  private func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
+    let plain = BlockLayout().plain(try inputs.shape(0), channels: try inputs.shape(1)[0])
+    return try transpose.extents(inputs.replaced(by: [Fact(.float, plain)] + inputs.from(1)))
+  }
+}
+
+/// x·s with a number s for each image and channel: squeeze and excitation, over blocks of channels.
+struct BlockedScaling: Operator {
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let (x, s) = (try inputs.shape(0), try inputs.shape(1))
+    guard s.count == x.count, s[1] == x[1], s.dropFirst(2).dropLast().allSatisfy({ $0 == 1 }),
+      s[0] == x[0] || s[0] == 1
+    else {
+      throw .unexpected(
+        "shape of the factors", expected: "[\(x[0]),\(x[1]),1,…,\(x.last!)]",
+        got: "[\(s.joined)]")
+    }
+    return [Fact(.float, x)]
+  }
+
+  var reusableInput: Int? { 0 }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let (x, s) = (inputs[0].shape, inputs[1].shape)
+    BlockedScale.multiply(
+      inputs[0], planes: x[0] * x[1], by: inputs[1], planes: s[0] * s[1], into: outputs[0],
+      on: outputs.context.crew)
+  }
+}
+
+/// Brings [N, C, spatial…] into blocks of channels.
+struct BlockChannels: Operator {
+  /// C, as the reader of the result expects it.
+  let channels: Int
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    guard shape.count >= 3 else {
+      throw .unexpected("rank of X", expected: "at least 3", got: "\(shape.count)")
+    }
+    guard shape[1] == channels else {
+      throw .unexpected("channels of X", expected: "\(channels)", got: "\(shape[1])")
+    }
+    return [Fact(.float, BlockLayout().blocked(shape))]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    BlockLayout().block(inputs[0], into: outputs[0], on: outputs.context.crew)
+  }
+}
+
+/// Brings blocks of channels into [N, C, spatial…].
+struct UnblockChannels: Operator {
+  let channels: Int
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    [Fact(.float, BlockLayout().plain(try inputs.shape(0), channels: channels))]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    BlockLayout().unblock(inputs[0], into: outputs[0], on: outputs.context.crew)
+  }
+}

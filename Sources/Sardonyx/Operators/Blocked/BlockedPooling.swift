@@ -1,0 +1,65 @@
+/// MaxPool and AveragePool of float32 over blocks of channels, in one or two spatial axes.
+struct BlockedPool: Operator {
+  let window: Window
+  let kind: Pooling.Kind
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    let axes = try window.axes(over: BlockLayout().extents(shape))
+    return [Fact(.float, shape.prefix(2) + axes.outputExtents + [shape.last!])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = inputs[0].shape
+    let axes = try window.axes(over: BlockLayout().extents(shape))
+    BlockedPooling(kind, axes).run(
+      inputs[0], planes: shape[0] * shape[1], into: outputs[0], on: outputs.context.crew)
+  }
+}
+
+/// GlobalAveragePool and GlobalMaxPool of float32 over blocks of channels.
+struct BlockedGlobalPool: Operator {
+  let kind: ReductionKernel
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shape = try inputs.shape(0)
+    let ones = BlockLayout().extents(shape).map { _ in 1 }
+    return [Fact(.float, shape.prefix(2) + ones + [shape.last!])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let shape = inputs[0].shape
+    kind.reduceColumns(
+      inputs[0], outer: shape[0] * shape[1], columns: shape.last!, into: outputs[0],
+      on: outputs.context.crew)
+  }
+}
+
+/// BatchNormalization of float32 over blocks of channels with constant parameters, and the activation
+/// behind it: Y = activation((X − mean)·scale + shift).
+///
+/// X may come in pieces that a Concat would have joined along the channels, all but the last of whole
+/// blocks.
+struct BlockedNormalization: Operator {
+  private let scale: BlockedScale
+  private let activation: Activation
+
+  init(_ normalization: ChannelNormalization, _ activation: Activation) {
+    scale = BlockedScale(
+      mean: normalization.mean, scale: normalization.scale, shift: normalization.shift)
+    self.activation = activation
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let shapes = try (0..<inputs.count).map { index throws(ModelError) in try inputs.shape(index) }
+    return [Fact(.float, try Shape.joined(shapes, along: 1))]
+  }
+
+  var reusableInput: Int? { 0 }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    scale.apply(
+      (0..<inputs.count).map { inputs[$0] }, activation, into: outputs[0],
+      on: outputs.context.crew)
+  }
+}

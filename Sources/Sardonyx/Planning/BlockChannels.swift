@@ -1,0 +1,334 @@
+extension Planner {
+  /// Lays the activations of convolution networks out in blocks of channels (``BlockLayout``), from
+  /// the first convolution on as far as every operator can read them so, with reorders at the borders.
+  ///
+  /// Channel counts come from the weights, so this holds for any batch and any image.
+  static func blockChannels(winograd: Bool) -> Pass {
+    Pass(name: "block channels") { graph throws(ModelError) in
+      guard graph.nodes.contains(where: { $0.implementation is Conv }) else { return }
+      var blocking = ChannelBlocking(graph, winograd: winograd)
+      for node in graph.nodes { blocking.add(node) }
+      blocking.finish()
+      graph = blocking.graph
+    }
+  }
+}
+
+/// Builds the graph anew, node by node.
+private struct ChannelBlocking {
+  private(set) var graph: Graph
+  private let layout = BlockLayout()
+  private let winograd: Bool
+  private var nodes: [Node] = []
+  /// Per value, the position of the node that makes it.
+  private var producers: [Graph.ValueID: Int] = [:]
+  /// Per value that exists in blocks, the value that holds them and its channels.
+  private var blocks: [Graph.ValueID: Blocked] = [:]
+  /// Per value that was made in blocks, its plain form where one was needed.
+  private var plainForms: [Graph.ValueID: Graph.ValueID] = [:]
+  private let facts: [(type: ValueType?, shape: [Dimension]?)]
+  private let isOutput: Set<Graph.ValueID>
+  private let readerCounts: [Int]
+  private var names: Set<String>
+
+  /// A value in blocks.
+  private struct Blocked {
+    let id: Graph.ValueID
+    let channels: Int
+    /// N, C and the spatial axes.
+    let rank: Int
+  }
+
+  init(_ graph: Graph, winograd: Bool) {
+    self.graph = graph
+    self.winograd = winograd
+    self.graph.nodes = []
+    facts = SymbolicShapes(graph).facts
+    isOutput = Set(graph.outputs)
+    names = Set(graph.values.map(\.name))
+    readerCounts = graph.readers().map(\.count)
+  }
+
+  mutating func add(_ node: Node) {
+    if node.domain.isEmpty, let rewritten = rewrite(node) {
+      append(rewritten)
+      return
+    }
+    var node = node
+    node.inputs = node.inputs.map { $0.map { plain($0) } }
+    append(node)
+  }
+
+  private mutating func append(_ node: Node) {
+    for case let id? in node.outputs { producers[id] = nodes.count }
+    nodes.append(node)
+  }
+
+  /// Makes the outputs of the graph plain.
+  mutating func finish() {
+    for id in graph.outputs { _ = plain(id) }
+    graph.nodes = nodes
+  }
+
+  // MARK: Values
+
+  /// The plain form of a value, by a reorder where it is needed.
+  private mutating func plain(_ id: Graph.ValueID) -> Graph.ValueID {
+    guard let blocked = blocks[id], plainForms[id] != id else { return id }
+    if let known = plainForms[id] { return known }
+    // An output of the graph keeps its number, and its blocks have got another.
+    let record = graph.values[id]
+    let target =
+      isOutput.contains(id)
+      ? id : graph.addValue(record.name + " (plain)", type: record.type, shape: record.shape)
+    plainForms[id] = target
+    append(
+      reorder(
+        "UnblockChannels", UnblockChannels(channels: blocked.channels), record.name, blocked.id,
+        target))
+    return target
+  }
+
+  /// A value in blocks, by a reorder where it is needed.
+  private mutating func blocked(_ id: Graph.ValueID, channels: Int, rank: Int) -> Graph.ValueID {
+    if let known = blocks[id] { return known.id }
+    let record = graph.values[id]
+    let target = graph.addValue(record.name + " (in blocks)", type: record.type)
+    graph.values[target].blockedChannels = channels
+    blocks[id] = Blocked(id: target, channels: channels, rank: rank)
+    plainForms[id] = id
+    append(
+      reorder("BlockChannels", BlockChannels(channels: channels), record.name, id, target))
+    return target
+  }
+
+  private func reorder(
+    _ operatorName: String, _ implementation: any Operator, _ name: String,
+    _ source: Graph.ValueID, _ target: Graph.ValueID
+  ) -> Node {
+    Node(
+      name: name, operatorName: operatorName, domain: "sardonyx", operatorSet: 1, inputs: [source],
+      outputs: [target], attributes: [:], implementation: implementation)
+  }
+
+  /// Notes that a value is made in blocks, and tells what holds them.
+  private mutating func produce(_ id: Graph.ValueID, channels: Int, rank: Int) -> Graph.ValueID {
+    var target = id
+    if isOutput.contains(id) {
+      target = graph.addValue(graph.values[id].name + " (in blocks)", type: graph.values[id].type)
+    }
+    graph.values[target].blockedChannels = channels
+    graph.values[target].shape = nil
+    blocks[id] = Blocked(id: target, channels: channels, rank: rank)
+    return target
+  }
+
+  // MARK: Nodes
+
+  /// The node over blocks; nil where it is to stay as it is.
+  private mutating func rewrite(_ node: Node) -> Node? {
+    guard node.outputs.count >= 1, let result = node.outputs[0],
+      node.outputs.dropFirst().allSatisfy({ $0 == nil })
+    else { return nil }
+    if let conv = node.implementation as? Conv { return convolve(node, conv, result) }
+    if let transpose = node.implementation as? ConvTranspose {
+      return convolve(node, transpose, result)
+    }
+    guard let first = node.inputs.first ?? nil else { return nil }
+    switch node.operatorName {
+    case "Add", "Sub", "Mul", "Div", "Sum", "Max", "Min": return combine(node, result)
+    case "Concat": return concatenate(node, result)
+    default: break
+    }
+    guard let x = blocks[first] else { return nil }
+    let parameters = node.inputs.dropFirst()
+    switch node.implementation {
+    case let pool as MaxPool where x.rank <= 4:
+      return replace(node, BlockedPool(window: pool.window, kind: .maximum), x, result)
+    case let pool as AveragePool where x.rank <= 4:
+      let kind = Pooling.Kind.average(countsPadding: pool.countsPadding)
+      return replace(node, BlockedPool(window: pool.window, kind: kind), x, result)
+    case let pool as GlobalPool where pool.reduction != .norm:
+      let kind: ReductionKernel = pool.reduction == .average ? .mean : .maximum
+      return replace(node, BlockedGlobalPool(kind: kind), x, result)
+    case let batch as BatchNormalization where batch.isInference && batch.isSpatial:
+      guard let numbers = try? ChannelNormalization(node, graph),
+        numbers.channelCount == x.channels
+      else { return nil }
+      var normalized = replace(
+        node, BlockedNormalization(numbers, batch.activation), x, result)
+      normalized.inputs = pieces(of: x) ?? normalized.inputs
+      return normalized
+    case is ElementwiseFunction, is Clip:
+      guard parameters.allSatisfy({ $0.map { graph.values[$0].constant != nil } ?? true }) else {
+        return nil
+      }
+      return replace(node, node.implementation, x, result, keeping: Array(parameters))
+    default: return nil
+    }
+  }
+
+  /// The tensors that a Concat has joined into a value that nobody else reads.
+  private func pieces(of x: Blocked) -> [Graph.ValueID?]? {
+    guard let producer = producers[x.id], nodes[producer].implementation is Concat,
+      x.id < readerCounts.count, readerCounts[x.id] == 1, !isOutput.contains(x.id)
+    else { return nil }
+    return nodes[producer].inputs
+  }
+
+  private mutating func replace(
+    _ node: Node, _ implementation: any Operator, _ x: Blocked, _ result: Graph.ValueID,
+    keeping parameters: [Graph.ValueID?] = []
+  ) -> Node {
+    var node = node
+    node.implementation = implementation
+    node.inputs = [x.id] + parameters
+    node.outputs = [produce(result, channels: x.channels, rank: x.rank)]
+    return node
+  }
+
+  private mutating func convolve(_ node: Node, _ conv: Conv, _ result: Graph.ValueID)
+    -> Node?
+  {
+    guard let x = node.inputs[0], let weights = graph.constant(node, 1), weights.type == .float,
+      (3...4).contains(weights.shape.count), weights.shape.elementCount > 0,
+      weights.shape[0] % conv.group == 0,
+      !node.hasInput(2) || graph.constant(node, 2) != nil
+    else { return nil }
+    let channels = weights.shape[1] * conv.group
+    let shape = ConvolutionShape(
+      weights: weights.shape, groups: conv.group, window: conv.window, input: extents(of: x))
+    let readsPlanes = blocks[x] == nil && channels < layout.lanes && conv.group == 1
+    guard blocks[x].map({ $0.channels == channels }) ?? true, let shape,
+      let algorithm = BlockedAlgorithm.choose(
+        shape, readsPlanes: readsPlanes, winograd: winograd, layout)
+    else { return nil }
+    var node = node
+    let rank = weights.shape.count
+    if conv.addsResidual, let residual = node.inputs[3] {
+      node.inputs[3] = blocked(residual, channels: weights.shape[0], rank: rank)
+    }
+    if !readsPlanes { node.inputs[0] = blocked(x, channels: channels, rank: rank) }
+    node.implementation = BlockedConv(conv, algorithm)
+    graph.note(
+      "block channels", .done, node, "\(algorithm), in blocks of \(layout.lanes) channels")
+    node.outputs = [produce(result, channels: weights.shape[0], rank: rank)]
+    return node
+  }
+
+  private mutating func convolve(
+    _ node: Node, _ transpose: ConvTranspose, _ result: Graph.ValueID
+  ) -> Node? {
+    guard let x = node.inputs[0], let weights = graph.constant(node, 1), weights.type == .float,
+      (3...4).contains(weights.shape.count), weights.shape.elementCount > 0,
+      transpose.group == 1, transpose.window.isDense,
+      !node.hasInput(2) || graph.constant(node, 2) != nil,
+      blocks[x].map({ $0.channels == weights.shape[0] }) ?? (weights.shape[0] >= layout.lanes),
+      zip(transpose.window.strides(axisCount: weights.shape.count - 2), weights.shape.dropFirst(2))
+        .allSatisfy({ $0 <= $1 && $0 <= 8 })
+    else { return nil }
+    var node = node
+    let rank = weights.shape.count
+    node.inputs[0] = blocked(x, channels: weights.shape[0], rank: rank)
+    node.implementation = BlockedConvTranspose(transpose)
+    node.outputs = [produce(result, channels: weights.shape[1], rank: rank)]
+    graph.note(
+      "block channels", .done, node, "phase by phase, in blocks of \(layout.lanes) channels")
+    return node
+  }
+
+  /// The spatial extents of a value where they are known.
+  private func extents(of id: Graph.ValueID) -> [Int]? {
+    guard let shape = facts[id].shape else { return nil }
+    var extents: [Int] = []
+    for dimension in shape.dropFirst(2) {
+      guard case .known(let extent) = dimension else { return nil }
+      extents.append(extent)
+    }
+    return extents
+  }
+
+  /// Operators on two or more tensors that broadcast: blocks of as many channels line up as their
+  /// plain forms do; of the constants only numbers and one number for each channel do.
+  private mutating func combine(_ node: Node, _ result: Graph.ValueID) -> Node? {
+    let inputs = node.inputs.compactMap { $0 }
+    guard inputs.count == node.inputs.count, node.attributes.isEmpty,
+      let leader = inputs.lazy.compactMap({ [blocks] in blocks[$0] }).first
+    else { return nil }
+    var operands: [Operand] = []
+    for id in inputs {
+      guard let operand = operand(id, beside: leader) else { return nil }
+      operands.append(operand)
+    }
+    var node = node
+    node.inputs = operands.map { operand in
+      switch operand {
+      case .value(let id): id
+      case .plain(let id): blocked(id, channels: leader.channels, rank: leader.rank)
+      case .constant(let tensor): graph.addConstant("\(node.name)_in_blocks", tensor, &names)
+      }
+    }
+    if node.operatorName == "Mul", inputs.count == 2,
+      let scaled = inputs.indices.first(where: {
+        isNarrow(inputs[1 - $0]) && !isNarrow(inputs[$0]) && blocks[inputs[$0]] != nil
+      })
+    {
+      node.implementation = BlockedScaling()
+      node.inputs = [node.inputs[scaled], node.inputs[1 - scaled]]
+    }
+    node.outputs = [produce(result, channels: leader.channels, rank: leader.rank)]
+    return node
+  }
+
+  /// Whether a value in blocks has one number for each image and channel.
+  private func isNarrow(_ id: Graph.ValueID) -> Bool {
+    guard blocks[id] != nil, let extents = extents(of: id) else { return false }
+    return extents.allSatisfy { $0 == 1 }
+  }
+
+  private enum Operand {
+    case value(Graph.ValueID)
+    /// To be brought into blocks.
+    case plain(Graph.ValueID)
+    case constant(Tensor)
+  }
+
+  private func operand(_ id: Graph.ValueID, beside leader: Blocked) -> Operand? {
+    if let known = blocks[id] {
+      return known.channels == leader.channels && known.rank == leader.rank ? .value(known.id) : nil
+    }
+    if let constant = graph.values[id].constant {
+      guard constant.type == .float, constant.shape.count <= leader.rank else { return nil }
+      if constant.elementCount == 1 { return .value(id) }
+      let missing = leader.rank - constant.shape.count
+      let shape = Array(repeating: 1, count: missing) + constant.shape
+      let perChannel = [1, leader.channels] + Array(repeating: 1, count: leader.rank - 2)
+      guard shape == perChannel else { return nil }
+      return .constant(layout.blocked(constant.reshaped(shape)))
+    }
+    guard let shape = facts[id].shape, shape.count == leader.rank,
+      facts[id].type == .tensor(.float),
+      case .known(leader.channels) = shape[1]
+    else { return nil }
+    return .plain(id)
+  }
+
+  /// Whole blocks can be joined; only the last input may end within one.
+  private mutating func concatenate(_ node: Node, _ result: Graph.ValueID)
+    -> Node?
+  {
+    let inputs = node.inputs.compactMap { $0 }.compactMap { blocks[$0] }
+    guard let concat = node.implementation as? Concat, let first = inputs.first,
+      inputs.count == node.inputs.count,
+      concat.axis == 1 || concat.axis == 1 - first.rank,
+      inputs.allSatisfy({ $0.rank == first.rank }),
+      inputs.dropLast().allSatisfy({ $0.channels % layout.lanes == 0 })
+    else { return nil }
+    var node = node
+    node.inputs = inputs.map(\.id)
+    node.implementation = Concat(axis: 1)
+    let channels = inputs.reduce(0) { $0 + $1.channels }
+    node.outputs = [produce(result, channels: channels, rank: first.rank)]
+    return node
+  }
+}
