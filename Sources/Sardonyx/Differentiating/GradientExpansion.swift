@@ -120,9 +120,15 @@ private struct BackwardPass {
     definition.operatorSet = node.operatorSet ?? operatorSets[node.domain]
     // Rules rely on the inputs and outputs that the operator must have.
     do throws(ModelError) {
-      try Schema.find(
-        node.operatorName, domain: node.domain, operatorSet: definition.operatorSet ?? 1)?
-        .check(node)
+      let operatorSet = definition.operatorSet ?? 1
+      guard
+        let schema = Schema.find(
+          node.operatorName, domain: node.domain, operatorSet: operatorSet)
+      else {
+        throw ModelError(
+          .invalid, "\(node.operatorName) does not exist in operator set \(operatorSet)")
+      }
+      try schema.check(node)
     } catch {
       throw error.at(node: node.label)
     }
