@@ -1,29 +1,43 @@
-/// The values a caller gave, checked against a graph's inputs and put in their order.
+/// The values a caller gave, in the order of a graph's inputs.
 struct InputBinding {
   private(set) var values: [Value?] = []
-  private(set) var facts: [Fact] = []
+  private let graph: Graph
   /// What each symbolic dimension was first met as, and where.
   private var symbols: [String: (extent: Int, input: String)] = [:]
 
-  /// - Throws: ``ModelError`` (mismatch) for an unknown or missing name, a wrong type, rank or
-  ///   extent, or symbols that do not agree.
+  /// - Throws: ``ModelError`` (mismatch) for an unknown or missing name.
   init(_ given: [String: Value], _ graph: Graph) throws(ModelError) {
-    try Self.checkNames(given, graph)
+    self.graph = graph
+    values.reserveCapacity(graph.inputs.count)
+    var count = 0
     for id in graph.inputs {
+      let value = given[graph.values[id].name]
+      if value != nil { count += 1 }
+      values.append(value ?? graph.defaults[id].map(Value.tensor))
+    }
+    if count < given.count { try Self.checkNames(given, graph) }
+    for (id, value) in zip(graph.inputs, values) where value == nil {
+      throw ModelError(
+        .mismatch, "input \"\(graph.values[id].name)\" is missing",
+        hint: "the model wants \(Self.describe(graph.values[id]))")
+    }
+  }
+
+  /// What is known of the values, which are checked against the inputs.
+  /// - Throws: ``ModelError`` (mismatch) for a wrong type, rank or extent, or symbols that do not
+  ///   agree.
+  mutating func checkedFacts() throws(ModelError) -> [Fact] {
+    var facts: [Fact] = []
+    for case (let id, let value?) in zip(graph.inputs, values) {
       let record = graph.values[id]
-      guard let value = given[record.name] ?? graph.defaults[id].map(Value.tensor) else {
-        throw ModelError(
-          .mismatch, "input \"\(record.name)\" is missing",
-          hint: "the model wants \(Self.describe(record))")
-      }
       do throws(ModelError) { try check(value, record) } catch {
         throw ModelError(
           .mismatch, "input \"\(record.name)\": \(error.message)",
           hint: "the model wants \(Self.describe(record))")
       }
-      values.append(value)
       facts.append(Fact(value))
     }
+    return facts
   }
 
   private static func checkNames(_ given: [String: Value], _ graph: Graph) throws(ModelError) {

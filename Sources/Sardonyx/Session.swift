@@ -87,13 +87,12 @@ public final class Session: Sendable {
     try model.naming {
       () throws(ModelError) in
       let positions = try outputPositions(outputs)
-      let binding = try InputBinding(inputs, graph)
       let context = makeContext(profile)
       let results = try context.crew.withWorkers { () throws(ModelError) in
-        let plan = try plans.plan(graph, inputs: binding.facts)
-        return try Executor.run(plan, binding.values, context)
+        let (plan, values) = try self.plan(for: inputs)
+        return try Executor.run(plan, values, context)
       }
-      var named: [String: Value] = [:]
+      var named = [String: Value](minimumCapacity: positions.count)
       for position in positions { named[graph.outputName(position)] = results[position] }
       return named
     }
@@ -107,9 +106,18 @@ public final class Session: Sendable {
 
   /// An executor to be walked step by step.
   func executor(_ inputs: [String: Value]) throws(ModelError) -> Executor {
-    let binding = try InputBinding(inputs, graph)
-    let plan = try plans.plan(graph, inputs: binding.facts)
-    return Executor(plan, binding.values, makeContext(nil))
+    let (plan, values) = try plan(for: inputs)
+    var executor = try Executor(plan, makeContext(nil))
+    executor.begin(values)
+    return executor
+  }
+
+  /// The plan for the values given, and these in the order of its inputs.
+  private func plan(for inputs: [String: Value]) throws(ModelError) -> (Plan, [Value?]) {
+    var binding = try InputBinding(inputs, graph)
+    // What fits a plan has been checked when that was made.
+    if let known = plans.plan(for: binding.values) { return (known, binding.values) }
+    return (try plans.plan(graph, inputs: try binding.checkedFacts()), binding.values)
   }
 
   private func makeContext(_ profile: Profile?) -> RunContext {

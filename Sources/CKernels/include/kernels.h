@@ -142,6 +142,51 @@ typedef struct PlaneCorrelation {
   float *y;
 } PlaneCorrelation;
 
+/// A product whose left factor is read where it lies: C = activation(alpha·A·B + column_bias).
+typedef struct SmallProduct {
+  long rows, columns, depth;
+  /// Element (m, k) is a[m·a_row + k·a_depth].
+  const float *a;
+  long a_row, a_depth;
+  /// Panels of `tile_columns` columns, `b_panel` apart, whose rows are `b_step` apart. Whole vectors are read.
+  const float *b;
+  long b_step, b_panel;
+  float *c;
+  long c_step;
+  float alpha;
+  /// One number per column; or none.
+  const float *_Nullable column_bias;
+  /// activation(v) = min(max(v < 0 ? v·slope : v, low), high), which keeps NaN.
+  float slope, low, high;
+} SmallProduct;
+
+/// A step of a recurrent network for some sequences. Units come in blocks of `lanes`, the last one filled up with zeros.
+typedef struct RecurrentStep {
+  /// Sequences; each has its place in the tables of pointers.
+  long rows;
+  long blocks;
+  /// Units of the state that is multiplied.
+  long depth;
+  /// The recurrent weights as [blocks][depth][gates][lanes].
+  const float *weights;
+  /// Per row, what the input and the biases give: [blocks][gates of the cell][lanes].
+  const float *_Nonnull const *_Nonnull sums;
+  /// Per row, the state that is multiplied: [blocks][lanes].
+  const float *_Nonnull const *_Nonnull hidden;
+  /// Per row, the new state.
+  float *_Nonnull const *_Nonnull next;
+  /// Per row, an LSTM's cell, which is replaced; or a GRU's update gate.
+  float *_Nonnull const *_Nonnull cell;
+  /// Of an LSTM's input, output and forget gate: [blocks][3][lanes]; or none.
+  const float *_Nullable peepholes;
+  /// Added to a GRU's product before the reset gate multiplies it: [blocks][lanes]; or none.
+  const float *_Nullable reset_bias;
+  /// The bound of what goes into a function.
+  float clip;
+  /// Whether the forget gate is 1 minus the input gate.
+  bool couples_forget;
+} RecurrentStep;
+
 /// The kernels of one instruction set. Nothing here knows of shapes beyond lengths and strides.
 typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   const char *name;
@@ -160,6 +205,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
       long y_step);
   /// y[n] = Σk x[k]·rows[n][k] for n < count, all rows `step` apart.
   void (*dot_rows)(long count, long depth, const float *x, const float *rows, long step, float *y);
+  void (*multiply_small)(const SmallProduct *);
   /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap.
   void (*multiply_integers)(
       long rows, long columns, long depth, const int16_t *a, const int16_t *b, int32_t *c, long c_step);
@@ -240,6 +286,18 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*normalize)(
       long n, const float *x, float mean, float factor, const float *_Nullable scale,
       const float *_Nullable shift, float *y);
+
+  // MARK: Recurrent networks
+
+  /// Gates i, o, f, c.
+  void (*step_lstm)(const RecurrentStep *);
+  /// Gates z, r, h, the reset gate after the product with the state.
+  void (*step_gru)(const RecurrentStep *);
+  /// The gates z (to `cell`) and r, whose product with the state goes to `next`.
+  void (*step_gru_gates)(const RecurrentStep *);
+  /// The new state from z (`cell`), the product of r with the state (`hidden`), and the state before, which `next` holds.
+  void (*step_gru_state)(const RecurrentStep *);
+  void (*step_rnn)(const RecurrentStep *);
 
   // MARK: Pooling
 

@@ -30,7 +30,38 @@ struct Body: Sendable {
   /// Runs the graph.
   /// - Parameter inputs: one value per input; nil where the caller left an optional input out.
   func run(_ inputs: [Value?], _ context: RunContext) throws(ModelError) -> [Value] {
-    let facts = inputs.map { $0.map { Fact($0) } ?? .unknown }
-    return try Executor.run(try plans.plan(graph, inputs: facts), inputs, context)
+    try Executor.run(try plan(for: inputs), inputs, context)
+  }
+
+  fileprivate func plan(for inputs: [Value?]) throws(ModelError) -> Plan {
+    if let plan = plans.plan(for: inputs) { return plan }
+    return try plans.plan(graph, inputs: inputs.map { $0.map { Fact($0) } ?? .unknown })
+  }
+}
+
+/// Runs a body again and again, with its plan and its memory at hand while the shapes stay.
+struct BodyRuns {
+  private let body: Body
+  private let context: RunContext
+  private var executor: Executor?
+
+  init(of body: Body, _ context: RunContext) {
+    self.body = body
+    self.context = context
+  }
+
+  /// Runs the graph, as ``Body/run(_:_:)`` does.
+  mutating func run(_ inputs: [Value?]) throws(ModelError) -> [Value] {
+    if executor?.plan.fits(inputs) != true {
+      finish()
+      executor = try Executor(try body.plan(for: inputs), context)
+    }
+    return try executor!.run(inputs)
+  }
+
+  /// Gives the memory back; to be called after the last run.
+  mutating func finish() {
+    executor?.finish()
+    executor = nil
   }
 }

@@ -40,6 +40,9 @@ final class Crew: Sendable {
   /// memory held than allowed, or when the caller's task is cancelled.
   var isCancelled: Bool { board.isCancelled || account?.isExceeded ?? false }
 
+  /// Whether a cancellation has been noticed already, which costs next to nothing to ask.
+  var wasCancelled: Bool { board.wasCancelled || account?.isExceeded ?? false }
+
   func cancel() { board.cancel() }
 
   /// When the work is to end at the latest.
@@ -53,11 +56,13 @@ final class Crew: Sendable {
     return ModelError(.limit, "the run took longer than its time limit")
   }
 
-  /// Keeps the workers at hand during `body`; outside, `perform` has to call them anew each time.
+  /// Keeps the workers, once `perform` has called them, at hand during `body`; outside, it has to
+  /// call them anew each time.
   func withWorkers<Result, Failure>(
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    begin()
+    guard threads > 1 else { return try asCurrent(body) }
+    roster.withLock { $0.depth += 1 }
     defer { end() }
     return try asCurrent(body)
   }
@@ -77,7 +82,9 @@ final class Crew: Sendable {
   ///
   /// After a cancellation the chunks that are left are skipped. Inside a chunk, or while another
   /// thread has the crew, it all happens on the caller.
-  func perform(_ chunks: Int, _ body: @escaping @Sendable (Int) -> Void) {
+  func perform(_ chunks: Int, _ body: @Sendable (Int) -> Void) {
+    // A node's own check of its run's end is enough for work that is done at once.
+    if chunks == 1 { return body(0) }
     guard chunks > 1, threads > 1,
       isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
     else {
@@ -90,16 +97,18 @@ final class Crew: Sendable {
     defer { isBusy.store(false, ordering: .releasing) }
     let shift = begin()
     defer { end() }
-    for first in stride(from: 0, to: chunks, by: Board.largestJob) {
-      let count = min(chunks - first, Board.largestJob)
-      board.publish(count) { body(first + $0) }
-      for worker in shift.workers.prefix(count - 1) { worker.wake() }
-      while board.work() {}
-      board.wait(for: count)
+    withoutActuallyEscaping(body) { body in
+      for first in stride(from: 0, to: chunks, by: Board.largestJob) {
+        let count = min(chunks - first, Board.largestJob)
+        board.publish(count) { body(first + $0) }
+        for worker in shift.workers.prefix(count - 1) { worker.wake() }
+        while board.work() {}
+        board.wait(for: count)
+      }
     }
   }
 
-  @discardableResult private func begin() -> Shift {
+  private func begin() -> Shift {
     roster.withLock { roster in
       roster.depth += 1
       if let shift = roster.shift { return shift }
@@ -139,16 +148,26 @@ private final class Board: Sendable {
   private let finished = Atomic(0)
   private let cancelled = Atomic(false)
   let deadline: ContinuousClock.Instant?
+  private let hasDeadline: Bool
   /// Written only while no chunk is left to claim; read only by who has claimed one.
   nonisolated(unsafe) private var body: (@Sendable (Int) -> Void)?
 
-  init(deadline: ContinuousClock.Instant?) { self.deadline = deadline }
+  init(deadline: ContinuousClock.Instant?) {
+    self.deadline = deadline
+    hasDeadline = deadline != nil
+  }
+
+  var wasCancelled: Bool { cancelled.load(ordering: .relaxed) }
 
   var isCancelled: Bool {
-    if cancelled.load(ordering: .relaxed) { return true }
-    let isLate = deadline.map { ContinuousClock.now >= $0 } ?? false
+    if wasCancelled { return true }
     if isLate || Task.isCancelled { cancel() }
-    return cancelled.load(ordering: .relaxed)
+    return wasCancelled
+  }
+
+  private var isLate: Bool {
+    guard hasDeadline, let deadline else { return false }
+    return ContinuousClock.now >= deadline
   }
 
   func cancel() { cancelled.store(true, ordering: .relaxed) }
@@ -174,13 +193,16 @@ private final class Board: Sendable {
       let claim = ticket.compareExchange(
         expected: seen, desired: seen + 1 << 22, ordering: .acquiringAndReleasing)
       if claim.exchanged {
-        if !isCancelled { unsafe body?(Int(next)) }
+        if !isCancelled { perform(Int(next)) }
         finished.add(1, ordering: .releasing)
         return true
       }
       seen = claim.original
     }
   }
+
+  /// Returns without a hold on the body, whose end of life `Crew.perform` checks.
+  @inline(never) private func perform(_ chunk: Int) { unsafe body?(chunk) }
 
   /// Returns when all chunks are finished.
   func wait(for count: Int) {

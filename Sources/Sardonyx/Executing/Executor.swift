@@ -2,8 +2,7 @@
 struct Executor {
   let plan: Plan
   private let context: RunContext
-  private let arena: Storage
-  private var values: [Value?]
+  private let workspace: Workspace
   private(set) var position = 0
 
   /// Runs a plan.
@@ -13,113 +12,134 @@ struct Executor {
   static func run(_ plan: Plan, _ inputs: [Value?], _ context: RunContext) throws(ModelError)
     -> [Value]
   {
+    var executor = try Executor(plan, context)
+    defer { executor.finish() }
+    return try executor.run(inputs)
+  }
+
+  /// Makes ready to run a plan.
+  /// - Throws: ``ModelError`` (limit) where the plan needs more memory than a run may have.
+  init(_ plan: Plan, _ context: RunContext) throws(ModelError) {
     guard context.account.reserve(plan.arenaByteCount) else {
       throw context.account.fault("the memory of the run, \(plan.arenaByteCount) bytes")
     }
-    defer { context.account.release(plan.arenaByteCount) }
-    var executor = Executor(plan, inputs, context)
-    defer { executor.finish() }
-    while try executor.advance() != nil {}
-    return try executor.results()
-  }
-
-  /// Makes ready to run a plan step by step.
-  init(_ plan: Plan, _ inputs: [Value?], _ context: RunContext) {
     self.plan = plan
     self.context = context
-    arena = plan.arenas.take(plan.arenaByteCount)
-    values = plan.facts.map { $0?.value }
-    for (id, value) in zip(plan.graph.inputs, inputs) { values[id] = value }
+    workspace = plan.workspaces.take(plan)
+  }
+
+  /// Runs all steps; may be called again and again.
+  mutating func run(_ inputs: [Value?]) throws(ModelError) -> [Value] {
+    begin(inputs)
+    defer { workspace.clear(plan) }
+    while try step() {}
+    return try results()
+  }
+
+  /// Sets the inputs and goes back to the first step.
+  mutating func begin(_ inputs: [Value?]) {
+    position = 0
+    for (id, value) in zip(plan.graph.inputs, inputs) { workspace.set(id, value, plan) }
   }
 
   /// Runs the next step.
   /// - Returns: what it made, valid until the next call; nil after the last step.
   mutating func advance() throws(ModelError) -> [(id: Graph.ValueID, value: Value)]? {
-    guard position < plan.steps.count else { return nil }
+    guard try step() else { return nil }
+    return plan.steps[position - 1].outputs.compactMap { id in
+      id.flatMap { id in workspace.table[id].map { (id, $0) } }
+    }
+  }
+
+  /// Runs the next step; false after the last one.
+  private mutating func step() throws(ModelError) -> Bool {
+    guard position < plan.steps.count else { return false }
     if position > 0 {
-      for id in plan.steps[position - 1].releases { values[id] = nil }
+      for id in plan.steps[position - 1].releases { workspace.table[id] = nil }
     }
-    let step = plan.steps[position]
     position += 1
-    try run(step)
-    return plan.graph.nodes[step.node].outputs.compactMap { id in
-      id.flatMap { id in values[id].map { (id, $0) } }
-    }
+    try run(position - 1)
+    return true
   }
 
   /// A value that a step has made and none has released.
-  func value(_ id: Graph.ValueID) -> Value? { values[id] }
+  func value(_ id: Graph.ValueID) -> Value? { workspace.table[id] }
 
-  /// Gives the arena back; the executor is not to be used any more.
-  func finish() { plan.arenas.give(arena) }
+  /// Gives the memory back; the executor is not to be used any more.
+  func finish() {
+    workspace.clear(plan)
+    plan.workspaces.give(workspace)
+    context.account.release(plan.arenaByteCount)
+  }
 
-  private mutating func run(_ step: Plan.Step) throws(ModelError) {
-    let node = plan.graph.nodes[step.node]
-    let inputs = node.inputs.map { id in id.flatMap { values[$0] } }
+  /// Steps between two looks at the clock and at the caller's task.
+  private static let stepsPerLook = 16
+
+  private func run(_ position: Int) throws(ModelError) {
+    let step = plan.steps[position]
     do throws(ModelError) {
-      let started = context.profile?.now()
-      let checked =
-        if let known = step.checked { known } else {
-          try node.check(types: inputs.map { $0?.type })
-        }
-      let results = try compute(step, node, Inputs(inputs, checked))
-      if let started { context.profile?.record(node, since: started) }
-      for (id, result) in zip(node.outputs, results) {
-        if let id, let result { values[id] = result }
+      if let profile = context.profile {
+        let started = profile.now()
+        try compute(step, position)
+        profile.record(plan.graph.nodes[step.node], since: started)
+      } else {
+        try compute(step, position)
       }
-      try context.checkCancellation()
+      if context.crew.wasCancelled || position % Self.stepsPerLook == 0 {
+        try context.checkCancellation()
+      }
     } catch {
       // An operator that was interrupted may find fault with what it left undone.
       let fault = context.crew.interruption ?? error
-      throw fault.at(node: node.label(inputs.map { $0.map { Fact($0) } }))
+      throw fault.at(
+        node: plan.graph.nodes[step.node].label(
+          step.inputs.map { id in id.flatMap { workspace.table[$0] }.map { Fact($0) } }))
     }
   }
 
-  private func compute(_ step: Plan.Step, _ node: Node, _ inputs: Inputs) throws(ModelError)
-    -> [Value?]
-  {
-    let facts: [Fact]
-    if let known = step.facts {
-      facts = known
-    } else {
-      facts = try node.implementation.describe(inputs.facts)
+  private func compute(_ step: Plan.Step, _ position: Int) throws(ModelError) {
+    if case .described = step.action { return try describe(step) }
+    if !step.isFixed { try workspace.place(step, position, plan, context) }
+    switch step.action {
+    case .view, .described: return
+    case .call(let computation): try computation(workspace.addresses(step), context.crew)
+    case .planned:
+      try plan.graph.nodes[step.node].implementation.run(
+        Inputs(workspace.table, step.inputs, step.checked!), workspace.outputs(position, context))
+      try workspace.collect(step, position, plan)
     }
-    var destinations: [Destination?] = []
-    destinations.reserveCapacity(step.placements.count)
-    for (index, placement) in step.placements.enumerated() {
-      guard index < facts.count else {
-        destinations.append(nil)
-        continue
+  }
+
+  /// Runs a step whose outputs the plan does not know, or which have texts.
+  private func describe(_ step: Plan.Step) throws(ModelError) {
+    let node = plan.graph.nodes[step.node]
+    let checked =
+      if let known = step.checked { known } else {
+        try node.check(types: node.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
       }
-      destinations.append(try destination(placement, facts[index], inputs))
+    let inputs = Inputs(workspace.table, node.inputs, checked)
+    let facts =
+      if let known = step.facts { known } else { try node.implementation.describe(inputs.facts) }
+    var destinations: [Destination?] = []
+    for (index, placement) in step.placements.enumerated() {
+      destinations.append(
+        index < facts.count
+          ? try workspace.destination(placement, facts[index], step, context) : nil)
     }
     let outputs = Outputs(
       destinations, wanted: step.placements.map { $0 != .unwanted }, context: context)
     try node.implementation.run(inputs, outputs)
-    return outputs.finished(texts: inputs.texts)
-  }
-
-  /// The memory of one output; nil where the operator places it itself or nobody wants it.
-  private func destination(_ placement: Plan.Placement, _ fact: Fact, _ inputs: Inputs)
-    throws(ModelError) -> Destination?
-  {
-    guard let type = fact.elementType, let shape = fact.shape else { return nil }
-    switch placement {
-    case .unwanted: return nil
-    case .own: return Destination(type, shape, storage: try context.allocate(type, shape))
-    case .arena(let offset):
-      return Destination(type, shape, storage: arena, byteOffset: offset)
-    case .input(let index):
-      let source = inputs[index]
-      return Destination(type, shape, storage: source.storage, byteOffset: source.byteOffset)
+    for (id, result) in zip(node.outputs, outputs.finished(texts: inputs.texts)) {
+      if let id, let result { try workspace.take(id, result, plan) }
     }
   }
 
   /// The graph's outputs, after the last step.
   func results() throws(ModelError) -> [Value] {
     var results: [Value] = []
+    results.reserveCapacity(plan.graph.outputs.count)
     for id in plan.graph.outputs {
-      guard let value = values[id] else {
+      guard let value = workspace.table[id] else {
         throw ModelError(
           .invalid, "output \"\(plan.graph.values[id].name)\" is not computed by any node")
       }

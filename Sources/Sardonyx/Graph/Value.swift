@@ -1,10 +1,10 @@
 /// What flows along an edge of a graph: a tensor, or one of ONNX's containers.
-public indirect enum Value: Sendable {
+public enum Value: Sendable {
   case tensor(Tensor)
   /// Elements of one type, which an empty sequence still has.
   case sequence([Value], of: ValueType)
   /// An optional; nil is ONNX's "no element".
-  case optional(Value?, of: ValueType)
+  indirect case optional(Value?, of: ValueType)
   /// A map; `keys` is a tensor of rank 1, `values` holds as many elements.
   case map(keys: Tensor, values: Tensor)
 

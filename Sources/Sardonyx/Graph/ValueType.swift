@@ -1,10 +1,10 @@
 /// The type of a graph's value as ONNX's `TypeProto` states it, without its shape.
-public indirect enum ValueType: Sendable, Hashable, CustomStringConvertible {
+public enum ValueType: Sendable, Hashable, CustomStringConvertible {
   case tensor(ElementType)
   case sparseTensor(ElementType)
-  case sequence(ValueType)
-  case optional(ValueType)
-  case map(key: ElementType, value: ValueType)
+  indirect case sequence(ValueType)
+  indirect case optional(ValueType)
+  indirect case map(key: ElementType, value: ValueType)
 
   /// The element type of a dense tensor, else nil.
   public var elementType: ElementType? {

@@ -14,10 +14,17 @@ extension Broadcast {
   private func choose<Bits: BitwiseCopyable>(
     by condition: Tensor, _ x: Tensor, _ y: Tensor, into z: Destination, as _: Bits.Type
   ) {
+    unsafe choose(
+      by: condition.pointer(as: UInt8.self), x.pointer(as: Bits.self), y.pointer(as: Bits.self),
+      into: z.pointer(as: Bits.self))
+  }
+
+  func choose<Bits: BitwiseCopyable>(
+    by conditions: UnsafePointer<UInt8>, _ xs: UnsafePointer<Bits>, _ ys: UnsafePointer<Bits>,
+    into z: UnsafeMutablePointer<Bits>
+  ) {
     guard elementCount > 0 else { return }
-    let conditions = unsafe condition.pointer(as: UInt8.self)
-    let (xs, ys) = unsafe (x.pointer(as: Bits.self), y.pointer(as: Bits.self))
-    var target = unsafe z.pointer(as: Bits.self)
+    var target = unsafe z
     let (length, steps) = (rowLength, (step(of: 0), step(of: 1), step(of: 2)))
     for row in 0..<rowCount {
       let condition = unsafe conditions + start(ofRow: row, in: 0)

@@ -39,7 +39,7 @@ enum Elementwise {
   static func combineRows(
     _ function: Binary, rows: Int, _ count: Int, _ x: UnsafePointer<Float>, step xStep: Int,
     _ y: UnsafePointer<Float>, step yStep: Int, into z: UnsafeMutablePointer<Float>, on crew: Crew,
-    starts: @escaping @Sendable (Int) -> (x: Int, y: Int)
+    starts: @Sendable (Int) -> (x: Int, y: Int)
   ) {
     nonisolated(unsafe) let (x, y, z) = unsafe (x, y, z)
     let kernel = unsafe function.kernel(of: crew.instructions)
@@ -84,7 +84,7 @@ enum Elementwise {
 extension Crew {
   /// Calls `body` with ranges of at most `length` that make up 0 ..< count.
   func performRanges(
-    of count: Int, by length: Int, _ body: @escaping @Sendable (Range<Int>) -> Void
+    of count: Int, by length: Int, _ body: @Sendable (Range<Int>) -> Void
   ) {
     perform((count + length - 1) / length) { chunk in
       body(chunk * length..<min((chunk + 1) * length, count))

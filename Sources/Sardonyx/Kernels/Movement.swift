@@ -137,7 +137,7 @@ private struct Odometer {
 }
 
 extension InstructionSet {
-  fileprivate func copyKernel(elementSize: Int) -> StridedCopyKernel {
+  func copyKernel(elementSize: Int) -> StridedCopyKernel {
     switch elementSize {
     case 1: unsafe kernels.copy_bytes
     case 2: unsafe kernels.copy_2_bytes
@@ -148,7 +148,7 @@ extension InstructionSet {
     }
   }
 
-  fileprivate func transposition(elementSize: Int) -> Transposition {
+  func transposition(elementSize: Int) -> Transposition {
     switch elementSize {
     case 1: unsafe kernels.transpose_bytes
     case 2: unsafe kernels.transpose_2_bytes

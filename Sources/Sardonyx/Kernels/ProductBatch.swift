@@ -61,11 +61,17 @@ struct ProductBatch: Sendable {
     }
   }
 
-  private func multiply(
+  func multiply(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, packedRight: PackedMatrix? = nil,
     alpha: Float = 1, _ epilogue: MatrixProduct.Epilogue = unsafe .init(),
     into c: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
+    if unsafe epilogue.rowBias == nil, unsafe epilogue.residual == nil,
+      let small = unsafe SmallProducts(
+        self, packedRight: packedRight, alpha: alpha, epilogue.activation)
+    {
+      return unsafe small.multiply(a, b, columnBias: epilogue.columnBias, into: c, on: crew)
+    }
     nonisolated(unsafe) let (a, b, c, epilogue) = unsafe (a, b, c, epilogue)
     let batch = self
     unsafe MatrixProduct.multiplyEach(
@@ -120,6 +126,36 @@ struct MatrixView: Sendable {
   /// A dense row-major matrix with so many columns, or the transpose of one.
   init(columns: Int, isTransposed: Bool = false) {
     (rowStep, columnStep) = isTransposed ? (1, columns) : (columns, 1)
+  }
+}
+
+extension ProductBatch {
+  /// The products of single-precision matrices, with what is known of them worked out.
+  /// - Parameters:
+  ///   - columnBias: numbers to add to each row, if there are any.
+  ///   - biasInput: the input that holds them instead.
+  func computation(
+    packedRight: PackedMatrix?, alpha: Float = 1, columnBias: [Float]? = nil,
+    biasInput: Int? = nil, _ activation: Activation
+  ) -> Computation {
+    let small = SmallProducts(self, packedRight: packedRight, alpha: alpha, activation)
+    let batch = self
+    return { addresses, crew in
+      unsafe (columnBias ?? []).withUnsafeBufferPointer { constants in
+        let bias =
+          unsafe biasInput.map { unsafe addresses.input($0) as UnsafePointer<Float> }
+          ?? (columnBias == nil ? nil : constants.baseAddress)
+        if let small {
+          return unsafe small.multiply(
+            addresses.input(0), addresses.input(1), columnBias: bias, into: addresses.output(),
+            on: crew)
+        }
+        unsafe batch.multiply(
+          addresses.input(0), addresses.input(1), packedRight: packedRight, alpha: alpha,
+          MatrixProduct.Epilogue(columnBias: bias, activation: activation),
+          into: addresses.output(), on: crew)
+      }
+    }
   }
 }
 

@@ -161,7 +161,7 @@ extension Crew {
   /// Calls `body` with a group and some columns of [outer, count, inner], all of which make up the
   /// whole.
   fileprivate func performColumns(
-    outer: Int, count: Int, inner: Int, _ body: @escaping @Sendable (Int, Range<Int>) -> Void
+    outer: Int, count: Int, inner: Int, _ body: @Sendable (Int, Range<Int>) -> Void
   ) {
     guard outer > 0, inner > 0 else { return }
     let width = min(inner, 256)

@@ -1,12 +1,20 @@
 /// The inputs of a node during a run.
 struct Inputs: Sendable {
-  private let values: [Value?]
+  private let table: ValueTable
+  /// Where each input stands in the table.
+  private let numbers: [Int?]
 
   private let checked: TypesChecked
 
   /// - Parameter checked: that ``values`` have types the operator's schema allows.
   init(_ values: [Value?], _ checked: TypesChecked) {
-    self.values = values
+    self.init(ValueTable(values), values.indices.map { $0 }, checked)
+  }
+
+  /// The values of a table that bear these numbers.
+  init(_ table: ValueTable, _ numbers: [Int?], _ checked: TypesChecked) {
+    self.table = table
+    self.numbers = numbers
     self.checked = checked
   }
 
@@ -14,28 +22,31 @@ struct Inputs: Sendable {
   func replaced(by values: [Value?]) -> Inputs { Inputs(values, checked) }
 
   /// The number of inputs the node names, those left out at the end not counted.
-  var count: Int { values.count }
+  var count: Int { numbers.count }
 
   /// Whether input `index` is given.
-  func has(_ index: Int) -> Bool { index < values.count && values[index] != nil }
+  func has(_ index: Int) -> Bool { value(index) != nil }
 
   /// The tensor of a required input; the schema has been checked, so anything else is a fault of
   /// the operator.
   subscript(_ index: Int) -> Tensor {
-    guard index < values.count, let tensor = values[index]?.tensor else {
-      preconditionFailure("input \(index) is not a tensor")
-    }
+    guard let tensor = tensor(index) else { preconditionFailure("input \(index) is not a tensor") }
     return tensor
   }
 
   /// The tensor of an input that may be left out.
-  func tensor(_ index: Int) -> Tensor? { index < values.count ? values[index]?.tensor : nil }
+  func tensor(_ index: Int) -> Tensor? { value(index)?.tensor }
 
   /// An input of any type.
-  func value(_ index: Int) -> Value? { index < values.count ? values[index] : nil }
+  func value(_ index: Int) -> Value? {
+    guard index < numbers.count, let number = numbers[index] else { return nil }
+    return table[number]
+  }
 
   /// The inputs from `first` on, those left out included.
-  func from(_ first: Int) -> [Value?] { Array(values.dropFirst(first)) }
+  func from(_ first: Int) -> [Value?] {
+    numbers.dropFirst(first).map { $0.flatMap { table[$0] } }
+  }
 
   /// The elements of an integer or bool input.
   func integers(_ index: Int) -> [Int] { self[index].converted(to: Int64.self).map(Int.init) }
@@ -49,12 +60,12 @@ struct Inputs: Sendable {
   }
 
   /// The inputs as facts that carry their values.
-  var facts: Facts { Facts(values.map { $0.map { Fact($0) } }, checked) }
+  var facts: Facts { Facts(from(0).map { $0.map { Fact($0) } }, checked) }
 
   /// The pools of all texts that reach the node.
   var texts: TextPools {
     var pools = TextPools.none
-    for case let value? in values { pools.formUnion(value.texts) }
+    for case let value? in from(0) { pools.formUnion(value.texts) }
     return pools
   }
 }
@@ -85,8 +96,12 @@ struct Outputs: Sendable {
   /// - Parameter destinations: memory for each output whose shape is known; nil for outputs nobody
   ///   wants and for those that the operator places itself.
   init(_ destinations: [Destination?], wanted: [Bool], context: RunContext) {
+    self.init(OutputSlots(destinations, wanted: wanted), context)
+  }
+
+  init(_ slots: OutputSlots, _ context: RunContext) {
     self.context = context
-    slots = OutputSlots(destinations, wanted: wanted)
+    self.slots = slots
   }
 
   /// The number of outputs the node names.
@@ -108,13 +123,18 @@ struct Outputs: Sendable {
   @discardableResult
   func place(_ index: Int, _ type: ElementType, _ shape: Shape) throws(ModelError) -> Destination {
     let destination = Destination(type, shape, storage: try context.allocate(type, shape))
-    if wants(index) { slots.destinations[index] = destination }
+    if wants(index) {
+      slots.destinations[index] = destination
+      slots.isChanged = true
+    }
     return destination
   }
 
   /// Hands over a finished output: a sequence, an optional, a map, or a tensor made elsewhere.
   func set(_ index: Int, _ value: Value) {
-    if wants(index) { slots.values[index] = value }
+    guard wants(index) else { return }
+    slots.values[index] = value
+    slots.isChanged = true
   }
 
   /// The finished outputs; string tensors keep `texts` alive unless they brought their own.
@@ -127,15 +147,29 @@ struct Outputs: Sendable {
 }
 
 /// The mutable part of ``Outputs``; touched by the thread that runs the node alone.
-private final class OutputSlots: @unchecked Sendable {
+final class OutputSlots: @unchecked Sendable {
   var destinations: [Destination?]
-  var values: [Value?]
-  let wanted: [Bool]
+  fileprivate(set) var values: [Value?]
+  fileprivate let wanted: [Bool]
+  /// Whether the operator placed or handed over an output itself.
+  fileprivate(set) var isChanged = false
 
   init(_ destinations: [Destination?], wanted: [Bool]) {
     self.destinations = destinations
     values = Array(repeating: nil, count: wanted.count)
     self.wanted = wanted
+  }
+
+  /// An output that the operator placed or handed over itself, or that has memory anyway.
+  func changed(_ index: Int) -> Value? {
+    values[index] ?? destinations[index].map { .tensor($0.tensor(texts: .none)) }
+  }
+
+  /// Forgets what an operator did, so that it may run again.
+  func restore(_ destinations: [Destination?]) {
+    self.destinations = destinations
+    values = Array(repeating: nil, count: wanted.count)
+    isChanged = false
   }
 }
 
@@ -152,6 +186,11 @@ struct Destination: Sendable {
     self.shape = shape
     self.storage = storage
     self.byteOffset = byteOffset
+  }
+
+  /// The memory of a tensor that nobody reads yet.
+  init(_ tensor: Tensor) {
+    self.init(tensor.type, tensor.shape, storage: tensor.storage, byteOffset: tensor.byteOffset)
   }
 
   /// The memory of some neighbouring elements, for a tensor of rank 1.

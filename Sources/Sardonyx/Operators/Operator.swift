@@ -16,6 +16,11 @@ protocol Operator: Sendable {
   /// Computes the outputs, whose memory is ready in `outputs`.
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError)
 
+  /// What ``run(_:_:)`` does, made ready once for inputs and outputs of known types and shapes;
+  /// values may be known too, and outputs that nobody wants are nil, the first one never. nil where
+  /// this operator, or this case of it, is left to `run`.
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation?
+
   /// Prepares constant inputs once per session, such as packing weights.
   mutating func prepare(_ inputs: Facts) throws(ModelError)
 
@@ -38,6 +43,7 @@ protocol Operator: Sendable {
 }
 
 extension Operator {
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? { nil }
   mutating func prepare(_ inputs: Facts) throws(ModelError) {}
   var reusableInput: Int? { nil }
   var isView: Bool { false }

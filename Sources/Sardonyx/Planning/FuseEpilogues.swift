@@ -29,7 +29,7 @@ private struct EpilogueFusion {
     if let normalization = graph.nodes[position].implementation as? BatchNormalization {
       guard normalization.isInference, soleReader(position) != nil else { return }
     }
-    let next = addResidual(from: position) ?? position
+    let next = addResidual(from: position) ?? addBias(from: position) ?? position
     activate(from: next)
   }
 
@@ -65,6 +65,22 @@ private struct EpilogueFusion {
     move(position, to: next, implementation)
   }
 
+  /// Lets a MatMul add a row of constants, as Gemm does.
+  /// - Returns: where the MatMul stands afterwards.
+  private mutating func addBias(from position: Int) -> Int? {
+    let node = graph.nodes[position]
+    guard let product = node.implementation as? MatMul, product.activation == .none,
+      node.inputs.count == 2, let columns = graph.constant(node, 1)?.shape, columns.count == 2,
+      let next = soleReader(position), graph.nodes[next].operatorName == "Add",
+      graph.nodes[next].domain.isEmpty, graph.nodes[next].attributes.isEmpty,
+      let bias = graph.nodes[next].inputs.first(where: { $0 != node.outputs[0] }) ?? nil,
+      let row = graph.values[bias].constant, row.type == .float, row.shape == [columns[1]]
+    else { return nil }
+    graph.nodes[position].inputs = node.inputs + [bias]
+    move(position, to: next, product)
+    return next
+  }
+
   /// - Returns: where the Conv stands afterwards.
   private mutating func addResidual(from position: Int) -> Int? {
     guard var conv = graph.nodes[position].implementation as? Conv,
@@ -96,6 +112,10 @@ extension Graph {
     case "Sigmoid": return .unary(.sigmoid)
     case "Tanh": return .unary(.tanh)
     case "HardSwish": return .unary(.hardSwish)
+    case "Gelu":
+      guard case .string(let form)? = node.attributes["approximate"] else { return .unary(.gelu) }
+      return .unary(form == "tanh" ? .geluTanh : .gelu)
+    case "Swish": return float("alpha", 1) == 1 ? .unary(.silu) : nil
     case "HardSigmoid":
       return .unary(.hardSigmoid, alpha: float("alpha", 0.2), beta: float("beta", 0.5))
     case "Clip": return clamp(node, float("min", -.infinity), float("max", .infinity))

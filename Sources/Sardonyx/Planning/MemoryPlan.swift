@@ -89,7 +89,9 @@ struct MemoryPlan {
       extend(block, to: id)
       return .input(0)
     }
-    guard let reusable = operation.reusableInput, reusable < node.inputs.count,
+    // What leaves the plan is written to its own memory only by the last step, so that the steps
+    // before it find theirs in the arena, at the same place in each run.
+    guard !escaping[id], let reusable = operation.reusableInput, reusable < node.inputs.count,
       let source = node.inputs[reusable], let block = blockOfValue[source],
       blocks[block].last == step, !blocks[block].escapes,
       blocks[block].byteCount == byteCount,

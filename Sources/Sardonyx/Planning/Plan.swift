@@ -2,19 +2,50 @@
 ///
 /// Shapes are those the operators themselves tell. Whatever follows from shapes alone is computed
 /// here and never runs; what depends on data is described and placed during the run.
-struct Plan: Sendable {
-  /// One node to run.
-  struct Step: Sendable {
+final class Plan: Sendable {
+  /// One node to run. A class, so that a run looks at it without copying what it holds.
+  final class Step: Sendable {
     /// Position among the graph's nodes.
     let node: Int
+    let inputs: [Graph.ValueID?]
+    let outputs: [Graph.ValueID?]
     /// Types and shapes of the outputs, where they are known; else they are asked for in the run.
     let facts: [Fact]?
     /// That the inputs' types are allowed; nil while one of them is not known.
     let checked: TypesChecked?
     /// Where each output goes.
     let placements: [Placement]
-    /// Values that nothing reads after this step.
+    let action: Action
+    /// Whether all outputs are values of ``Plan/fixed``.
+    let isFixed: Bool
+    /// Values that vary from run to run and that nothing reads after this step.
     let releases: [Graph.ValueID]
+    /// Where the addresses of the inputs, and then of the outputs, begin among those of all steps.
+    let firstOperand: Int
+
+    init(
+      node: Int, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?], facts: [Fact]?,
+      checked: TypesChecked?, placements: [Placement], action: Action, isFixed: Bool,
+      releases: [Graph.ValueID],
+      firstOperand: Int
+    ) {
+      (self.node, self.inputs, self.outputs) = (node, inputs, outputs)
+      (self.facts, self.checked) = (facts, checked)
+      (self.placements, self.action) = (placements, action)
+      (self.isFixed, self.releases, self.firstOperand) = (isFixed, releases, firstOperand)
+    }
+  }
+
+  /// How a step computes its outputs.
+  enum Action: Sendable {
+    /// Not at all: output 0 is input 0 under another shape.
+    case view
+    /// By what the operator made ready.
+    case call(Computation)
+    /// By the operator, into memory of known shapes.
+    case planned
+    /// By the operator, which is first asked for what the plan does not know.
+    case described
   }
 
   /// Where an output of a step is put.
@@ -30,30 +61,59 @@ struct Plan: Sendable {
   }
 
   let graph: Graph
+  /// What the plan was made for, one fact per input of the graph.
+  let inputs: [Fact]
   /// What is known of each value; for a constant or a shape computed here, the value itself.
   let facts: [Fact?]
   let steps: [Step]
   let arenaByteCount: Int
-  /// Blocks of ``arenaByteCount`` bytes for runs that overlap.
-  let arenas = ArenaPool()
+  /// Per value, whether it is the same tensor in every run in one workspace.
+  let fixed: [Bool]
+  /// The values that steps make and that are not fixed.
+  let varying: [Graph.ValueID]
+  /// Per value, its places among the operands of all steps that have a computation.
+  let uses: [[Int]]
+  let operandCount: Int
+  /// Memory for runs that overlap.
+  let workspaces = WorkspacePool()
 
   /// Plans a graph.
   /// - Parameter inputs: one fact per input of the graph.
   /// - Throws: ``ModelError`` of the first node whose inputs do not fit its operator.
   init(_ graph: Graph, inputs: [Fact]) throws(ModelError) {
-    self.graph = graph
     var inference = ShapeInference(graph, inputs: inputs)
     try inference.run()
-    facts = inference.facts
     let running = Self.needed(graph, inference)
-    let memory = MemoryPlan(graph, facts: facts, running: running)
-    steps = zip(running, memory.placements).enumerated().map { index, step in
-      Step(
-        node: step.0, facts: inference.outputs[step.0], checked: inference.checked[step.0],
-        placements: step.1,
-        releases: memory.releases[index])
+    let memory = MemoryPlan(graph, facts: inference.facts, running: running)
+    var assembly = StepAssembly(graph, inference)
+    for (index, node) in running.enumerated() {
+      try assembly.append(node, memory.placements[index], releases: memory.releases[index])
     }
+    self.graph = graph
+    self.inputs = inputs
+    facts = inference.facts
+    steps = assembly.steps
+    fixed = assembly.fixed
+    varying = assembly.varying
+    uses = assembly.uses
+    operandCount = assembly.operandCount
     arenaByteCount = memory.arenaByteCount
+  }
+
+  /// Whether the plan was made for values of these types and shapes.
+  func fits(_ values: [Value?]) -> Bool {
+    guard values.count == inputs.count else { return false }
+    for index in values.indices {
+      if case .tensor(let tensor)? = values[index] {
+        guard case .tensor(tensor.type)? = inputs[index].type, inputs[index].shape == tensor.shape
+        else { return false }
+      } else {
+        guard inputs[index].type == values[index]?.type, inputs[index].shape == nil else {
+          return false
+        }
+      }
+    }
+    return true
   }
 
   /// The nodes that outputs depend on and whose results are not known yet, in order.

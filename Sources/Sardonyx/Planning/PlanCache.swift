@@ -2,44 +2,34 @@ import Synchronization
 
 /// The plans of one graph by the types and shapes of its inputs, the least recently used dropped.
 final class PlanCache: Sendable {
-  private struct Key: Hashable {
-    let types: [ValueType?]
-    let shapes: [Shape?]
-  }
-
-  private struct Entry {
-    let plan: Plan
-    var lastUse: Int
-  }
-
-  private struct State {
-    var entries: [Key: Entry] = [:]
-    var clock = 0
-  }
-
   /// Enough for the shapes a service meets; a plan is small beside the weights.
   private static let capacity = 32
-  private let state = Mutex(State())
+  /// The most recently used first.
+  private let plans = Mutex<[Plan]>([])
+
+  /// The plan for values of these types and shapes, if there is one.
+  func plan(for values: [Value?]) -> Plan? { find { $0.fits(values) } }
 
   /// The plan of `graph` for inputs of these types and shapes; their values play no part.
   func plan(_ graph: Graph, inputs: [Fact]) throws(ModelError) -> Plan {
-    let key = Key(types: inputs.map(\.type), shapes: inputs.map(\.shape))
-    let known = state.withLock { state -> Plan? in
-      state.clock += 1
-      state.entries[key]?.lastUse = state.clock
-      return state.entries[key]?.plan
+    let known = find { plan in
+      zip(plan.inputs, inputs).allSatisfy { $0.type == $1.type && $0.shape == $1.shape }
     }
     if let known { return known }
     let plan = try Plan(graph, inputs: inputs.map(\.withoutValue))
-    state.withLock { state in
-      if state.entries.count >= Self.capacity,
-        let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key
-      {
-        state.entries[oldest] = nil
-      }
-      state.entries[key] = Entry(plan: plan, lastUse: state.clock)
+    plans.withLock { plans in
+      if plans.count >= Self.capacity { plans.removeLast() }
+      plans.insert(plan, at: 0)
     }
     return plan
+  }
+
+  private func find(_ isWanted: (Plan) -> Bool) -> Plan? {
+    plans.withLock { plans in
+      guard let index = plans.firstIndex(where: isWanted) else { return nil }
+      if index > 0 { plans.insert(plans.remove(at: index), at: 0) }
+      return plans[0]
+    }
   }
 }
 
@@ -50,16 +40,4 @@ extension Fact {
     fact.value = nil
     return fact
   }
-}
-
-/// Arenas that are not in use, kept for the next run.
-final class ArenaPool: Sendable {
-  private let free = Mutex<[Storage]>([])
-
-  /// An arena of `byteCount` bytes, which must be the same in every call.
-  func take(_ byteCount: Int) -> Storage {
-    free.withLock { $0.popLast() } ?? Storage(byteCount: byteCount)
-  }
-
-  func give(_ arena: Storage) { free.withLock { $0.append(arena) } }
 }

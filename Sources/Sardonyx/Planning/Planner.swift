@@ -6,7 +6,9 @@ enum Planner {
   static func passes(_ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget) -> [Pass] {
     let foldConstants = foldConstants(within: folding)
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
-    if mode == .folded { passes += [foldBatchNormalizations, foldConstants, fuseEpilogues] }
+    if mode == .folded {
+      passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseEpilogues]
+    }
     return passes
   }
 

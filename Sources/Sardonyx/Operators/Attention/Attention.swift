@@ -58,6 +58,33 @@ struct Attention: Operator {
     ]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let extents = try extents(inputs)
+    for index in [0, 1, 2, 4, 5] where inputs.has(index) {
+      guard try inputs.type(index) == .float else { return nil }
+    }
+    // A mask may be shorter than the keys only where that has a meaning, which is left to `run`.
+    var maskShape: Shape?
+    if inputs.has(3) {
+      let shape = try inputs.shape(3)
+      guard [.float, .bool].contains(try inputs.type(3)), shape.last == extents.totalLength,
+        shape.broadcasts(to: extents.productShape)
+      else { return nil }
+      maskShape = Array(repeating: 1, count: 4 - shape.count) + shape
+    }
+    let countsKeys = inputs.has(6) ? try inputs.type(6) == .int64 : true
+    guard outputs.count < 4 || outputs[3] == nil, extents.key.heads > 0, countsKeys else {
+      return nil
+    }
+    let maskIsBool = inputs.has(3) ? try inputs.type(3) == .bool : false
+    return AttentionKernel(
+      extents: extents, scale: scale ?? Float(1 / Double(extents.query.size).squareRoot()),
+      softcap: Float(softcap),
+      visibility: KeyVisibility(extents: extents, isCausal: isCausal, window: window),
+      maskShape: maskShape, maskIsBool: maskIsBool
+    ).computation(inputs)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try extents(inputs.facts)
     let bias = try AttentionBias(inputs, extents, isCausal, window, padsMask: padsMask)

@@ -231,12 +231,29 @@ struct AttentionBias {
 
   /// The keys that a query sees, but for the mask.
   private func visibleKeys(_ row: Int, _ sample: Int) -> Range<Int> {
+    visibility.keys(for: row, validLengths?[sample])
+  }
+
+  private var visibility: KeyVisibility {
+    KeyVisibility(extents: extents, isCausal: isCausal, window: window)
+  }
+}
+
+/// Which keys a query sees by its position alone.
+struct KeyVisibility: Sendable {
+  let extents: AttentionExtents
+  let isCausal: Bool
+  let window: (left: Int, right: Int)
+
+  /// - Parameter valid: the keys that count in the query's sample, if not all.
+  func keys(for row: Int, _ valid: Int?) -> Range<Int> {
     let offset =
-      extents.pastLength > 0 || validLengths == nil
-      ? extents.pastLength : validLengths![sample] &- extents.query.length
+      if extents.pastLength == 0, let valid { valid &- extents.query.length } else {
+        extents.pastLength
+      }
     let position = row &+ offset
     var first = 0
-    var last = min(extents.totalLength, validLengths?[sample] ?? .max)
+    var last = min(extents.totalLength, valid ?? .max)
     if isCausal { last = min(last, position &+ 1) }
     if window.left >= 0 { first = max(first, position &- window.left) }
     if window.right >= 0, window.right < extents.totalLength {

@@ -89,6 +89,14 @@ struct Pow: Operator {
     return [Fact(try inputs.type(0), try .broadcast(shapes))]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard try inputs.type(0) == .float, let exponent = inputs[1].value?.tensor, isSquare(exponent),
+      try inputs.shape(0) == outputs[0]?.shape
+    else { return nil }
+    return UnaryFunction.Kernel(function: .square).computation(
+      try inputs.shape(0).elementCount)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (base, exponent) = (inputs[0], inputs[1])
     let broadcast = try Broadcast(alignment.shapes(base.shape, exponent.shape))

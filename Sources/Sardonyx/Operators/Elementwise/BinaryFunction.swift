@@ -132,5 +132,10 @@ struct ElementwiseCombination: Operator {
     function.apply(x, y, broadcast, into: outputs[0], on: outputs.context.crew)
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard let kernel = function.kernel, try inputs.type(0) == .float else { return nil }
+    return try Broadcast(alignment.shapes(inputs.shape(0), inputs.shape(1))).computation(kernel)
+  }
+
   var reusableInput: Int? { 0 }
 }

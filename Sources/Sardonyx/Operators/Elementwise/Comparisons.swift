@@ -101,6 +101,11 @@ struct Where: Operator {
     return [Fact(try inputs.type(1), shape)]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    try Broadcast([inputs.shape(0), inputs.shape(1), inputs.shape(2)])
+      .chooseComputation(inputs.type(1).byteCount)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let tensors = [inputs[0], inputs[1], inputs[2]]
     try Broadcast(tensors.map(\.shape)).choose(

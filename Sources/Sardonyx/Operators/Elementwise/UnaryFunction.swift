@@ -87,5 +87,10 @@ struct ElementwiseFunction: Operator {
     function.apply(inputs[0], into: outputs[0], on: outputs.context.crew)
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard try inputs.type(0) == .float else { return nil }
+    return function.kernel?.computation(try inputs.shape(0).elementCount)
+  }
+
   var reusableInput: Int? { 0 }
 }

@@ -18,6 +18,17 @@ struct Gather: Operator {
     return [Fact(try inputs.type(0), shape[..<axis] + indices + shape[(axis + 1)...])]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let block = AxisBlock(shape, axis: try axis.axis(ofRank: shape.count))
+    let (size, count) = (try inputs.type(0).byteCount, try inputs.shape(1).elementCount)
+    return switch try inputs.type(1) {
+    case .int64: block.gatherComputation(size, count: count, by: Int64.self)
+    case .int32: block.gatherComputation(size, count: count, by: Int32.self)
+    default: nil
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let axis = try axis.axis(ofRank: shape.count)

@@ -36,6 +36,13 @@ struct Slice: Operator {
     [Fact(try inputs.type(0), try region(inputs).extents)]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    // Bounds that depend on data are left to `run`.
+    guard let source = try? region(inputs) else { return nil }
+    return try [RegionMove(source: source, target: Region(source.extents))]
+      .computation(of: inputs.type(0))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     outputs[0].copy(inputs[0], from: try region(inputs.facts), on: outputs.context.crew)
   }
@@ -113,6 +120,19 @@ struct Split: Operator {
     return facts
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let axis = try axis.axis(ofRank: shape.count)
+    var first = 0
+    var moves: [RegionMove] = []
+    for (index, size) in try sizes(inputs, extent: shape[axis]).enumerated() {
+      let source = Region(shape).sliced(axis, from: first, count: size)
+      moves.append(RegionMove(output: index, source: source, target: Region(source.extents)))
+      first += size
+    }
+    return moves.computation(of: try inputs.type(0))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let axis = try axis.axis(ofRank: shape.count)
@@ -167,6 +187,20 @@ struct Concat: Operator {
     try inputs.requireAll()
     for index in 0..<inputs.count { shapes.append(try inputs.shape(index)) }
     return [Fact(try inputs.type(0), try Shape.joined(shapes, along: axis))]
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard let shape = outputs[0]?.shape else { return nil }
+    let axis = try axis.axis(ofRank: shape.count)
+    var first = 0
+    var moves: [RegionMove] = []
+    for index in 0..<inputs.count {
+      let part = try inputs.shape(index)
+      let target = Region(shape).sliced(axis, from: first, count: part[axis])
+      moves.append(RegionMove(input: index, source: Region(part), target: target))
+      first += part[axis]
+    }
+    return moves.computation(of: try inputs.type(0))
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {

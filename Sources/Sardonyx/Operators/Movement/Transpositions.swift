@@ -21,6 +21,13 @@ struct Transpose: Operator {
     return [Fact(try inputs.type(0), order.map { shape[$0] })]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let source = Region(shape).permuted(try order(rank: shape.count))
+    return try [RegionMove(source: source, target: Region(source.extents))]
+      .computation(of: inputs.type(0))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let input = inputs[0]
     let order = try order(rank: input.shape.count)
@@ -48,6 +55,13 @@ struct Expand: Operator {
       throw .unexpected("shape", expected: "no negative extent", got: "[\(shapes[1].joined)]")
     }
     return [Fact(try inputs.type(0), try Shape.broadcast(shapes))]
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard let shape = outputs[0]?.shape else { return nil }
+    let source = Region(try inputs.shape(0)).broadcast(to: shape)
+    return try [RegionMove(source: source, target: Region(shape))]
+      .computation(of: inputs.type(0))
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {

@@ -27,6 +27,19 @@ struct LayerNormalization: Operator {
 
   var reusableInput: Int? { 0 }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    let bias: [Float]? = inputs[2].value?.tensor?.row(of: rows, shape)
+    guard try inputs.type(0) == .float, stashType == .float,
+      let scale: [Float] = inputs[1].value?.tensor?.row(of: rows, shape),
+      bias != nil || !inputs.has(2)
+    else { return nil }
+    return ReductionKernel.computation(
+      .moments, rows: rows, count: shape.elementCount / max(rows, 1), epsilon: epsilon,
+      scale: scale, shift: bias)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
     let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
@@ -87,6 +100,17 @@ struct RMSNormalization: Operator {
     _ = try axis.axis(ofRank: shape.count)
     try checkBroadcast(inputs, 1, "scale", to: shape)
     return [Fact(try inputs.type(0), shape)]
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let rows = shape[..<(try axis.axis(ofRank: shape.count))].reduce(1, *)
+    guard try inputs.type(0) == .float,
+      let scale: [Float] = inputs[1].value?.tensor?.row(of: rows, shape)
+    else { return nil }
+    return ReductionKernel.computation(
+      .rootMeanSquare, rows: rows, count: shape.elementCount / max(rows, 1), epsilon: epsilon,
+      scale: scale, shift: nil)
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {

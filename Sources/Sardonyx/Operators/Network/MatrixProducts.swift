@@ -9,7 +9,7 @@ let matrixProducts: OperatorFamily = [
 /// numpy's matmul: matrices on the last two axes, all others broadcast; a vector on the left is a
 /// row, on the right a column, and its axis goes from the result.
 struct MatMul: ActivationAccepting {
-  /// What a pass has fused into the product.
+  /// What a pass has fused into the product; it may add a row of constants as a third input, too.
   var activation = Activation.none
   private var packed: PackedMatrix?
 
@@ -25,6 +25,12 @@ struct MatMul: ActivationAccepting {
       right: b, MatrixView(columns: b.shape[1]), columns: b.shape[1], depth: b.shape[0])
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard try inputs.type(0) == .float, try inputs.type(1) == .float else { return nil }
+    return try MatMulExtents(inputs.shape(0), inputs.shape(1)).batch
+      .computation(packedRight: packed, biasInput: inputs.has(2) ? 2 : nil, activation)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let batch = try MatMulExtents(inputs[0].shape, inputs[1].shape).batch
     guard let a = inputs[0].single, let b = inputs[1].single else {
@@ -36,9 +42,11 @@ struct MatMul: ActivationAccepting {
       }
       return compute(try inputs[0].type.number())
     }
+    let bias = inputs.tensor(2)?.converted(to: Float.self)
     outputs[0].writeSingle { y in
       batch.multiply(
-        a, b, packedRight: packed, activation, into: y, on: outputs.context.crew)
+        a, b, packedRight: packed, columnBias: bias, activation, into: y,
+        on: outputs.context.crew)
     }
   }
 }
@@ -131,11 +139,28 @@ struct Gemm: ActivationAccepting {
       depth: depth)
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let (m, n, k) = try extents(inputs.facts)
-    let batch = ProductBatch(
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard try inputs.type(0) == .float, try inputs.type(1) == .float else { return nil }
+    let batch = try batch(inputs)
+    guard inputs.has(2), beta != 0 else {
+      return batch.computation(packedRight: packed, alpha: alpha, activation)
+    }
+    // Other addends are left to `run`, which repeats them first.
+    let shape = try inputs.shape(2)
+    guard beta == 1, shape.last == batch.n, shape.elementCount == batch.n else { return nil }
+    return batch.computation(packedRight: packed, alpha: alpha, biasInput: 2, activation)
+  }
+
+  private func batch(_ inputs: Facts) throws(ModelError) -> ProductBatch {
+    let (m, n, k) = try extents(inputs)
+    return ProductBatch(
       m: m, n: n, k: k, left: MatrixView(columns: transA ? m : k, isTransposed: transA),
       right: MatrixView(columns: transB ? k : n, isTransposed: transB))
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let batch = try batch(inputs.facts)
+    let (m, n) = (batch.m, batch.n)
     guard let a = inputs[0].single, let b = inputs[1].single else {
       return try runPlainly(inputs, outputs, batch)
     }

@@ -48,8 +48,12 @@ struct Recurrence: Operator {
   private let equations: RecurrentEquations
   /// For each direction, its functions.
   private let functions: [[UnaryFunction]]
+  /// Whether the functions are those of the specification's equations.
+  private let isStandard: Bool
   /// For each direction, constant weights in single precision.
   private var prepared: [RecurrentWeights<Float>]?
+  /// The same for the kernels, where the functions are the standard ones.
+  private var packed: [PackedRecurrence]?
 
   init(_ node: inout NodeReader) throws(ModelError) { try self.init(&node, .rnn) }
 
@@ -65,7 +69,7 @@ struct Recurrence: Operator {
       cell: cell, clip: try node.float("clip").map { Double($0) } ?? .infinity,
       appliesResetLater: try node.bool("linear_before_reset"),
       couplesForget: try node.bool("input_forget"))
-    functions = try node.recurrentFunctions(cell, directions: direction.count)
+    (functions, isStandard) = try node.recurrentFunctions(cell, directions: direction.count)
     node.ignore("output_sequence")
   }
 
@@ -82,6 +86,23 @@ struct Recurrence: Operator {
     if let wrong = lengths?.first(where: { $0 < 0 || $0 > extents.steps }) {
       throw .unexpected("sequence_lens", expected: "0 to \(extents.steps)", got: "\(wrong)")
     }
+    if isStandard, inputs[0].type == .float {
+      let packed = packed ?? pack(extents) { inputs.tensor($0) }
+      unsafe PackedRecurrence.run(
+        packed, extents, isReverse: isReverse,
+        RecurrentOperands(
+          inputs, outputs.wants(0) ? outputs[0] : nil, outputs.wants(1) ? outputs[1] : nil,
+          outputs.wants(2) ? outputs[2] : nil), on: outputs.context.crew)
+      return
+    }
+    runPlainly(inputs, outputs, extents, lengths)
+  }
+
+  /// The equations as they are written, in single or in double precision; what the kernels are
+  /// compared with.
+  private func runPlainly(
+    _ inputs: Inputs, _ outputs: Outputs, _ extents: RecurrentExtents, _ lengths: [Int]?
+  ) {
     func compute<T: RealNumber>(_: T.Type) {
       var results = RecurrentResults<T>(extents, inputs.tensor(5), inputs.tensor(6))
       let x: [T] = inputs[0].converted()
@@ -109,8 +130,28 @@ struct Recurrence: Operator {
       tensors[index] = tensor
     }
     guard let extents = try? weightExtents(inputs) else { return }
+    if isStandard, inputs[1].elementType == .float {
+      packed = pack(extents) { tensors[$0] }
+      return
+    }
     prepared = (0..<direction.count).map { index in
       RecurrentWeights(extents, equations, direction: index) { tensors[$0] }
+    }
+  }
+
+  private var isReverse: [Bool] {
+    (0..<direction.count).map { direction == .reverse || $0 == 1 }
+  }
+
+  /// - Parameter tensor: the input of the node with an index, nil where it is left out.
+  private func pack(_ extents: RecurrentExtents, _ tensor: (Int) -> Tensor?) -> [PackedRecurrence] {
+    (0..<direction.count).map { index in
+      func part(_ input: Int) -> [Float] {
+        guard let numbers = tensor(input)?.converted(to: Float.self) else { return [] }
+        let count = numbers.count / direction.count
+        return Array(numbers[index * count..<(index + 1) * count])
+      }
+      return PackedRecurrence(extents, equations, w: part(1), r: part(2), b: part(3), p: part(7))
     }
   }
 
@@ -198,7 +239,7 @@ extension NodeReader {
   /// The functions of each direction, each with the numbers of `activation_alpha` and
   /// `activation_beta` that it takes, in their order.
   fileprivate mutating func recurrentFunctions(_ cell: RecurrentCell, directions: Int)
-    throws(ModelError) -> [[UnaryFunction]]
+    throws(ModelError) -> (functions: [[UnaryFunction]], areStandard: Bool)
   {
     var alphas = (try floats("activation_alpha") ?? [])[...]
     var betas = (try floats("activation_beta") ?? [])[...]
@@ -212,7 +253,12 @@ extension NodeReader {
     for name in names.prefix(count * directions) {
       functions.append(try recurrentFunction(name, &alphas, &betas))
     }
-    return (0..<directions).map { Array(functions[$0 * count..<($0 + 1) * count]) }
+    let areStandard = names.prefix(functions.count).enumerated().allSatisfy { index, name in
+      name.lowercased() == cell.functions[index % count].lowercased()
+    }
+    return (
+      (0..<directions).map { Array(functions[$0 * count..<($0 + 1) * count]) }, areStandard
+    )
   }
 
   private func recurrentFunction(

@@ -9,7 +9,15 @@ struct ReductionFunction: Sendable {
   /// A kernel for single precision, and what is done to its result.
   struct Kernel: Sendable {
     let reduction: ReductionKernel
-    var finish: @Sendable (Double) -> Double = { $0 }
+    let finish: @Sendable (Double) -> Double
+    /// Whether nothing is done to the result.
+    let isWhole: Bool
+
+    init(reduction: ReductionKernel, finish: (@Sendable (Double) -> Double)? = nil) {
+      self.reduction = reduction
+      self.finish = finish ?? { $0 }
+      isWhole = finish == nil
+    }
   }
 
   var kernel: Kernel?

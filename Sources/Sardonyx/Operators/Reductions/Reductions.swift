@@ -42,6 +42,14 @@ struct Reduce: Operator {
     return [Fact(try inputs.type(0), kept)]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    guard try inputs.type(0) == .float, let kernel = reduction.kernel, kernel.isWhole,
+      let block = Self.block(shape, try reducedAxes(inputs, rank: shape.count))
+    else { return nil }
+    return block.computation(kernel.reduction)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let axes = try reducedAxes(inputs.facts, rank: inputs[0].shape.count)
     let (tensor, block) = try Self.arranged(inputs[0], axes, outputs.context)
@@ -54,20 +62,24 @@ struct Reduce: Operator {
     return try given.axes(ofRank: rank)
   }
 
+  /// The layout of a tensor from the given axes where they are side by side, else nil.
+  private static func block(_ shape: Shape, _ axes: [Int]) -> AxisBlock? {
+    let wide = shape.indices.filter { shape[$0] != 1 }
+    let reduced = wide.filter(axes.contains)
+    guard let first = reduced.first, let last = reduced.last else {
+      return AxisBlock(elements: shape.elementCount)
+    }
+    guard wide.filter({ $0 >= first && $0 <= last }) == reduced else { return nil }
+    return AxisBlock(shape, axes: first..<last + 1)
+  }
+
   /// The tensor with the given axes side by side, transposed only where they are not so already,
   /// and its layout from them.
   private static func arranged(_ tensor: Tensor, _ axes: [Int], _ context: RunContext)
     throws(ModelError) -> (Tensor, AxisBlock)
   {
     let shape = tensor.shape
-    let wide = shape.indices.filter { shape[$0] != 1 }
-    let reduced = wide.filter(axes.contains)
-    guard let first = reduced.first, let last = reduced.last else {
-      return (tensor, AxisBlock(elements: tensor.elementCount))
-    }
-    if wide.filter({ $0 >= first && $0 <= last }) == reduced {
-      return (tensor, AxisBlock(shape, axes: first..<last + 1))
-    }
+    if let block = block(shape, axes) { return (tensor, block) }
     let kept = shape.indices.filter { !axes.contains($0) }
     let order = kept + axes
     let turned = order.map { shape[$0] }

@@ -45,6 +45,11 @@ struct Softmax: Operator {
     return [Fact(try inputs.type(0), shape)]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard try inputs.type(0) == .float else { return nil }
+    return try axis.block(of: inputs.shape(0)).softmaxComputation(logarithm: isLogarithm)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let block = try axis.block(of: inputs[0].shape)
     switch inputs[0].type {

@@ -111,43 +111,50 @@ struct Loop: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let captured = inputs.from(ownInputCount)
     let limit = try scalar(ownInputCount > 0 ? inputs.tensor(0) : nil, "M") ?? .max
     var condition = try scalar(ownInputCount > 1 ? inputs.tensor(1) : nil, "cond") ?? 1
     var states = (0..<stateCount).map { inputs.value(2 + $0) }
-    var elements: [[Value]] = []
-    while elements.count < limit && condition != 0 {
+    var elements = [[Tensor]](
+      repeating: [], count: bodies[0].graph.outputs.count - 1 - stateCount)
+    var given: [Value?] = [nil, nil] + states + inputs.from(ownInputCount)
+    var counter = Counter()
+    var runs = BodyRuns(of: bodies[0], outputs.context)
+    defer { runs.finish() }
+    while counter.count < limit && condition != 0 {
       try outputs.context.checkCancellation()
-      let control = [
-        Value.tensor(Tensor(scalar: Int64(elements.count))),
-        Value.tensor(Tensor(scalar: condition != 0)),
-      ]
-      let results = try bodies[0].run(control + declared(states) + captured, outputs.context)
+      given[0] = nil
+      given[0] = .tensor(counter.next())
+      given[1] = .tensor(condition != 0 ? Self.truth : Self.falsehood)
+      for index in states.indices { given[2 + index] = declared(index, states[index]) }
+      let results = try runs.run(given)
       condition = try scalar(results[0].tensor, "condition") ?? 0
-      states = Array(results[1..<1 + stateCount])
-      elements.append(Array(results[(1 + stateCount)...]))
+      for index in states.indices { states[index] = results[1 + index] }
+      for index in elements.indices {
+        if let tensor = results[1 + stateCount + index].tensor { elements[index].append(tensor) }
+      }
     }
     for (index, state) in states.enumerated() {
       if let state { outputs.set(index, state) }
     }
-    for index in stateCount..<bodies[0].graph.outputs.count - 1 where outputs.wants(index) {
-      let tensors = elements.compactMap { $0[index - stateCount].tensor }
+    for (index, tensors) in elements.enumerated() where outputs.wants(stateCount + index) {
       let result =
         tensors.isEmpty
-        ? emptyScan(index + 1, inputs) : try Tensor(stacking: tensors, 0, outputs.context)
-      outputs.set(index, .tensor(result))
+        ? emptyScan(stateCount + index + 1, inputs)
+        : try Tensor(stacking: tensors, 0, outputs.context)
+      outputs.set(stateCount + index, .tensor(result))
     }
   }
 
-  /// The states as the body declares them: it may call optional what it gives back plain.
-  private func declared(_ states: [Value?]) -> [Value?] {
+  private static let truth = Tensor(scalar: true)
+  private static let falsehood = Tensor(scalar: false)
+
+  /// A state as the body declares it: it may call optional what it gives back plain.
+  private func declared(_ index: Int, _ state: Value?) -> Value? {
     let graph = bodies[0].graph
-    return zip(states, graph.inputs[2...]).map { state, input in
-      guard let state, case .optional(let element)? = graph.values[input].type,
-        state.type == element
-      else { return state }
-      return .optional(state, of: element)
-    }
+    guard let state, case .optional(let element)? = graph.values[graph.inputs[2 + index]].type,
+      state.type == element
+    else { return state }
+    return .optional(state, of: element)
   }
 
   /// What an output that stacks elements is after no iteration.
@@ -164,7 +171,23 @@ struct Loop: Operator {
     guard tensor.elementCount == 1 else {
       throw .unexpected("elements of \(name)", expected: "1", got: "\(tensor.elementCount)")
     }
+    if tensor.type == .bool { return unsafe Int(tensor.pointer(as: UInt8.self).pointee) }
     return Int(tensor.converted(to: Int64.self)[0])
+  }
+}
+
+/// The numbers of a loop's iterations, as tensors that take over each other's memory where the body
+/// has not kept it.
+private struct Counter {
+  private(set) var count = 0
+  private var storage = Storage(byteCount: 8)
+
+  /// The number of the next iteration.
+  mutating func next() -> Tensor {
+    if !isKnownUniquelyReferenced(&storage) { storage = Storage(byteCount: 8) }
+    unsafe storage.base.assumingMemoryBound(to: Int64.self).pointee = Int64(count)
+    count += 1
+    return Tensor(.int64, [], storage: storage)
   }
 }
 

@@ -111,21 +111,27 @@ struct Scan: Operator {
     }
     let count = length ?? extents[0]
     var elements: [[Tensor]] = Array(repeating: [], count: outputAxes.count)
+    var given: [Value?] = states.map { .tensor($0) } + scanned.map { _ in nil } + captured
+    var runs = BodyRuns(of: bodies[0], context)
+    defer { runs.finish() }
     for step in 0..<count {
       try context.checkCancellation()
-      var slices: [Tensor] = []
       for (index, tensor) in scanned.enumerated() {
         let place = inputsReversed[index] ? count - 1 - step : step
-        slices.append(try tensor.slice(axes[index], at: place, context))
+        given[stateCount + index] = .tensor(try tensor.place(place, axes[index], context))
       }
-      let results = try bodies[0].run(
-        (states + slices).map { .tensor($0) } + captured, context
-      ).compactMap(\.tensor)
-      guard results.count == bodies[0].graph.outputs.count else {
-        throw .unexpected("outputs of graph body", expected: "tensors", got: "other values")
+      let results = try runs.run(given)
+      for (index, result) in results.enumerated() {
+        guard let tensor = result.tensor else {
+          throw .unexpected("outputs of graph body", expected: "tensors", got: "other values")
+        }
+        if index < stateCount {
+          states[index] = tensor
+          given[index] = result
+        } else {
+          elements[index - stateCount].append(tensor)
+        }
       }
-      states = Array(results[..<stateCount])
-      for index in elements.indices { elements[index].append(results[stateCount + index]) }
     }
     let slices = zip(scanned, axes).map { tensor, axis in
       Fact(tensor.type, Array(tensor.shape[..<axis] + tensor.shape[(axis + 1)...]))
@@ -190,6 +196,20 @@ struct Scan: Operator {
 }
 
 extension Tensor {
+  /// The slice at one place along an axis, in this tensor's memory where its elements are neighbours.
+  fileprivate func place(_ place: Int, _ axis: Int, _ context: RunContext) throws(ModelError)
+    -> Tensor
+  {
+    guard shape[..<axis].allSatisfy({ $0 == 1 }) else {
+      return try slice(axis, at: place, context)
+    }
+    var part = shape
+    part.remove(at: axis)
+    return Tensor(
+      type, part, storage: storage,
+      byteOffset: byteOffset + place * part.elementCount * type.byteCount, texts: texts)
+  }
+
   /// This tensor with zeros behind along axis 0.
   fileprivate func filledUp(to extent: Int, _ context: RunContext) throws(ModelError) -> Tensor {
     guard shape[0] < extent else { return self }

@@ -1,0 +1,274 @@
+import CKernels
+
+/// The weights of one direction of a recurrent network with its standard functions, in the order in
+/// which kernels read them: units in blocks of a vector's lanes, the gates of a block side by side.
+struct PackedRecurrence: Sendable {
+  private let equations: RecurrentEquations
+  private let hidden: Int
+  private let gates: Int
+  private let instructions: InstructionSet
+  /// W of all gates.
+  private let input: PackedMatrix
+  /// Wb, with Rb where that is added to the same sum: [blocks][gates][lanes].
+  private let bias: [Float]
+  /// R of the gates that see the state as it is: [blocks][hidden][gates][lanes].
+  private let recurrent: [Float]
+  /// R of GRU's gate h where that sees the state after the reset gate.
+  private let reset: [Float]
+  private let resetBias: [Float]
+  private let peepholes: [Float]
+
+  /// - Parameters:
+  ///   - w: (gates·hidden)×input.
+  ///   - r: (gates·hidden)×hidden.
+  ///   - b: 2·gates·hidden, or empty.
+  ///   - p: 3·hidden, or empty.
+  init(
+    _ extents: RecurrentExtents, _ equations: RecurrentEquations, w: [Float], r: [Float],
+    b: [Float], p: [Float], for instructions: InstructionSet = .current
+  ) {
+    self.equations = equations
+    self.instructions = instructions
+    (hidden, gates) = (extents.hidden, extents.gates)
+    let blocking = Blocking(hidden: hidden, lanes: unsafe instructions.kernels.lanes)
+    let depth = extents.input
+    let places = blocking.places(of: gates)
+    var rows = [Float](repeating: 0, count: places.count * depth)
+    for (column, source) in places.enumerated() where source != nil {
+      for k in 0..<depth { rows[column * depth + k] = w[source! * depth + k] }
+    }
+    input = PackedMatrix(
+      right: rows, MatrixView(columns: depth, isTransposed: true), columns: places.count,
+      depth: depth)
+    let keepsResetBias = equations.cell == .gru && equations.appliesResetLater
+    let (half, size) = (gates * hidden, hidden)
+    bias = places.map { source in
+      guard let source, !b.isEmpty else { return 0 }
+      let isApart = keepsResetBias && source >= 2 * size
+      return isApart ? b[source] : b[source] + b[half + source]
+    }
+    resetBias =
+      keepsResetBias && !b.isEmpty
+      ? blocking.places(of: 1).map { $0.map { b[half + 2 * size + $0] } ?? 0 } : []
+    peepholes = p.isEmpty ? [] : blocking.places(of: 3).map { $0.map { p[$0] } ?? 0 }
+    let isSplit = equations.cell == .gru && !equations.appliesResetLater
+    recurrent = blocking.packed(r, gates: 0..<(isSplit ? 2 : gates))
+    reset = isSplit ? blocking.packed(r, gates: 2..<3) : []
+  }
+
+  /// How units are blocked.
+  private struct Blocking {
+    let hidden: Int
+    let lanes: Int
+
+    var blocks: Int { (hidden + lanes - 1) / lanes }
+
+    /// For each place of [blocks][gates][lanes], the row of [gates][hidden]; nil where it is filled up.
+    func places(of gates: Int) -> [Int?] {
+      (0..<blocks).flatMap { block in
+        (0..<gates).flatMap { gate in
+          (0..<lanes).map { lane in
+            let unit = block * lanes + lane
+            return unit < hidden ? gate * hidden + unit : nil
+          }
+        }
+      }
+    }
+
+    /// Rows of R as [blocks][hidden][gates][lanes].
+    func packed(_ r: [Float], gates: Range<Int>) -> [Float] {
+      var packed = [Float](repeating: 0, count: blocks * hidden * gates.count * lanes)
+      for gate in gates {
+        for unit in 0..<hidden {
+          let row = (gate * hidden + unit) * hidden
+          let (block, lane) = (unit / lanes, unit % lanes)
+          let step = gates.count * lanes
+          let first = block * hidden * step + (gate - gates.lowerBound) * lanes + lane
+          for k in 0..<hidden { packed[first + k * step] = r[row + k] }
+        }
+      }
+      return packed
+    }
+  }
+
+  private var blocks: Int {
+    let lanes = unsafe instructions.kernels.lanes
+    return (hidden + lanes - 1) / lanes
+  }
+
+  /// Floats in the state of a sequence, filled up to whole blocks.
+  private var stateWidth: Int { unsafe blocks * instructions.kernels.lanes }
+  /// Floats that the input gives for a step of a sequence.
+  private var sumWidth: Int { gates * stateWidth }
+}
+
+/// Where the tensors of a recurrent network lie.
+@unsafe struct RecurrentOperands {
+  let x: UnsafePointer<Float>
+  /// Steps of each sequence, if not all.
+  let lengths: UnsafePointer<Int32>?
+  let hidden: UnsafePointer<Float>?
+  let cell: UnsafePointer<Float>?
+  let sequence: UnsafeMutablePointer<Float>?
+  let lastHidden: UnsafeMutablePointer<Float>?
+  let lastCell: UnsafeMutablePointer<Float>?
+}
+
+extension PackedRecurrence {
+  /// Sequences that one thread takes through all steps together.
+  private static let rowsAtOnce = 4
+
+  /// Runs all directions over all sequences, some sequences of a direction at a time in each chunk.
+  static func run(
+    _ directions: [PackedRecurrence], _ extents: RecurrentExtents, isReverse: [Bool],
+    _ operands: RecurrentOperands, on crew: Crew
+  ) {
+    let rows = extents.steps * extents.batch
+    let width = directions[0].sumWidth
+    if unsafe operands.lengths != nil, let sequence = unsafe operands.sequence {
+      unsafe sequence.update(repeating: 0, count: extents.outputShape.elementCount)
+    }
+    unsafe crew.scratch.withFloats(max(1, directions.count * rows * width)) { sums in
+      nonisolated(unsafe) let (sums, operands) = unsafe (sums, operands)
+      for (index, direction) in directions.enumerated() {
+        unsafe direction.project(operands.x, rows, extents, into: sums + index * rows * width, crew)
+      }
+      let groups = (extents.batch + rowsAtOnce - 1) / rowsAtOnce
+      crew.perform(directions.count * groups) { chunk in
+        let index = chunk / groups
+        let first = chunk % groups * rowsAtOnce
+        let samples = first..<min(first + rowsAtOnce, extents.batch)
+        unsafe directions[index].walk(
+          samples, extents, direction: index, isReverse: isReverse[index],
+          sums: sums + index * rows * width, operands, crew)
+      }
+    }
+  }
+
+  /// W·x and the biases for all steps.
+  private func project(
+    _ x: UnsafePointer<Float>, _ rows: Int, _ extents: RecurrentExtents,
+    into sums: UnsafeMutablePointer<Float>, _ crew: Crew
+  ) {
+    guard rows > 0 else { return }
+    unsafe bias.withUnsafeBufferPointer { bias in
+      unsafe MatrixProduct.multiply(
+        MatrixProduct.Parts(
+          left: .strided(x, laneStep: extents.input, depthStep: 1), right: .packed(input),
+          result: sums, resultStep: sumWidth,
+          epilogue: MatrixProduct.Epilogue(columnBias: bias.baseAddress)),
+        MatrixProduct.Shape(rows: rows, columns: sumWidth, depth: extents.input), on: crew)
+    }
+  }
+
+  /// Takes some sequences through their steps.
+  private func walk(
+    _ samples: Range<Int>, _ extents: RecurrentExtents, direction: Int, isReverse: Bool,
+    sums: UnsafePointer<Float>, _ operands: RecurrentOperands, _ crew: Crew
+  ) {
+    let width = stateWidth
+    let count = samples.count
+    unsafe crew.scratch.withFloats(3 * count * max(width, 1)) { room in
+      unsafe room.update(repeating: 0, count: 3 * count * width)
+      // Per sequence the state, the next state and the cell.
+      typealias State = UnsafeMutablePointer<Float>
+      var states = unsafe [(now: State, next: State, cell: State)]()
+      for (row, sample) in samples.enumerated() {
+        let now = unsafe room + 3 * row * width
+        unsafe states.append((now, now + width, now + 2 * width))
+        let place = extents.state(direction, sample)
+        if let start = unsafe operands.hidden {
+          unsafe states[row].now.update(from: start + place, count: hidden)
+        }
+        if let start = unsafe operands.cell {
+          unsafe states[row].cell.update(from: start + place, count: hidden)
+        }
+      }
+      unsafe withUnsafeTemporaryAllocation(of: State.self, capacity: 4 * count) { table in
+        for index in 0..<extents.steps {
+          var active = 0
+          for (row, sample) in samples.enumerated() {
+            let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
+            guard index < length else { continue }
+            let step = isReverse ? length - 1 - index : index
+            unsafe table[active] = State(
+              mutating: sums + extents.inputRow(step, sample) * sumWidth)
+            unsafe table[count + active] = states[row].now
+            unsafe table[2 * count + active] = states[row].next
+            unsafe table[3 * count + active] = states[row].cell
+            active += 1
+          }
+          guard active > 0 else { break }
+          unsafe take(rows: active, table, count)
+          for (row, sample) in samples.enumerated() {
+            let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
+            guard index < length else { continue }
+            if !isSplit {
+              let state = unsafe states[row]
+              unsafe (states[row].now, states[row].next) = (state.next, state.now)
+            }
+            let step = isReverse ? length - 1 - index : index
+            unsafe operands.sequence?.advanced(by: extents.output(step, direction, sample))
+              .update(from: states[row].now, count: hidden)
+          }
+        }
+      }
+      for (row, sample) in samples.enumerated() {
+        let place = extents.state(direction, sample)
+        unsafe operands.lastHidden?.advanced(by: place)
+          .update(from: states[row].now, count: hidden)
+        unsafe operands.lastCell?.advanced(by: place)
+          .update(from: states[row].cell, count: hidden)
+      }
+    }
+  }
+
+  private var isSplit: Bool { equations.cell == .gru && !equations.appliesResetLater }
+
+  /// One step of `rows` sequences, whose sums, states, next states and cells the table holds.
+  private func take(
+    rows: Int, _ table: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>, _ count: Int
+  ) {
+    let start = table.baseAddress!
+    let constants = unsafe UnsafeRawPointer(start).assumingMemoryBound(
+      to: UnsafePointer<Float>.self)
+    unsafe recurrent.withUnsafeBufferPointer { weights in
+      unsafe resetBias.withUnsafeBufferPointer { resetBias in
+        unsafe peepholes.withUnsafeBufferPointer { peepholes in
+          guard let weights = weights.baseAddress else { return }
+          var step = unsafe RecurrentStep(
+            rows: rows, blocks: blocks, depth: hidden, weights: weights, sums: constants,
+            hidden: constants + count, next: start + 2 * count, cell: start + 3 * count,
+            peepholes: peepholes.isEmpty ? nil : peepholes.baseAddress,
+            reset_bias: resetBias.isEmpty ? nil : resetBias.baseAddress,
+            clip: Float(equations.clip), couples_forget: equations.couplesForget)
+          switch equations.cell {
+          case .rnn: unsafe instructions.kernels.step_rnn(&step)
+          case .lstm: unsafe instructions.kernels.step_lstm(&step)
+          case .gru where !isSplit: unsafe instructions.kernels.step_gru(&step)
+          case .gru:
+            unsafe instructions.kernels.step_gru_gates(&step)
+            unsafe reset.withUnsafeBufferPointer { reset in
+              unsafe step.weights = reset.baseAddress!
+              unsafe step.hidden = constants + 2 * count
+              unsafe step.next = UnsafePointer(start + count)
+              unsafe instructions.kernels.step_gru_state(&step)
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+extension RecurrentOperands {
+  /// Those of a node whose tensors are of single precision.
+  init(_ inputs: Inputs, _ sequence: Destination?, _ hidden: Destination?, _ cell: Destination?) {
+    unsafe self.init(
+      x: inputs[0].pointer(as: Float.self), lengths: inputs.tensor(4)?.pointer(as: Int32.self),
+      hidden: inputs.tensor(5)?.pointer(as: Float.self),
+      cell: inputs.tensor(6)?.pointer(as: Float.self),
+      sequence: sequence?.pointer(as: Float.self), lastHidden: hidden?.pointer(as: Float.self),
+      lastCell: cell?.pointer(as: Float.self))
+  }
+}

@@ -1,0 +1,42 @@
+/// What a node computes for inputs and outputs of known types and shapes, with all that follows from
+/// those worked out: the form in which a planned node runs.
+///
+/// It must do what ``Operator/run(_:_:)`` does, bit for bit. Besides a kernel's working memory it
+/// should allocate nothing.
+typealias Computation = @Sendable (Addresses, Crew) throws(ModelError) -> Void
+
+/// Where the inputs and the outputs of a node lie during a run.
+///
+/// All are tensors of the types and shapes that the ``Computation`` was made for; an input that is
+/// left out has no address.
+@safe struct Addresses {
+  private let inputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  private let outputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  private let outputCount: Int
+
+  init(
+    inputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>,
+    outputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>, count: Int
+  ) {
+    unsafe self.inputs = inputs
+    unsafe self.outputs = outputs
+    outputCount = count
+  }
+
+  /// The elements of an input that is given.
+  func input<T: BitwiseCopyable>(_ index: Int, as _: T.Type = T.self) -> UnsafePointer<T> {
+    unsafe UnsafePointer(inputs[index].unsafelyUnwrapped.assumingMemoryBound(to: T.self))
+  }
+
+  /// The elements of an output that somebody wants.
+  func output<T: BitwiseCopyable>(_ index: Int = 0, as _: T.Type = T.self)
+    -> UnsafeMutablePointer<T>
+  {
+    unsafe outputs[index].unsafelyUnwrapped.assumingMemoryBound(to: T.self)
+  }
+
+  /// The bytes of an output; nil where nobody wants it.
+  func wanted(_ index: Int) -> UnsafeMutableRawPointer? {
+    index < outputCount ? unsafe outputs[index] : nil
+  }
+}

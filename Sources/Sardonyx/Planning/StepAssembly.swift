@@ -1,0 +1,79 @@
+/// The steps of a plan as they are put together, in order.
+struct StepAssembly {
+  private(set) var steps: [Plan.Step] = []
+  private(set) var fixed: [Bool]
+  private(set) var varying: [Graph.ValueID] = []
+  private(set) var uses: [[Int]]
+  private(set) var operandCount = 0
+
+  private let graph: Graph
+  private let inference: ShapeInference
+  private let inputs: Set<Graph.ValueID>
+
+  init(_ graph: Graph, _ inference: ShapeInference) {
+    self.graph = graph
+    self.inference = inference
+    inputs = Set(graph.inputs)
+    fixed = inference.facts.map { $0?.value != nil }
+    uses = Array(repeating: [], count: graph.values.count)
+  }
+
+  /// Adds the step of a node.
+  /// - Throws: ``ModelError`` where the node's inputs do not fit its operator.
+  mutating func append(
+    _ position: Int, _ placements: [Plan.Placement], releases: [Graph.ValueID]
+  ) throws(ModelError) {
+    let node = graph.nodes[position]
+    let facts = inference.outputs[position]
+    let action = try action(node, facts, inference.checked[position], placements)
+    var isFixed = true
+    for (index, id) in node.outputs.enumerated() {
+      guard let id, placements[index] != .unwanted else { continue }
+      fixed[id] = isPlaced(placements[index], node, action)
+      if !fixed[id] { varying.append(id) }
+      isFixed = isFixed && fixed[id]
+    }
+    steps.append(
+      Plan.Step(
+        node: position, inputs: node.inputs, outputs: node.outputs, facts: facts,
+        checked: inference.checked[position], placements: placements, action: action,
+        isFixed: isFixed,
+        releases: releases.filter { !fixed[$0] && !inputs.contains($0) },
+        firstOperand: operandCount))
+    guard case .call = action else { return }
+    for (index, id) in (node.inputs + node.outputs).enumerated() {
+      let isWanted = index < node.inputs.count || placements[index - node.inputs.count] != .unwanted
+      if let id, isWanted { uses[id].append(operandCount + index) }
+    }
+    operandCount += node.inputs.count + node.outputs.count
+  }
+
+  private func action(
+    _ node: Node, _ facts: [Fact]?, _ checked: TypesChecked?, _ placements: [Plan.Placement]
+  ) throws(ModelError) -> Plan.Action {
+    // What is not known to be of allowed types is looked at in the run.
+    guard let facts, let checked, facts.count >= node.outputs.count else { return .described }
+    if node.implementation.isView, placements == [.input(0)] { return .view }
+    // Texts need the pools of the run.
+    guard facts.allSatisfy({ $0.elementType != .string }) else { return .described }
+    let inputs = node.inputs.map { id in id.map { inference.facts[$0] ?? .unknown } }
+    guard inputs.allSatisfy({ $0 == nil || $0!.byteCount != nil }),
+      let first = placements.first, first != .unwanted
+    else { return .planned }
+    let wanted = placements.enumerated().map { $1 == .unwanted ? nil : facts[$0] }
+    do throws(ModelError) {
+      let computation = try node.implementation.computation(Facts(inputs, checked), wanted)
+      return computation.map(Plan.Action.call) ?? .planned
+    } catch { throw error.at(node: node.label(inputs)) }
+  }
+
+  /// Whether an output lies at one place of a workspace.
+  private func isPlaced(_ placement: Plan.Placement, _ node: Node, _ action: Plan.Action) -> Bool {
+    if case .described = action { return false }
+    switch placement {
+    case .arena: return true
+    case .input(let index): return node.inputs[index].map { fixed[$0] } ?? false
+    case .own, .unwanted: return false
+    }
+  }
+}
