@@ -241,6 +241,10 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
       long n, const float *x, const float *mean, const float *scale, const float *shift, float slope,
       float low, float high, float *y);
 
+  /// y[i][lane] = x[k][i][lanes[k][lane]] for i < n, where k < count is the one whose lanes[k][lane] is not negative.
+  void (*select_lanes)(
+      long n, long count, const float *_Nonnull const *_Nonnull x, const int32_t *lanes, float *y);
+
   // MARK: Elementwise, one input
 
   UnaryKernel absolute, negate, sign, reciprocal, square_root, reciprocal_square_root, square;

@@ -18,6 +18,8 @@ struct Graph: Sendable {
     var constant: Tensor?
     /// For a value in blocks of channels (``BlockLayout``), how many channels it has.
     var blockedChannels: Int?
+    /// Whether this is another value in another layout, and so none of the file's.
+    var isReordered = false
   }
 
   var name = ""

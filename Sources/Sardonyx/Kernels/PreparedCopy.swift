@@ -59,8 +59,13 @@ struct PreparedCopy: Sendable {
       switch part {
       case .row(let count, step: 1):
         for index in range {
-          unsafe (target + places[index].to * size).copyMemory(
-            from: source + places[index].from * size, byteCount: count * size)
+          let (from, to) = unsafe (
+            source + places[index].from * size, target + places[index].to * size
+          )
+          // What a plan let be made in its place stays there.
+          if unsafe from != UnsafeRawPointer(to) {
+            unsafe to.copyMemory(from: from, byteCount: count * size)
+          }
         }
       case .row(let count, let step):
         let kernel = unsafe crew.instructions.copyKernel(elementSize: size)

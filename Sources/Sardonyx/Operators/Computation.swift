@@ -40,3 +40,28 @@ typealias Computation = @Sendable (Addresses, Crew) throws(ModelError) -> Void
     index < outputCount ? unsafe outputs[index] : nil
   }
 }
+
+extension Operator {
+  /// Runs the computation for tensors at hand.
+  /// - Returns: false where there is none.
+  func compute(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) -> Bool {
+    let wanted = (0..<outputs.count).map { index in
+      outputs.wants(index) ? Fact(outputs[index].type, outputs[index].shape) : nil
+    }
+    guard let computation = try computation(inputs.facts, wanted) else { return false }
+    let inputCount = inputs.count
+    var places: [UnsafeMutableRawPointer?] = unsafe (0..<inputCount).map { index in
+      unsafe inputs.tensor(index).map { unsafe UnsafeMutableRawPointer(mutating: $0.bytes) }
+    }
+    for index in 0..<outputs.count {
+      unsafe places.append(outputs.wants(index) ? outputs[index].bytes : nil)
+    }
+    try unsafe places.withUnsafeMutableBufferPointer { places throws(ModelError) in
+      guard let start = places.baseAddress else { return }
+      try computation(
+        unsafe Addresses(inputs: start, outputs: start + inputCount, count: outputs.count),
+        outputs.context.crew)
+    }
+    return true
+  }
+}

@@ -32,6 +32,10 @@ protocol Operator: Sendable {
   /// ``Destination/copy(_:)``, which does nothing where the memory is shared.
   var isView: Bool { get }
 
+  /// Whether output 0 is the bytes of the inputs one after the other: inputs that lie there already
+  /// are then left alone by `run`.
+  func concatenates(_ inputs: Facts) -> Bool
+
   /// The graphs among the attributes, for passes to improve.
   var bodies: [Body] { get set }
 
@@ -47,6 +51,7 @@ extension Operator {
   mutating func prepare(_ inputs: Facts) throws(ModelError) {}
   var reusableInput: Int? { nil }
   var isView: Bool { false }
+  func concatenates(_ inputs: Facts) -> Bool { false }
   var bodies: [Body] {
     get { [] }
     set { precondition(newValue.isEmpty) }

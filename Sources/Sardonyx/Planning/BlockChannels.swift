@@ -7,7 +7,7 @@ extension Planner {
     Pass(name: "block channels") { graph throws(ModelError) in
       guard graph.nodes.contains(where: { $0.implementation is Conv }) else { return }
       var blocking = ChannelBlocking(graph, winograd: winograd)
-      for node in graph.nodes { blocking.add(node) }
+      for position in graph.nodes.indices { blocking.add(position) }
       blocking.finish()
       graph = blocking.graph
     }
@@ -24,18 +24,30 @@ private struct ChannelBlocking {
   private var producers: [Graph.ValueID: Int] = [:]
   /// Per value that exists in blocks, the value that holds them and its channels.
   private var blocks: [Graph.ValueID: Blocked] = [:]
+  /// Per value that is channels of others, where they come from; its blocks are made when they are
+  /// needed.
+  private var selections: [Graph.ValueID: Selection] = [:]
   /// Per value that was made in blocks, its plain form where one was needed.
   private var plainForms: [Graph.ValueID: Graph.ValueID] = [:]
-  private let facts: [(type: ValueType?, shape: [Dimension]?)]
+  private let facts: [(type: ValueType?, shape: [Dimension]?, integers: [Int]?)]
   private let isOutput: Set<Graph.ValueID>
-  private let readerCounts: [Int]
   private var names: Set<String>
+  private let original: [Node]
+  private let readers: [[Int]]
+  /// Nodes that are a part of what one before them has become.
+  private var taken: Set<Int> = []
 
   /// A value in blocks.
   private struct Blocked {
     let id: Graph.ValueID
     let channels: Int
     /// N, C and the spatial axes.
+    let rank: Int
+  }
+
+  /// Channels of values in blocks.
+  private struct Selection {
+    var sources: [(value: Graph.ValueID, channel: Int)]
     let rank: Int
   }
 
@@ -46,17 +58,21 @@ private struct ChannelBlocking {
     facts = SymbolicShapes(graph).facts
     isOutput = Set(graph.outputs)
     names = Set(graph.values.map(\.name))
-    readerCounts = graph.readers().map(\.count)
+    original = graph.nodes
+    readers = graph.readers()
   }
 
-  mutating func add(_ node: Node) {
+  /// Adds the node at a position of the graph as it was.
+  mutating func add(_ position: Int) {
+    let node = original[position]
+    if taken.contains(position) || node.domain.isEmpty && select(node) { return }
     if node.domain.isEmpty, let rewritten = rewrite(node) {
       append(rewritten)
       return
     }
-    var node = node
-    node.inputs = node.inputs.map { $0.map { plain($0) } }
-    append(node)
+    var plainNode = node
+    plainNode.inputs = node.inputs.map { $0.map { plain($0) } }
+    append(plainNode)
   }
 
   private mutating func append(_ node: Node) {
@@ -74,13 +90,14 @@ private struct ChannelBlocking {
 
   /// The plain form of a value, by a reorder where it is needed.
   private mutating func plain(_ id: Graph.ValueID) -> Graph.ValueID {
-    guard let blocked = blocks[id], plainForms[id] != id else { return id }
+    guard let blocked = inBlocks(id), plainForms[id] != id else { return id }
     if let known = plainForms[id] { return known }
     // An output of the graph keeps its number, and its blocks have got another.
     let record = graph.values[id]
     let target =
       isOutput.contains(id)
       ? id : graph.addValue(record.name + " (plain)", type: record.type, shape: record.shape)
+    if target != id { graph.values[target].isReordered = true }
     plainForms[id] = target
     append(
       reorder(
@@ -89,12 +106,33 @@ private struct ChannelBlocking {
     return target
   }
 
+  /// A value in blocks, where it is so without a reorder.
+  private mutating func inBlocks(_ id: Graph.ValueID) -> Blocked? {
+    guard blocks[id] == nil, let selection = selections.removeValue(forKey: id) else {
+      return blocks[id]
+    }
+    var values: [Graph.ValueID] = []
+    let sources = selection.sources.map { source in
+      if !values.contains(source.value) { values.append(source.value) }
+      return BlockedSelection.Source(
+        input: values.firstIndex(of: source.value)!, channel: source.channel)
+    }
+    let target = produce(id, channels: sources.count, rank: selection.rank)
+    append(
+      Node(
+        name: graph.values[id].name, operatorName: "SelectChannels", domain: "sardonyx",
+        operatorSet: 1, inputs: values, outputs: [target], attributes: [:],
+        implementation: BlockedSelection(sources)))
+    return blocks[id]
+  }
+
   /// A value in blocks, by a reorder where it is needed.
   private mutating func blocked(_ id: Graph.ValueID, channels: Int, rank: Int) -> Graph.ValueID {
-    if let known = blocks[id] { return known.id }
+    if let known = inBlocks(id) { return known.id }
     let record = graph.values[id]
     let target = graph.addValue(record.name + " (in blocks)", type: record.type)
     graph.values[target].blockedChannels = channels
+    graph.values[target].isReordered = true
     blocks[id] = Blocked(id: target, channels: channels, rank: rank)
     plainForms[id] = id
     append(
@@ -116,6 +154,7 @@ private struct ChannelBlocking {
     var target = id
     if isOutput.contains(id) {
       target = graph.addValue(graph.values[id].name + " (in blocks)", type: graph.values[id].type)
+      graph.values[target].isReordered = true
     }
     graph.values[target].blockedChannels = channels
     graph.values[target].shape = nil
@@ -140,7 +179,7 @@ private struct ChannelBlocking {
     case "Concat": return concatenate(node, result)
     default: break
     }
-    guard let x = blocks[first] else { return nil }
+    guard let x = inBlocks(first) else { return nil }
     let parameters = node.inputs.dropFirst()
     switch node.implementation {
     case let pool as MaxPool where x.rank <= 4:
@@ -171,7 +210,7 @@ private struct ChannelBlocking {
   /// The tensors that a Concat has joined into a value that nobody else reads.
   private func pieces(of x: Blocked) -> [Graph.ValueID?]? {
     guard let producer = producers[x.id], nodes[producer].implementation is Concat,
-      x.id < readerCounts.count, readerCounts[x.id] == 1, !isOutput.contains(x.id)
+      x.id < readers.count, readers[x.id].count == 1, !isOutput.contains(x.id)
     else { return nil }
     return nodes[producer].inputs
   }
@@ -198,8 +237,9 @@ private struct ChannelBlocking {
     let channels = weights.shape[1] * conv.group
     let shape = ConvolutionShape(
       weights: weights.shape, groups: conv.group, window: conv.window, input: extents(of: x))
-    let readsPlanes = blocks[x] == nil && channels < layout.lanes && conv.group == 1
-    guard blocks[x].map({ $0.channels == channels }) ?? true, let shape,
+    let source = inBlocks(x)
+    let readsPlanes = source == nil && channels < layout.lanes && conv.group == 1
+    guard source.map({ $0.channels == channels }) ?? true, let shape,
       let algorithm = BlockedAlgorithm.choose(
         shape, readsPlanes: readsPlanes, winograd: winograd, layout)
     else { return nil }
@@ -223,7 +263,7 @@ private struct ChannelBlocking {
       (3...4).contains(weights.shape.count), weights.shape.elementCount > 0,
       transpose.group == 1, transpose.window.isDense,
       !node.hasInput(2) || graph.constant(node, 2) != nil,
-      blocks[x].map({ $0.channels == weights.shape[0] }) ?? (weights.shape[0] >= layout.lanes),
+      inBlocks(x).map({ $0.channels == weights.shape[0] }) ?? (weights.shape[0] >= layout.lanes),
       zip(transpose.window.strides(axisCount: weights.shape.count - 2), weights.shape.dropFirst(2))
         .allSatisfy({ $0 <= $1 && $0 <= 8 })
     else { return nil }
@@ -252,6 +292,7 @@ private struct ChannelBlocking {
   /// plain forms do; of the constants only numbers and one number for each channel do.
   private mutating func combine(_ node: Node, _ result: Graph.ValueID) -> Node? {
     let inputs = node.inputs.compactMap { $0 }
+    for id in inputs { _ = inBlocks(id) }
     guard inputs.count == node.inputs.count, node.attributes.isEmpty,
       let leader = inputs.lazy.compactMap({ [blocks] in blocks[$0] }).first
     else { return nil }
@@ -317,7 +358,7 @@ private struct ChannelBlocking {
   private mutating func concatenate(_ node: Node, _ result: Graph.ValueID)
     -> Node?
   {
-    let inputs = node.inputs.compactMap { $0 }.compactMap { blocks[$0] }
+    let inputs = node.inputs.compactMap { $0 }.compactMap { inBlocks($0) }
     guard let concat = node.implementation as? Concat, let first = inputs.first,
       inputs.count == node.inputs.count,
       concat.axis == 1 || concat.axis == 1 - first.rank,
@@ -330,5 +371,122 @@ private struct ChannelBlocking {
     let channels = inputs.reduce(0) { $0 + $1.channels }
     node.outputs = [produce(result, channels: channels, rank: first.rank)]
     return node
+  }
+
+  // MARK: Selections of channels
+
+  /// Notes a node that only picks channels of values in blocks instead of running it.
+  private mutating func select(_ node: Node) -> Bool {
+    let picked: [(Graph.ValueID?, [(value: Graph.ValueID, channel: Int)])]?
+    switch node.operatorName {
+    case "Slice": picked = slice(node)
+    case "Split": picked = split(node)
+    case "Concat": picked = join(node)
+    case "Reshape": return shuffle(node)
+    default: picked = nil
+    }
+    guard let picked, let x = node.inputs.compactMap({ $0 }).compactMap({ rank(of: $0) }).first
+    else { return false }
+    for case (let result?, let sources) in picked {
+      selections[result] = Selection(sources: sources, rank: x)
+    }
+    return true
+  }
+
+  /// The rank of a value that is in blocks or a selection.
+  private func rank(of id: Graph.ValueID) -> Int? { blocks[id]?.rank ?? selections[id]?.rank }
+
+  /// Where the channels of such a value come from.
+  private func sources(of id: Graph.ValueID?) -> [(value: Graph.ValueID, channel: Int)]? {
+    guard let id else { return nil }
+    if let selection = selections[id] { return selection.sources }
+    return blocks[id].map { blocked in (0..<blocked.channels).map { (blocked.id, $0) } }
+  }
+
+  private func slice(_ node: Node)
+    -> [(Graph.ValueID?, [(value: Graph.ValueID, channel: Int)])]?
+  {
+    func numbers(_ index: Int, _ attribute: String) -> [Int]? {
+      if node.hasInput(index) {
+        // Exporters compute halves of shapes, whatever the shape.
+        return graph.constant(node, index)?.converted(to: Int64.self).map(Int.init)
+          ?? facts[node.inputs[index]!].integers
+      }
+      guard case .ints(let values)? = node.attributes[attribute] else { return nil }
+      return values
+    }
+    guard let sources = sources(of: node.inputs[0]), let rank = rank(of: node.inputs[0]!),
+      let starts = numbers(1, "starts"), let ends = numbers(2, "ends"), starts.count == 1,
+      ends.count == 1, let axes = numbers(3, "axes"), axes == [1] || axes == [1 - rank],
+      !node.hasInput(4) || numbers(4, "") == [1]
+    else { return nil }
+    func clamped(_ place: Int) -> Int {
+      min(max(place < 0 ? place + sources.count : place, 0), sources.count)
+    }
+    let range = clamped(starts[0])..<max(clamped(starts[0]), clamped(ends[0]))
+    return range.isEmpty ? nil : [(node.outputs[0], Array(sources[range]))]
+  }
+
+  private func split(_ node: Node)
+    -> [(Graph.ValueID?, [(value: Graph.ValueID, channel: Int)])]?
+  {
+    guard let sources = sources(of: node.inputs[0]), let rank = rank(of: node.inputs[0]!),
+      [1, 1 - rank].contains(node.attributes.int("axis") ?? 0)
+    else { return nil }
+    // What the operator makes of its sizes, the shapes tell.
+    var picked: [(Graph.ValueID?, [(value: Graph.ValueID, channel: Int)])] = []
+    var first = 0
+    for result in node.outputs {
+      guard let result, let shape = facts[result].shape, shape.count == rank,
+        case .known(let count) = shape[1], count > 0, first + count <= sources.count
+      else { return nil }
+      picked.append((result, Array(sources[first..<first + count])))
+      first += count
+    }
+    return first == sources.count ? picked : nil
+  }
+
+  /// A Concat of what does not fill whole blocks, or is a selection already.
+  private func join(_ node: Node)
+    -> [(Graph.ValueID?, [(value: Graph.ValueID, channel: Int)])]?
+  {
+    guard let concat = node.implementation as? Concat, let first = node.inputs.first ?? nil,
+      let rank = rank(of: first), concat.axis == 1 || concat.axis == 1 - rank,
+      node.inputs.allSatisfy({ $0.map { self.rank(of: $0) == rank } ?? false })
+    else { return nil }
+    let inputs = node.inputs.compactMap { $0 }
+    let isAligned = inputs.dropLast().allSatisfy { id in
+      blocks[id].map { $0.channels % layout.lanes == 0 } ?? false
+    }
+    guard !isAligned || selections[inputs[inputs.count - 1]] != nil else { return nil }
+    let sources = inputs.flatMap { self.sources(of: $0) ?? [] }
+    // Many values would have to be read for each.
+    guard Set(sources.map(\.value)).count <= 4 else { return nil }
+    return [(node.outputs[0], sources)]
+  }
+
+  /// Reshape to [N, g, C / g, H, W], Transpose of axes 1 and 2, Reshape back: a channel shuffle, found
+  /// at its beginning and noted for its end.
+  private mutating func shuffle(_ node: Node) -> Bool {
+    guard let x = node.inputs[0], let sources = sources(of: x), let grouped = node.outputs[0],
+      let turning = soleReader(of: grouped), original[turning].operatorName == "Transpose",
+      case .ints([0, 2, 1, 3, 4])? = original[turning].attributes["perm"],
+      let turned = original[turning].outputs[0], let end = soleReader(of: turned),
+      original[end].operatorName == "Reshape", original[end].inputs[0] == turned,
+      let result = original[end].outputs[0],
+      let from = facts[x].shape, let middle = facts[grouped].shape, let to = facts[result].shape,
+      from.count == 4, middle.count == 5, from == to, from.dropFirst(2) == middle.dropFirst(3),
+      !from.dropFirst(1).contains(.unknown), case .known(let groups) = middle[1],
+      case .known(let size) = middle[2], groups * size == sources.count
+    else { return false }
+    let order = (0..<sources.count).map { $0 % groups * size + $0 / groups }
+    selections[result] = Selection(sources: order.map { sources[$0] }, rank: 4)
+    taken.formUnion([turning, end])
+    return true
+  }
+
+  /// The position of the one node that reads a value.
+  private func soleReader(of id: Graph.ValueID) -> Int? {
+    readers[id].count == 1 && !isOutput.contains(id) ? readers[id][0] : nil
   }
 }

@@ -42,6 +42,7 @@ struct ChannelNormalization {
 
   /// W′ = s·W, each product rounded once to the type of W.
   func scaled(_ weights: Tensor, _ layout: ChannelLayout) throws(FoldObstacle) -> Tensor {
+    if let scaled = scaledSingle(weights, layout) { return scaled }
     var numbers = weights.converted(to: Double.self)
     var index = 0
     for outer in 0..<layout.outer {
@@ -54,6 +55,30 @@ struct ChannelNormalization {
       }
     }
     return try rounded(numbers, to: weights.type, shape: weights.shape)
+  }
+
+  /// The same for single precision, number by number; nil for other types, and where one of the
+  /// results is not finite.
+  private func scaledSingle(_ weights: Tensor, _ layout: ChannelLayout) -> Tensor? {
+    guard weights.type == .float else { return nil }
+    let result = Destination(
+      .float, weights.shape, storage: Storage(byteCount: weights.byteCount))
+    var from = unsafe weights.pointer(as: Float.self)
+    var to = unsafe result.pointer(as: Float.self)
+    var isFinite = true
+    for outer in 0..<layout.outer {
+      for channel in 0..<layout.channels {
+        let factor = scale[layout.firstChannel(outer) + channel]
+        for index in 0..<layout.inner {
+          let product = unsafe Float(Double(from[index]) * factor)
+          isFinite = isFinite && abs(product) <= .greatestFiniteMagnitude
+          unsafe to[index] = product
+        }
+        unsafe from += layout.inner
+        unsafe to += layout.inner
+      }
+    }
+    return isFinite ? result.tensor(texts: .none) : nil
   }
 
   /// A tensor of the numbers rounded to `type`, all of which must be finite there.

@@ -14,6 +14,8 @@ struct MemoryPlan {
     var last: Int
     /// Not to be reused: it leaves the plan, or a sequence or a body may hold on to it.
     var escapes: Bool
+    /// Where it lies within a larger block: a part of what a Concat joins.
+    var place: (block: Int, offset: Int)?
   }
 
   private let graph: Graph
@@ -71,6 +73,7 @@ struct MemoryPlan {
             byteCount: byteCount, first: step, last: max(lastReader[id], step),
             escapes: escaping[id]))
         blockOfValue[id] = blocks.count - 1
+        if index == 0 { join(node, blocks.count - 1) }
         return .own
       })
   }
@@ -90,13 +93,14 @@ struct MemoryPlan {
       return .input(0)
     }
     // What leaves the plan is written to its own memory only by the last step, so that the steps
-    // before it find theirs in the arena, at the same place in each run.
+    // before it find theirs in the arena, at the same place in each run. A part of a larger block is as
+    // long as that, and so is never taken over.
     guard !escaping[id], let reusable = operation.reusableInput, reusable < node.inputs.count,
-      let source = node.inputs[reusable], let block = blockOfValue[source],
+      let source = node.inputs[reusable], let block = blockOfValue[source].map({ root(of: $0) }),
       blocks[block].last == step, !blocks[block].escapes,
       blocks[block].byteCount == byteCount,
       !node.inputs.enumerated().contains(where: { index, other in
-        index != reusable && other != nil && blockOfValue[other!] == block
+        index != reusable && other != nil && blockOfValue[other!].map({ root(of: $0) }) == block
       })
     else { return nil }
     extend(block, to: id)
@@ -104,21 +108,49 @@ struct MemoryPlan {
   }
 
   private mutating func extend(_ block: Int, to id: Graph.ValueID) {
-    blocks[block].last = max(blocks[block].last, lastReader[id])
-    blocks[block].escapes = blocks[block].escapes || escaping[id]
+    for changed in [block, root(of: block)] {
+      blocks[changed].last = max(blocks[changed].last, lastReader[id])
+      blocks[changed].escapes = blocks[changed].escapes || escaping[id]
+    }
     blockOfValue[id] = block
   }
 
+  private func root(of block: Int) -> Int {
+    var root = block
+    while let place = blocks[root].place { root = place.block }
+    return root
+  }
+
+  /// Lets the inputs of a Concat whose bytes follow each other in the output be made in its block
+  /// `whole`, so that nothing has to be copied.
+  private mutating func join(_ node: Node, _ whole: Int) {
+    let inputs = node.inputs.map { $0.flatMap { facts[$0] } }
+    guard !blocks[whole].escapes, let known = try? node.facts(inputs),
+      node.implementation.concatenates(known)
+    else { return }
+    var offset = 0
+    for (id, fact) in zip(node.inputs, inputs) {
+      guard let id, let byteCount = fact?.byteCount else { return }
+      defer { offset += byteCount }
+      guard let block = blockOfValue[id], blocks[block].place == nil, !blocks[block].escapes,
+        blocks[block].byteCount == byteCount, offset % Storage.alignment == 0
+      else { continue }
+      blocks[block].place = (whole, offset)
+      blocks[whole].first = min(blocks[whole].first, blocks[block].first)
+      blocks[whole].last = max(blocks[whole].last, blocks[block].last)
+    }
+  }
+
   private mutating func assignOffsets() {
-    let movable = blocks.indices.filter { !blocks[$0].escapes }
+    let movable = blocks.indices.filter { !blocks[$0].escapes && blocks[$0].place == nil }
     let offsets =
       movable.count <= Self.largestCompared ? lowestOffsets(movable) : recycledOffsets(movable)
     for (step, position) in running.enumerated() {
       for (index, id) in graph.nodes[position].outputs.enumerated() {
         guard placements[step][index] == .own, let id, let block = blockOfValue[id],
-          let offset = offsets[block]
+          let offset = offsets[root(of: block)]
         else { continue }
-        placements[step][index] = .arena(offset)
+        placements[step][index] = .arena(offset + self.offset(of: block))
       }
     }
   }
@@ -175,6 +207,13 @@ struct MemoryPlan {
       ending[min(blocks[index].last, running.count)].append(index)
     }
     return offsets
+  }
+
+  /// How far a block lies from the beginning of its root.
+  private func offset(of block: Int) -> Int {
+    var (block, offset) = (block, 0)
+    while let place = blocks[block].place { (block, offset) = (place.block, offset + place.offset) }
+    return offset
   }
 
   private static func rounded(_ byteCount: Int) -> Int {

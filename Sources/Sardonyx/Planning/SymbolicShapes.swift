@@ -4,8 +4,9 @@
 /// symbol: an extent that stays the same is a number, one that grows evenly is `a*symbol + b`, any
 /// other is unknown. Shape computations inside the graph need no treatment of their own that way.
 struct SymbolicShapes {
-  /// Per value, its type and dimensions as far as they follow from the inputs.
-  private(set) var facts: [(type: ValueType?, shape: [Dimension]?)]
+  /// Per value, its type and dimensions as far as they follow from the inputs, and the integers that
+  /// it holds where they are the same for all inputs.
+  private(set) var facts: [(type: ValueType?, shape: [Dimension]?, integers: [Int]?)]
 
   /// Highly composite, so that most graphs accept them: strides, windows and splits divide them.
   private static let probes = [64, 128, 192]
@@ -18,7 +19,7 @@ struct SymbolicShapes {
     var numbers = fixed
     for symbol in symbols { numbers[symbol] = Self.probes[0] }
     let reference = graph.inferredFacts(numbers)
-    facts = reference.map { ($0?.type, $0?.shape?.map { .known($0) }) }
+    facts = reference.map { ($0?.type, $0?.shape?.map { .known($0) }, $0?.integers) }
     for symbol in symbols {
       let variants = Self.probes.dropFirst().map { probe in
         var numbers = numbers
@@ -31,6 +32,9 @@ struct SymbolicShapes {
 
   private mutating func refine(_ id: Int, _ symbol: String, _ reference: Fact?, _ variants: [Fact?])
   {
+    if let integers = facts[id].integers, variants.contains(where: { $0?.integers != integers }) {
+      facts[id].integers = nil
+    }
     guard let base = reference?.shape, var shape = facts[id].shape else { return }
     guard variants.allSatisfy({ $0?.shape?.count == base.count }) else {
       facts[id].shape = nil
@@ -57,6 +61,16 @@ struct SymbolicShapes {
     let offset = extents[0] - factor * probes[0]
     let product = factor == 1 ? symbol : "\(factor)*\(symbol)"
     return .symbol(offset == 0 ? product : "\(product)\(offset > 0 ? "+" : "")\(offset)")
+  }
+}
+
+extension Fact {
+  /// The elements of a small tensor of int64.
+  fileprivate var integers: [Int]? {
+    guard let tensor = value?.tensor, tensor.type == .int64, tensor.elementCount <= 64 else {
+      return nil
+    }
+    return tensor.array(of: Int64.self).map(Int.init)
   }
 }
 

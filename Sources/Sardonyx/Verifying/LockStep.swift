@@ -11,6 +11,8 @@ struct LockStep {
   private var awaited: [String: Reference] = [:]
   /// ``Reference/resolution`` of each value that is an output of the graph.
   private(set) var resolutions: [String: Double] = [:]
+  /// The same of all values of the second plan that have one.
+  private var inner: [Graph.ValueID: Double] = [:]
 
   /// A value of the second plan and how it came about.
   private struct Reference {
@@ -31,11 +33,12 @@ struct LockStep {
   mutating func run(_ first: inout Executor, _ second: inout Executor) throws(ModelError) {
     while true {
       // Asked before the step runs, which may overwrite its input.
-      let resolution = second.nextResolution
+      let resolution = second.reorderedByNext.map { inner[$0] ?? 0 } ?? second.nextResolution
       guard let made = try second.advance() else { break }
       for (id, value) in made {
         let record = second.plan.graph.values[id]
         let name = record.name
+        if resolution > 0 { inner[id] = resolution }
         if second.plan.graph.outputs.contains(id) { resolutions[name] = resolution }
         guard common.contains(name) else { continue }
         let value = value.plain(channels: record.blockedChannels)
@@ -81,7 +84,9 @@ extension Plan {
   fileprivate var madeNames: Set<String> {
     Set(
       steps.flatMap { step in
-        graph.nodes[step.node].outputs.compactMap { id in id.map { graph.values[$0].name } }
+        graph.nodes[step.node].outputs.compactMap { id in
+          id.map { graph.values[$0] }.flatMap { $0.isReordered ? nil : $0.name }
+        }
       })
   }
 }
@@ -92,6 +97,13 @@ extension Executor {
     plan.graph.nodes[plan.steps[position - 1].node].operatorName
   }
 
+  /// What the next step brings into another layout, if that is all it does.
+  fileprivate var reorderedByNext: Graph.ValueID? {
+    guard position < plan.steps.count else { return nil }
+    let node = plan.graph.nodes[plan.steps[position].node]
+    return node.implementation is UnblockChannels ? node.inputs[0] : nil
+  }
+
   /// For a next step whose operator squeezes its input into bounds, its steepest slope times the
   /// largest magnitude of the input: two inputs that agree relative to that make outputs that
   /// agree no better. 0 for other operators.
@@ -99,7 +111,8 @@ extension Executor {
     guard position < plan.steps.count else { return 0 }
     let node = plan.graph.nodes[plan.steps[position].node]
     guard node.domain.isEmpty, let slope = node.steepestSlope,
-      let input = node.inputs.first.flatMap({ $0 }).flatMap({ value($0)?.tensor }),
+      let id = node.inputs.first.flatMap({ $0 }),
+      let input = value(id)?.plain(channels: plan.graph.values[id].blockedChannels).tensor,
       input.type.isFloatingPoint
     else { return 0 }
     let numbers = input.converted(to: Double.self)

@@ -100,6 +100,38 @@ import Testing
     #expect(!results.nodes.contains("Concat") && !results.nodes.contains("Relu"))
   }
 
+  @Test("Slices, joins and shuffles of channels are picked in one step", arguments: [20, 116])
+  func selection(channels: Int) throws {
+    var numbers = Numbers(seed: channels)
+    let half = channels / 2
+    let definition = graph(
+      [declared("X", .float, [2, 3, 6, 5])],
+      [
+        node("Conv", ["X", "W"], ["a"]),
+        node("Split", ["a", "halves"], ["b", "c"], ["axis": .int(1)]),
+        node("Conv", ["c", "V"], ["d"]),
+        node("Concat", ["b", "d"], ["e"], ["axis": .int(1)]),
+        node("Reshape", ["e", "grouped"], ["f"]),
+        node("Transpose", ["f"], ["g"], ["perm": .ints([0, 2, 1, 3, 4])]),
+        node("Reshape", ["g", "flat"], ["h"]),
+        node("Slice", ["h", "first", "last", "axis"], ["i"]),
+        node("Conv", ["i", "U"], ["Y"]),
+      ], [declared("Y")],
+      constants: Self.constants([
+        "W": [channels, 3, 1, 1], "V": [half, half, 1, 1], "U": [7, half + 2, 1, 1],
+      ]).merging([
+        "halves": Tensor([Int64(half), Int64(half)]),
+        "grouped": Tensor([2, 2, Int64(half), 6, 5]), "flat": Tensor([2, Int64(channels), 6, 5]),
+        "first": Tensor([Int64(half - 2)]), "last": Tensor([Int64.max]), "axis": Tensor([Int64(1)]),
+      ]) { $1 })
+    let results = try Self.run(definition, ["X": .tensor(numbers.tensor(2, 3, 6, 5))])
+    Self.expectEqual(results)
+    #expect(
+      results.nodes == [
+        "Conv", "SelectChannels", "Conv", "SelectChannels", "Conv", "UnblockChannels",
+      ])
+  }
+
   @Test("Transposed convolutions work phase by phase", arguments: 1...3)
   func transposed(stride: Int) throws {
     var numbers = Numbers(seed: stride)

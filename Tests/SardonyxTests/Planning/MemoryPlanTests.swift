@@ -56,6 +56,28 @@ struct Stub: Operator {
     #expect(try plan(graph(chain, outputs: [10])).arenaByteCount == 2 * 448)
   }
 
+  @Test("What a Concat joins is made in its place, and stays as it is while it is read")
+  func concatenation() throws {
+    var graph = graph(
+      [
+        (Stub(), [0]), (Stub(), [1]), (Stub(), [1, 2]), (Stub(reusableInput: 0), [1]),
+        (Stub(), [2]), (Stub(), [6]),
+      ], outputs: [4, 7])
+    // Values 1, 2 and 1 again, and what reads the three as one: node 4 becomes the Concat.
+    graph.nodes[4].implementation = Concat(axis: 0)
+    graph.nodes[4].inputs = [1, 2, 1]
+    graph.nodes[5].inputs = [5]
+    graph.nodes[5].outputs = [6]
+    graph.outputs = [4, 6]
+    let plan = try plan(graph)
+    #expect(plan.arenaByteCount <= 1216 + 448)
+    let results = try Executor.run(
+      plan, [.tensor(Tensor([Float](repeating: 0, count: 100), [100]))], RunContext())
+    let read: [Float] = try results[1].tensor!.elements()
+    #expect(read == [2, 3, 2].flatMap { [Float](repeating: $0, count: 100) })
+    #expect(try results[0].tensor!.elements() == [Float](repeating: 2, count: 100))
+  }
+
   @Test func workInPlaceNeedsOne() throws {
     let chain = (0..<10).map { (Stub(reusableInput: 0), [$0]) }
     let plan = try plan(graph(chain, outputs: [10]))

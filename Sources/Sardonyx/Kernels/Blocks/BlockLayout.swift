@@ -30,28 +30,36 @@ struct BlockLayout: Sendable, Hashable {
   }
 
   /// Brings [N, C, spatial…] into blocks.
-  func block(_ x: Tensor, into y: Destination, on crew: Crew) {
-    reorder(x.shape, on: crew) { image, first, count, size in
-      let (from, to) = unsafe (
-        x.pointer(as: Float.self) + (image * x.shape[1] + first) * size,
-        y.pointer(as: Float.self)
-          + (image * blocks(x.shape[1]) * lanes + first) * size
-      )
+  func block(
+    _ shape: Shape, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    reorder(shape, on: crew) { image, first, count, size in
+      let from = unsafe x + (image * shape[1] + first) * size
+      let to = unsafe y + (image * blocks(shape[1]) * lanes + first) * size
       if count < lanes { unsafe to.update(repeating: 0, count: lanes * size) }
       unsafe crew.instructions.kernels.transpose_4_bytes(count, size, from, size, to, lanes)
     }
   }
 
-  /// Brings a tensor that is in blocks into the shape [N, C, spatial…] of y.
-  func unblock(_ x: Tensor, into y: Destination, on crew: Crew) {
-    reorder(y.shape, on: crew) { image, first, count, size in
-      let (from, to) = unsafe (
-        x.pointer(as: Float.self)
-          + (image * blocks(y.shape[1]) * lanes + first) * size,
-        y.pointer(as: Float.self) + (image * y.shape[1] + first) * size
-      )
+  /// Brings blocks into [N, C, spatial…].
+  func unblock(
+    _ shape: Shape, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    reorder(shape, on: crew) { image, first, count, size in
+      let from = unsafe x + (image * blocks(shape[1]) * lanes + first) * size
+      let to = unsafe y + (image * shape[1] + first) * size
       unsafe crew.instructions.kernels.transpose_4_bytes(size, count, from, lanes, to, size)
     }
+  }
+
+  func block(_ x: Tensor, into y: Destination, on crew: Crew) {
+    unsafe block(x.shape, x.pointer(as: Float.self), into: y.pointer(as: Float.self), on: crew)
+  }
+
+  func unblock(_ x: Tensor, into y: Destination, on crew: Crew) {
+    unsafe unblock(y.shape, x.pointer(as: Float.self), into: y.pointer(as: Float.self), on: crew)
   }
 
   /// A tensor [N, C, spatial…] in blocks.

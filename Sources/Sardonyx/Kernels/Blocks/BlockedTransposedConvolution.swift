@@ -80,8 +80,12 @@ struct BlockedTransposedConvolution: Sendable {
     }
   }
 
-  func run(_ x: Tensor, _ activation: Activation, into y: Destination, on crew: Crew) {
-    for phase in phases { phase.run(x, residual: nil, activation, into: y, on: crew) }
+  func run(
+    _ x: UnsafePointer<Float>, _ activation: Activation, into y: UnsafeMutablePointer<Float>,
+    on crew: Crew
+  ) {
+    let epilogue = unsafe BlockedConvolution.Epilogue(activation: activation)
+    for phase in phases { unsafe phase.run(x, epilogue, into: y, on: crew) }
   }
 }
 

@@ -1,7 +1,7 @@
 import CKernels
 
 /// Maxima or averages of windows over blocks of channels, in one or two spatial axes.
-struct BlockedPooling {
+struct BlockedPooling: Sendable {
   private let kind: Pooling.Kind
   private let axes: [WindowAxis]
   /// Taps that count for each row and column of outputs; averages alone.
@@ -23,11 +23,13 @@ struct BlockedPooling {
     taps = (counts.count > 1 ? counts[0] : [1], counts[counts.count - 1])
   }
 
-  func run(_ x: Tensor, planes: Int, into y: Destination, on crew: Crew) {
+  func run(
+    _ x: UnsafePointer<Float>, planes: Int, into y: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
     let windows = unsafe BlockWindows(axes)
     let lanes = BlockLayout(for: crew.instructions).lanes
     let (inputs, outputs) = (axes.inputCount * lanes, axes.outputCount * lanes)
-    nonisolated(unsafe) let (x, y) = unsafe (x.pointer(as: Float.self), y.pointer(as: Float.self))
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
     let work = max(1, axes.outputCount * axes.tapCount)
     crew.performRanges(of: planes, by: max(1, (1 << 16) / work)) { range in
       unsafe taps.rows.withUnsafeBufferPointer { rows in
@@ -56,15 +58,6 @@ extension BlockWindows {
   }
 }
 
-extension ReductionKernel {
-  /// Reduces each column of `outer` single-precision matrices with so many columns.
-  func reduceColumns(_ x: Tensor, outer: Int, columns: Int, into y: Destination, on crew: Crew) {
-    unsafe Self.reduce(
-      self, outer: outer, count: x.elementCount / max(1, outer * columns), inner: columns,
-      x.pointer(as: Float.self), into: y.pointer(as: Float.self), on: crew)
-  }
-}
-
 /// Numbers for each channel, in blocks: y = activation((x − mean)·scale + shift).
 struct BlockedScale: Sendable {
   private let means: [Float]
@@ -84,18 +77,24 @@ struct BlockedScale: Sendable {
 
   /// y = activation((x − mean)·scale + shift), where x is some tensors joined along their channels,
   /// each in whole blocks; y may be x where that is one.
-  func apply(_ pieces: [Tensor], _ activation: Activation, into y: Destination, on crew: Crew) {
+  /// - Parameters:
+  ///   - pieces: the blocks of each tensor.
+  ///   - piece: where a tensor begins.
+  ///   - size: the pixels of a plane.
+  func apply(
+    _ pieces: [Int], images: Int, size: Int, _ activation: Activation,
+    into y: UnsafeMutablePointer<Float>, on crew: Crew, piece: (Int) -> UnsafePointer<Float>
+  ) {
     let lanes = BlockLayout(for: crew.instructions).lanes
     let blocks = means.count / lanes
-    let planes = y.shape[0] * blocks
-    let size = y.elementCount / max(1, planes * lanes)
+    let planes = images * blocks
     let bounds = activation.bounds
     // Which piece each block is in, and its place there.
-    let sources = pieces.enumerated().flatMap { index, piece in
-      (0..<piece.shape[1]).map { (piece: index, block: $0, blocks: piece.shape[1]) }
+    let sources = pieces.enumerated().flatMap { index, blocks in
+      (0..<blocks).map { (piece: index, block: $0, blocks: blocks) }
     }
-    nonisolated(unsafe) let xs = unsafe pieces.map { unsafe $0.pointer(as: Float.self) }
-    nonisolated(unsafe) let y = unsafe y.pointer(as: Float.self)
+    nonisolated(unsafe) let xs = unsafe pieces.indices.map { unsafe piece($0) }
+    nonisolated(unsafe) let y = unsafe y
     crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size * lanes))) { range in
       for plane in range {
         let (image, block) = plane.quotientAndRemainder(dividingBy: blocks)
@@ -121,14 +120,12 @@ struct BlockedScale: Sendable {
 
   /// y = x·factors, a factor for each plane and lane, repeated for each image if there are fewer.
   static func multiply(
-    _ x: Tensor, planes: Int, by factors: Tensor, planes factorPlanes: Int, into y: Destination,
-    on crew: Crew
+    _ x: UnsafePointer<Float>, planes: Int, size: Int, by factors: UnsafePointer<Float>,
+    planes factorPlanes: Int, into y: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
     let lanes = BlockLayout(for: crew.instructions).lanes
-    let size = x.elementCount / max(1, planes * lanes)
     let zeros = [Float](repeating: 0, count: lanes)
-    nonisolated(unsafe) let (x, y) = unsafe (x.pointer(as: Float.self), y.pointer(as: Float.self))
-    nonisolated(unsafe) let factors = unsafe factors.pointer(as: Float.self)
+    nonisolated(unsafe) let (x, y, factors) = unsafe (x, y, factors)
     crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size * lanes))) { range in
       let mode = kernels_flush_denormals()
       defer { kernels_restore_denormals(mode) }

@@ -6,7 +6,6 @@ struct BlockedConv: Operator {
   let conv: Conv
   let algorithm: BlockedAlgorithm
   private var filter: BlockedFilter?
-  private let convolutions = ShapeCache<ConvolutionShape, BlockedConvolution>()
 
   init(_ conv: Conv, _ algorithm: BlockedAlgorithm) {
     self.conv = conv
@@ -31,16 +30,22 @@ struct BlockedConv: Operator {
       weights, bias: bias, ConvolutionShape(weights: weights.shape, groups: conv.group), algorithm)
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }
-    let extents = try extents(inputs.facts)
-    guard extents.paddingIsModest, extents.countsFitBlocks else {
-      return runPlainly(inputs, outputs, extents)
+    let extents = try extents(inputs)
+    guard extents.paddingIsModest, extents.countsFitBlocks else { return nil }
+    let convolution = BlockedConvolution(ConvolutionShape(extents), filter)
+    let (addsResidual, activation) = (conv.addsResidual, conv.activation)
+    return { addresses, crew in
+      let epilogue = unsafe BlockedConvolution.Epilogue(
+        residual: addsResidual ? addresses.input(3) : nil, activation: activation)
+      unsafe convolution.run(addresses.input(0), epilogue, into: addresses.output(), on: crew)
     }
-    let shape = ConvolutionShape(extents)
-    convolutions.value(for: shape) { BlockedConvolution(shape, filter) }.run(
-      inputs[0], residual: conv.addsResidual ? inputs[3] : nil, conv.activation, into: outputs[0],
-      on: outputs.context.crew)
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    guard try !compute(inputs, outputs) else { return }
+    runPlainly(inputs, outputs, try extents(inputs.facts))
   }
 
   /// The same by the plain convolution, for padding that no copy should be made of.
@@ -78,7 +83,6 @@ struct BlockedConv: Operator {
 struct BlockedConvTranspose: Operator {
   let transpose: ConvTranspose
   private var filter: BlockedTransposedFilter?
-  private let convolutions = ShapeCache<ConvolutionExtents, BlockedTransposedConvolution>()
 
   init(_ transpose: ConvTranspose) { self.transpose = transpose }
 
@@ -95,11 +99,17 @@ struct BlockedConvTranspose: Operator {
       strides: transpose.window.strides(axisCount: weights.shape.count - 2))
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }
-    let extents = try extents(inputs.facts)
-    convolutions.value(for: extents) { BlockedTransposedConvolution(extents, filter) }
-      .run(inputs[0], transpose.activation, into: outputs[0], on: outputs.context.crew)
+    let convolution = BlockedTransposedConvolution(try extents(inputs), filter)
+    let activation = transpose.activation
+    return { addresses, crew in
+      unsafe convolution.run(addresses.input(0), activation, into: addresses.output(), on: crew)
+    }
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    _ = try compute(inputs, outputs)
   }
 
   private func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
@@ -124,11 +134,19 @@ struct BlockedScaling: Operator {
 
   var reusableInput: Int? { 0 }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let (x, s) = (try inputs.shape(0), try inputs.shape(1))
+    let (planes, factorPlanes) = (x[0] * x[1], s[0] * s[1])
+    let size = BlockLayout().extents(x).elementCount
+    return { addresses, crew in
+      unsafe BlockedScale.multiply(
+        addresses.input(0), planes: planes, size: size, by: addresses.input(1),
+        planes: factorPlanes, into: addresses.output(), on: crew)
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let (x, s) = (inputs[0].shape, inputs[1].shape)
-    BlockedScale.multiply(
-      inputs[0], planes: x[0] * x[1], by: inputs[1], planes: s[0] * s[1], into: outputs[0],
-      on: outputs.context.crew)
+    _ = try compute(inputs, outputs)
   }
 }
 
@@ -148,8 +166,15 @@ struct BlockChannels: Operator {
     return [Fact(.float, BlockLayout().blocked(shape))]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let (layout, shape) = (BlockLayout(), try inputs.shape(0))
+    return { addresses, crew in
+      unsafe layout.block(shape, addresses.input(0), into: addresses.output(), on: crew)
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    BlockLayout().block(inputs[0], into: outputs[0], on: outputs.context.crew)
+    _ = try compute(inputs, outputs)
   }
 }
 
@@ -161,7 +186,15 @@ struct UnblockChannels: Operator {
     [Fact(.float, BlockLayout().plain(try inputs.shape(0), channels: channels))]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let layout = BlockLayout()
+    let shape = layout.plain(try inputs.shape(0), channels: channels)
+    return { addresses, crew in
+      unsafe layout.unblock(shape, addresses.input(0), into: addresses.output(), on: crew)
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    BlockLayout().unblock(inputs[0], into: outputs[0], on: outputs.context.crew)
+    _ = try compute(inputs, outputs)
   }
 }

@@ -9,11 +9,17 @@ struct BlockedPool: Operator {
     return [Fact(.float, shape.prefix(2) + axes.outputExtents + [shape.last!])]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let pooling = BlockedPooling(kind, try window.axes(over: BlockLayout().extents(shape)))
+    return { addresses, crew in
+      unsafe pooling.run(
+        addresses.input(0), planes: shape[0] * shape[1], into: addresses.output(), on: crew)
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let shape = inputs[0].shape
-    let axes = try window.axes(over: BlockLayout().extents(shape))
-    BlockedPooling(kind, axes).run(
-      inputs[0], planes: shape[0] * shape[1], into: outputs[0], on: outputs.context.crew)
+    _ = try compute(inputs, outputs)
   }
 }
 
@@ -27,11 +33,17 @@ struct BlockedGlobalPool: Operator {
     return [Fact(.float, shape.prefix(2) + ones + [shape.last!])]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let (layout, shape, kind) = (BlockLayout(), try inputs.shape(0), kind)
+    return { addresses, crew in
+      unsafe ReductionKernel.reduce(
+        kind, outer: shape[0] * shape[1], count: layout.extents(shape).elementCount,
+        inner: layout.lanes, addresses.input(0), into: addresses.output(), on: crew)
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let shape = inputs[0].shape
-    kind.reduceColumns(
-      inputs[0], outer: shape[0] * shape[1], columns: shape.last!, into: outputs[0],
-      on: outputs.context.crew)
+    _ = try compute(inputs, outputs)
   }
 }
 
@@ -57,9 +69,22 @@ struct BlockedNormalization: Operator {
 
   var reusableInput: Int? { 0 }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let blocks = try (0..<inputs.count).map { index throws(ModelError) in
+      try inputs.shape(index)[1]
+    }
+    let (size, scale, activation) = (
+      BlockLayout().extents(shape).elementCount, scale, activation
+    )
+    return { addresses, crew in
+      unsafe scale.apply(
+        blocks, images: shape[0], size: size, activation, into: addresses.output(), on: crew
+      ) { unsafe addresses.input($0) }
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    scale.apply(
-      (0..<inputs.count).map { inputs[$0] }, activation, into: outputs[0],
-      on: outputs.context.crew)
+    _ = try compute(inputs, outputs)
   }
 }

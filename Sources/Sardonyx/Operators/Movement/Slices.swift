@@ -189,6 +189,13 @@ struct Concat: Operator {
     return [Fact(try inputs.type(0), try Shape.joined(shapes, along: axis))]
   }
 
+  func concatenates(_ inputs: Facts) -> Bool {
+    guard let shape = try? inputs.shape(0), let axis = try? axis.axis(ofRank: shape.count) else {
+      return false
+    }
+    return shape.prefix(axis).allSatisfy { $0 == 1 }
+  }
+
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard let shape = outputs[0]?.shape else { return nil }
     let axis = try axis.axis(ofRank: shape.count)
@@ -237,10 +244,16 @@ extension Destination {
     var first = 0
     for tensor in tensors {
       let count = tensor.shape[axis]
+      defer { first += count }
+      // Where the plan let it be made here.
+      let place = unsafe bytes + first * shape.dropFirst(axis + 1).reduce(1, *) * type.byteCount
+      if shape.prefix(axis).allSatisfy({ $0 == 1 }), unsafe tensor.bytes == UnsafeRawPointer(place)
+      {
+        continue
+      }
       copy(
         tensor, from: Region(tensor.shape),
         to: Region(shape).sliced(axis, from: first, count: count), on: crew)
-      first += count
     }
   }
 }
