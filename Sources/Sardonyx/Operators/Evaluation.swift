@@ -31,7 +31,8 @@ extension Operator {
     for case (let index, let shape?) in facts.lazy.map(\.shape).enumerated()
     where shape.checkedElementCount == nil {
       throw .unexpected(
-        "shape of output \(index)", expected: "extents whose product is a number of elements",
+        "shape of output \(index)",
+        expected: "extents of at most \(Shape.largestExtent) that make a number of elements",
         got: "[\(shape.joined)]", code: .limit)
     }
     return facts

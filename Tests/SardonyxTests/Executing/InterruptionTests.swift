@@ -4,7 +4,10 @@ import Testing
 @testable import Sardonyx
 
 /// Operators with inputs that take long end soon after the time limit.
-@Suite(.serialized) struct InterruptionTests {
+///
+/// Takes minutes, so it runs where SARDONYX_SLOW_TESTS is set.
+@Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["SARDONYX_SLOW_TESTS"] != nil))
+struct InterruptionTests {
   /// A call of an operator that would take from tenths of a second to hours.
   struct Call: Sendable, CustomTestStringConvertible {
     let name: String

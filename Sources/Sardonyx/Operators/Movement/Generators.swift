@@ -63,7 +63,7 @@ struct EyeLike: Operator {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     type = try node.elementType("dtype")
-    diagonal = try node.int("k", default: 0)
+    diagonal = try node.int("k", default: 0, within: NodeReader.any)
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -116,7 +116,7 @@ struct RangeOperator: Operator {
       let start = inputs[0].converted(to: T.self)[0]
       let delta = inputs[2].converted(to: T.self)[0]
       target.store(
-        (0..<target.elementCount).map {
+        Interruption.map(target.elementCount, cost: 4) {
           T.sum(start, T.product(T(converting: Int64($0)), delta))
         })
     }

@@ -233,7 +233,7 @@ struct Det: Operator {
       let x: [T] = inputs[0].converted()
       outputs[0].store(
         (0..<outputs[0].elementCount).map { index in
-          determinant(x[index * m * m..<(index + 1) * m * m].map(\.asDouble), m)
+          determinant(x[index * m * m..<(index + 1) * m * m].map { $0.asDouble }, m)
         })
     }
     compute(inputs[0].type.real)

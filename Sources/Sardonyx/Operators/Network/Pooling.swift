@@ -284,7 +284,9 @@ struct GlobalPool: Operator {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       outputs[0].store(
-        (0..<outputs[0].elementCount).map { reduce(x[$0 * count..<($0 + 1) * count]) })
+        Interruption.map(outputs[0].elementCount, cost: 10 &* count) {
+          reduce(x[$0 * count..<($0 + 1) * count])
+        })
     }
     compute(inputs[0].type.real)
   }

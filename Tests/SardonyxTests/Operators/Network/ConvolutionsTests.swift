@@ -273,7 +273,8 @@ import Testing
   @Test func shapesWhoseExtentsOverflowAreRefused() {
     #expect([0, 1 << 40, 1 << 40].checkedElementCount == nil)
     #expect([1 << 40, 1 << 40, 0].checkedElementCount == nil)
-    #expect([0, 1 << 40].checkedElementCount == 0)
+    #expect([0, 1 << 31].checkedElementCount == 0)
+    #expect([0, 1 << 40].checkedElementCount == nil)
     #expect([0, -1].checkedElementCount == nil)
   }
 
