@@ -20,6 +20,7 @@ let package = Package(
     .library(name: "Sardonyx", targets: ["Sardonyx"]),
     .library(name: "SardonyxData", targets: ["SardonyxData"]),
     .executable(name: "sardonyx", targets: ["SardonyxCommand"]),
+    .executable(name: "sardonyx-fuzz", targets: ["SardonyxFuzz"]),
   ],
   traits: [
     .trait(name: "Images", description: "Decode PNG, JPEG, TIFF, WebP, JPEG 2000, BMP and PNM."),
@@ -66,6 +67,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+    .executableTarget(
+      name: "SardonyxFuzz", dependencies: ["Sardonyx"], swiftSettings: settings),
     .testTarget(
       name: "SardonyxTests", dependencies: ["Sardonyx"],
       exclude: ["Fixtures", "Conformance/exclusions.txt"], swiftSettings: settings),

@@ -77,7 +77,8 @@ extension Graph {
     let facts = inferredFacts(symbols)
     guard outputs.allSatisfy({ facts[$0]?.shape != nil }) else { return nil }
     return nodes.reduce(0) { sum, node in
-      let inputs = Facts(node.inputs.map { id in id.map { facts[$0] ?? .unknown } })
+      let known = node.inputs.map { id in id.map { facts[$0] ?? .unknown } }
+      guard let inputs = try? node.facts(known) else { return sum }
       let results = node.outputs.compactMap { id in id.flatMap { facts[$0] } }
       return sum &+ node.implementation.multiplyAdds(inputs, results)
     }
@@ -111,7 +112,9 @@ public struct PlanInspection: Sendable {
   public init(_ session: Session, dimensions: [String: Int] = [:]) throws(ModelError) {
     let graph = session.graph
     let facts = graph.inferredFacts(dimensions)
-    let plan = try Plan(graph, inputs: graph.inputs.map { facts[$0] ?? .unknown })
+    let plan = try session.model.naming { () throws(ModelError) in
+      try Plan(graph, inputs: graph.inputs.map { facts[$0] ?? .unknown })
+    }
     notes = graph.allNotes
     steps = plan.steps.map { step in
       let node = graph.nodes[step.node]

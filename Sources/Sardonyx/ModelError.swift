@@ -62,7 +62,7 @@ public struct ModelError: Error, Sendable, Equatable {
   }
 
   /// This error with the file it arose in, unless a deeper layer has said that already.
-  func `in`(file path: String) -> ModelError {
+  package func `in`(file path: String) -> ModelError {
     guard file == nil else { return self }
     var copy = self
     copy.file = path
@@ -71,13 +71,14 @@ public struct ModelError: Error, Sendable, Equatable {
 }
 
 extension ModelError: CustomStringConvertible {
-  /// `file: node "name" (Operator; inputs): message`, and the hint on a line of its own.
+  /// `file: node "name" (Operator; inputs): message`, and the hint on a line of its own; characters
+  /// that would steer a terminal are escaped.
   public var description: String {
     var sentence = ""
-    if let file { sentence += "\(file): " }
-    if let node { sentence += "node \(node): " }
-    sentence += message
-    if let hint { sentence += "\n  hint: \(hint)" }
+    if let file { sentence += "\(file.visible): " }
+    if let node { sentence += "node \(node.visible): " }
+    sentence += message.visibleLines
+    if let hint { sentence += "\n  hint: \(hint.visibleLines)" }
     return sentence
   }
 }

@@ -16,12 +16,13 @@ public final class Session: Sendable {
     public var threads: Int?
     /// What becomes of BatchNormalization.
     public var batchNormalization = BatchNormalizationMode.folded
-    /// Seconds after which a run ends with a `limit` error.
+    /// Seconds after which a run, and the preparation of the session, end with a `limit` error.
     public var timeLimit: Double?
     /// Values inside the graph to keep and to allow as outputs.
     public var taps: [String] = []
-    /// Bytes that a single value, and the memory shared by inner values, may take; nil means what
-    /// the machine has.
+    /// Bytes that a run may hold at a time: its values, the memory that inner values share, and the
+    /// kernels' working memory, together with packed weights and folded constants; nil means what the
+    /// machine has. Weights in the file's own bytes do not count.
     public var memoryLimit: Int?
     /// Seed of random operators that state none.
     public var seed: UInt64 = 0
@@ -67,6 +68,7 @@ public final class Session: Sendable {
   private let plans = PlanCache()
   /// Working memory of kernels, kept from run to run.
   private let scratch = ScratchPool()
+  /// What packed weights and folded constants leave for a run.
   private let memoryLimit: Int
 
   /// Prepares a model: runs the passes and packs the weights.
@@ -78,11 +80,15 @@ public final class Session: Sendable {
     self.options = options
     let threads = options.threads ?? ThreadCount.standard.count
     self.threads = threads
-    memoryLimit = options.memoryLimit ?? Machine.memoryByteCount
+    let account = MemoryAccount(limit: options.memoryLimit ?? Machine.memoryByteCount)
+    let crew = Crew(threads: threads, deadline: options.deadline, account: account)
     graph = try model.naming {
       () throws(ModelError) in
-      try Planner.prepare(model.graph, options, on: Crew(threads: threads))
+      try crew.withWorkers { () throws(ModelError) in
+        try Planner.prepare(model.graph, options, on: crew)
+      }
     }
+    memoryLimit = max(0, account.limit - account.byteCount)
   }
 
   /// Runs the model.
@@ -133,9 +139,9 @@ public final class Session: Sendable {
       let positions = try outputPositions(outputs)
       let results: [Value?]
       do throws(ModelError) {
-        let (plan, values) = try plan(for: inputs)
         results = try context.crew.withWorkers { () throws(ModelError) in
-          try Executor.run(plan, values, context)
+          let (plan, values) = try self.plan(for: inputs)
+          return try Executor.run(plan, values, context)
         }
       } catch {
         throw (try? InputBinding(inputs, graph))?.explain(error) ?? error
@@ -173,8 +179,9 @@ public final class Session: Sendable {
 
   private func makeContext(_ profile: Profile?) -> RunContext {
     RunContext(
-      crew: Crew(threads: threads, deadline: options.deadline, scratch: scratch),
-      memoryLimit: memoryLimit, seed: options.seed, profile: profile)
+      crew: Crew(
+        threads: threads, deadline: options.deadline, scratch: scratch,
+        account: MemoryAccount(limit: memoryLimit)), seed: options.seed, profile: profile)
   }
 
   private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {

@@ -104,6 +104,7 @@ extension InspectCommand {
         + (sizes.isEmpty ? "" : " (\(sizes.joined(separator: ", ")))"))
     lines.append("operators: \(inspection.operators.reduce(0) { $0 + $1.count })")
     lines += inspection.operators.map { "  \($0.name) \($0.count)" }
+    lines = lines.map(\.visible)
     if let planned { lines += report(planned) }
     return lines.joined(separator: "\n")
   }
@@ -139,6 +140,7 @@ extension InspectCommand {
     ]
     lines += plan.notes.map { note in
       "  \(note.pass), \(note.kind == .done ? "done" : "declined"): \(note.node): \(note.text)"
+        .visible
     }
     var table = Table([("node", .left), ("operator", .left), ("outputs", .left)])
     for step in plan.steps {

@@ -8,8 +8,8 @@ struct RunCommand: ParsableCommand {
     commandName: "run", abstract: "Run a model on given inputs.",
     discussion: """
       Prints a summary of each output, or all values with --json; --output and --output-dir write \
-      them to files, whole or not at all. With --files or --batch the model runs many times, and \
-      --json prints a line for each input.
+      them to files, whole or not at all; a symbolic link in such a place is followed. With --files \
+      or --batch the model runs many times, and --json prints a line for each input.
 
       `sardonyx help images` tells how pictures become numbers.
       """)
@@ -62,8 +62,9 @@ struct RunCommand: ParsableCommand {
     let model = try options.model(path)
     let names = try output.readLabels()
     let taps = try model.taps(tap)
-    let inputs = try input.values(
-      for: model, suppliesFed: !files.isEmpty)
+    let read = try input.files(for: model) + files + [path]
+    try output.refuseOverwriting(read, outputCount: model.outputs.count + taps.count)
+    let inputs = try input.values(for: model, suppliesFed: !files.isEmpty)
     let session = try options.session(model, taps: taps)
     let order = (model.outputs.map(\.name) + taps).uniqued
     if !files.isEmpty || batch != nil {

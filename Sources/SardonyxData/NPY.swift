@@ -5,6 +5,7 @@ public import Sardonyx
 /// Source: numpy.lib.format. Versions 1 to 3, little-endian, C and Fortran order; `<U` and `|S` are
 /// strings. Element types that NumPy lacks are written as the narrowest one that holds them.
 public enum NPY {
+  private static let largestEmptyCount = 1 << 20
   private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
 
   /// Whether bytes begin as an array file does.
@@ -21,6 +22,12 @@ public enum NPY {
         .malformed,
         "data of the array: expected [\(list(header.shape))] elements of \(header.itemSize) bytes, "
           + "got \(data.count) bytes")
+    }
+    // Elements of no bytes could be any number of them.
+    guard header.itemSize > 0 || header.shape.reduce(1, *) <= largestEmptyCount else {
+      throw ModelError(
+        .limit,
+        "elements of no bytes: expected at most \(largestEmptyCount), got [\(list(header.shape))]")
     }
     var elements = Array(data.prefix(size))
     if header.isFortran { elements = rowMajor(elements, header.shape, header.itemSize) }
@@ -117,14 +124,17 @@ public enum NPY {
     return bytes
   }
 
-  /// Magic, version 1, and the dictionary padded so that the data starts at a multiple of 64.
+  /// Magic, version 1 (2 where the dictionary is longer than that can tell), and the dictionary
+  /// padded so that the data starts at a multiple of 64.
   private static func header(_ type: String, _ shape: Shape) -> [UInt8] {
     let extents = shape.count == 1 ? "\(shape[0])," : list(shape)
     var text = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(extents)), }"
-    let prefix = magic.count + 4
+    let isLong = text.utf8.count > 65000
+    let prefix = magic.count + (isLong ? 6 : 4)
     text += String(repeating: " ", count: 63 - (prefix + text.utf8.count) % 64) + "\n"
     let length = text.utf8.count
-    return magic + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)] + Array(text.utf8)
+    let digits = (0..<(isLong ? 4 : 2)).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }
+    return magic + [isLong ? 2 : 1, 0] + digits + Array(text.utf8)
   }
 
   private static func list(_ shape: Shape) -> String {

@@ -93,11 +93,16 @@ private struct PythonLiteral {
   }
 
   private var rest: ArraySlice<UInt8>
+  private var depth = 0
 
   init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
 
   /// The next value; nil where there is none that is known.
   mutating func value() -> Value? {
+    // Headers nest once; a deeper one is none.
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= 8 else { return nil }
     skipSpace()
     switch rest.first.map(Unicode.Scalar.init) {
     case "'", "\"": return text().map(Value.text)

@@ -24,8 +24,10 @@ public enum NPZ {
     let archive = try ZipArchive(reading: bytes)
     defer { archive.close() }
     var arrays: [(name: String, tensor: Tensor)] = []
-    for (index, entry) in try archive.names().enumerated() {
-      let name = entry.hasSuffix(".npy") ? String(entry.dropLast(4)) : entry
+    let members = try archive.names().map { $0.hasSuffix(".npy") ? String($0.dropLast(4)) : $0 }
+    let originals = try originalNames(archive, members)
+    for (index, member) in members.enumerated() where member != indexName {
+      let name = originals[member] ?? member
       guard isWanted(name) else { continue }
       do throws(ModelError) {
         arrays.append((name, try NPY.read(try archive.contents(index))))
@@ -38,6 +40,38 @@ public enum NPZ {
     return arrays
   }
 
+  /// The array that tells, row by row, a member's name and the name of the array it holds, for names
+  /// that could lead out of the folder they are unpacked in.
+  static let indexName = "sardonyx.names"
+
+  /// A name without separators of paths and control characters that no other member has.
+  private static func uniqueMember(_ name: String, _ taken: inout Set<String>) -> String {
+    var member = String.UnicodeScalarView()
+    for scalar in name.unicodeScalars {
+      let isUnsafe = scalar.steers || "/\\".unicodeScalars.contains(scalar)
+      member.append(isUnsafe ? "_" : scalar)
+    }
+    if member.isEmpty || member.first == "." { member.insert("_", at: member.startIndex) }
+    var unique = String(member)
+    var suffix = 1
+    while !taken.insert(unique).inserted {
+      suffix += 1 + suffix / 8
+      unique = "\(String(member))_\(suffix)"
+    }
+    return unique
+  }
+
+  /// What the index says of the members' names, if there is one.
+  private static func originalNames(_ archive: ZipArchive, _ members: [String])
+    throws(ModelError) -> [String: String]
+  {
+    guard let position = members.firstIndex(of: indexName),
+      let names = try? NPY.read(try archive.contents(position)).strings()
+    else { return [:] }
+    let pairs = stride(from: 0, to: names.count - 1, by: 2).map { (names[$0], names[$0 + 1]) }
+    return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
+  }
+
   /// An archive's bytes of named arrays, uncompressed; none make an empty archive.
   /// - Throws: ``ModelError``: what ``NPY/write(_:)`` throws, or limit.
   public static func write(_ arrays: [(name: String, tensor: Tensor)]) throws(ModelError) -> [UInt8]
@@ -45,7 +79,17 @@ public enum NPZ {
     // libzip makes no archive of nothing; this is the end of one, which is all there is of it.
     guard !arrays.isEmpty else { return [0x50, 0x4B, 5, 6] + [UInt8](repeating: 0, count: 18) }
     let archive = try ZipArchive()
-    for (name, tensor) in arrays { try archive.add("\(name).npy", try NPY.write(tensor)) }
+    var taken: Set<String> = [indexName]
+    var renamed: [String] = []
+    for (name, tensor) in arrays {
+      let member = uniqueMember(name, &taken)
+      if member != name { renamed += [member, name] }
+      try archive.add("\(member).npy", try NPY.write(tensor))
+    }
+    if !renamed.isEmpty {
+      let index = try Tensor(strings: renamed, shape: [renamed.count / 2, 2])
+      try archive.add("\(indexName).npy", try NPY.write(index))
+    }
     return try archive.finish()
   }
 }
@@ -118,11 +162,13 @@ public enum NPZ {
     return names
   }
 
-  /// The bytes of an entry, whatever size its header claims.
+  /// The bytes of an entry, whatever size its header claims; a limit of them, whatever they unpack
+  /// to.
   func contents(_ index: Int) throws(ModelError) -> [UInt8] {
     guard let file = unsafe zip_fopen_index(archive, zip_uint64_t(index), 0) else { throw fault }
     defer { unsafe _ = zip_fclose(file) }
     var bytes: [UInt8] = []
+    let limit = FileLimit.ofStream
     var chunk = [UInt8](repeating: 0, count: 1 << 20)
     while true {
       let count = unsafe zip_fread(file, &chunk, zip_uint64_t(chunk.count))
@@ -132,6 +178,7 @@ public enum NPZ {
       }
       if count == 0 { return bytes }
       bytes += chunk[..<Int(count)]
+      guard bytes.count <= limit else { throw FileLimit.fault(limit) }
     }
   }
 

@@ -47,6 +47,43 @@ import Testing
     #expect(compare.status == 0, "\(compare.output)")
   }
 
+  @Test("An output never overwrites what it is made from, by whatever name")
+  func refusesToOverwrite() throws {
+    let folder = try TemporaryFolder()
+    let model = folder.path("model.onnx")
+    try FileManager.default.copyItem(
+      atPath: Command.root.appending(path: Self.digits).path, toPath: model)
+    let link = folder.path("link.npz")
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: model)
+    let before = try Data(contentsOf: URL(filePath: model))
+    for output in [model, link] {
+      let run = try Command("run", model, "--random", "3", "--dim", "N=2", "--output", output)
+      #expect(run.status == 1)
+      #expect(run.error.contains("the output would overwrite \(model)"))
+    }
+    #expect(try Data(contentsOf: URL(filePath: model)) == before)
+  }
+
+  @Test("A symbolic link is followed")
+  func followsLinks() throws {
+    let folder = try TemporaryFolder()
+    let (target, link) = (folder.path("target.npz"), folder.path("link.npz"))
+    try Data("old".utf8).write(to: URL(filePath: target))
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+    let run = try Command("run", Self.digits, "--random", "3", "--dim", "N=2", "--output", link)
+    #expect(run.status == 0, "\(run.error)")
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == target)
+    #expect(try NPZ.read([UInt8](Data(contentsOf: URL(filePath: target)))).count == 1)
+  }
+
+  @Test("A device without end is not read for ever")
+  func limitsDevices() throws {
+    let run = try Command(
+      "run", Self.digits, "--random", "3", "--dim", "N=2", "--top", "1", "--labels", "/dev/zero")
+    #expect(run.status == 1)
+    #expect(run.error.contains("the content: expected at most"))
+  }
+
   @Test("Outputs written to a folder are protobuf values; taps follow the outputs")
   func writesFolder() throws {
     let folder = try TemporaryFolder()

@@ -113,6 +113,34 @@ func npy(_ header: String, _ data: [UInt8], version: UInt8 = 1) -> [UInt8] {
     #expect(throws: ModelError.self) { try NPY.read(npy(header, [])) }
   }
 
+  @Test("Texts of no letters are read up to a million, not to the end of memory")
+  func limitsEmptyTexts() throws {
+    #expect(
+      try NPY.read(npy("{'descr': '|S0', 'fortran_order': False, 'shape': (2,), }", []))
+        .strings() == ["", ""])
+    let header = "{'descr': '|S0', 'fortran_order': False, 'shape': (1000000000000,), }"
+    let error = #expect(throws: ModelError.self) { try NPY.read(npy(header, [])) }
+    #expect(error?.code == .limit)
+  }
+
+  @Test("A header that nests without end is refused")
+  func refusesDeepHeaders() {
+    let header = String(repeating: "{'a': ", count: 50000)
+    #expect(throws: ModelError.self) { try NPYHeader(npyOfVersion2(header)) }
+  }
+
+  private func npyOfVersion2(_ header: String) -> [UInt8] {
+    let length = header.utf8.count
+    let digits = (0..<4).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }
+    return [0x93] + Array("NUMPY".utf8) + [2, 0] + digits + Array(header.utf8)
+  }
+
+  @Test("A tensor of more axes than a short header can name is written and read")
+  func writesManyAxes() throws {
+    let tensor = try Tensor([1] as [Float], shape: [Int](repeating: 1, count: 30000))
+    #expect(try NPY.read(NPY.write(tensor)).shape == tensor.shape)
+  }
+
   @Test("A file truncated at any byte never traps")
   func survivesTruncation() throws {
     let file = try NPY.write(Tensor([1, 2] as [Float], shape: [2]))

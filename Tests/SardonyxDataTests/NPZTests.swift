@@ -22,6 +22,17 @@ import Testing
     #expect(try copies[2].tensor.strings() == ["a"])
   }
 
+  @Test("No member's name leads out of a folder; the index tells the names")
+  func cleansNames() throws {
+    let one = try Tensor([1] as [Float], shape: [])
+    let names = ["../../a", "..", "/b/c", "_b_c", "d\u{1B}e", "f"]
+    let bytes = try NPZ.write(names.map { ($0, one) })
+    let text = String(decoding: bytes, as: UTF8.self)
+    #expect(!text.contains("../") && !text.contains("/b/c.npy"))
+    #expect(text.contains("_b_c_2.npy") && text.contains("sardonyx.names.npy"))
+    #expect(try NPZ.read(bytes).map(\.name) == names)
+  }
+
   @Test("Only the arrays that are wanted are read")
   func readsSome() throws {
     let copies = try NPZ.read(NPZ.write(arrays())) { $0.hasPrefix("in:") }

@@ -107,7 +107,11 @@ class Sardonyx:
         file = pathlib.Path(self.folder, "Sardonyx.npz")
         self.call("run", "--output", str(file))
         with np.load(file) as arrays:
-            named = {name.removeprefix("out:"): arrays[name] for name in arrays.files}
+            # Members whose names would lead out of a folder have others; an array tells which.
+            index = arrays["sardonyx.names"] if "sardonyx.names" in arrays.files else []
+            original = {str(member): str(name) for member, name in index}
+            named = {original.get(name, name).removeprefix("out:"): arrays[name]
+                     for name in arrays.files if name != "sardonyx.names"}
         missing = [name for name in self.outputs if name not in named]
         if missing:
             raise EngineFailure(f"no output {missing[0]}; there are {', '.join(named)}")

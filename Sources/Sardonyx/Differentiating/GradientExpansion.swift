@@ -118,6 +118,20 @@ private struct BackwardPass {
     }
     var definition = node
     definition.operatorSet = node.operatorSet ?? operatorSets[node.domain]
+    // Rules rely on the inputs and outputs that the operator must have.
+    do throws(ModelError) {
+      let operatorSet = definition.operatorSet ?? 1
+      guard
+        let schema = Schema.find(
+          node.operatorName, domain: node.domain, operatorSet: operatorSet)
+      else {
+        throw ModelError(
+          .invalid, "\(node.operatorName) does not exist in operator set \(operatorSet)")
+      }
+      try schema.check(node)
+    } catch {
+      throw error.at(node: node.label)
+    }
     let parts = try rule(&writer, definition, derivatives[outputs[0]]!)
     for (input, part) in zip(node.inputs, parts) where active.contains(input) {
       guard let part else { continue }

@@ -19,33 +19,57 @@ final class Crew: Sendable {
   let threads: Int
   let instructions: InstructionSet
   let scratch: ScratchPool
+  /// What the crew's work may hold in memory; nil for no limit.
+  let account: MemoryAccount?
 
   private let board: Board
   private let isBusy = Atomic(false)
+  private let hasCallerCancelled = Atomic(false)
   private let roster = Mutex(Roster())
 
   init(
     threads: Int, deadline: ContinuousClock.Instant? = nil,
-    instructions: InstructionSet = .current, scratch: ScratchPool = ScratchPool()
+    instructions: InstructionSet = .current, scratch: ScratchPool = ScratchPool(),
+    account: MemoryAccount? = nil
   ) {
     self.threads = max(1, threads)
     self.instructions = instructions
     self.scratch = scratch
+    self.account = account
     board = Board(deadline: deadline)
   }
 
-  /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, or when the
-  /// caller's task is cancelled.
-  var isCancelled: Bool { board.isCancelled }
+  /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, with more
+  /// memory held than allowed, or when the caller's task is cancelled.
+  var isCancelled: Bool { board.isCancelled || account?.isExceeded ?? false }
 
   /// Whether a cancellation has been noticed already, which costs next to nothing to ask.
-  var wasCancelled: Bool { board.wasCancelled }
+  var wasCancelled: Bool { board.wasCancelled || account?.isExceeded ?? false }
 
   func cancel() { board.cancel() }
+
+  /// Cancels the work in the name of whoever waits for it; may be called from any thread.
+  func cancelForCaller() {
+    hasCallerCancelled.store(true, ordering: .relaxed)
+    board.cancel()
+  }
 
   /// Calls `body` on a thread that may block.
   static func performElsewhere(_ body: @escaping @Sendable () -> Void) {
     DispatchQueue.global().async(execute: body)
+  }
+
+  /// When the work is to end at the latest.
+  var deadline: ContinuousClock.Instant? { board.deadline }
+
+  /// Why the work is to end early, if it is.
+  var interruption: ModelError? {
+    guard isCancelled else { return nil }
+    if let account, account.isExceeded { return account.fault("the memory of the run") }
+    if Task.isCancelled || hasCallerCancelled.load(ordering: .relaxed) {
+      return ModelError(.cancelled, "the run was cancelled")
+    }
+    return ModelError(.limit, "the run took longer than its time limit")
   }
 
   /// Keeps the workers, once `perform` has called them, at hand during `body`; outside, it has to
@@ -53,10 +77,20 @@ final class Crew: Sendable {
   func withWorkers<Result, Failure>(
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    guard threads > 1 else { return try body() }
+    guard threads > 1 else { return try asCurrent(body) }
     roster.withLock { $0.depth += 1 }
     defer { end() }
-    return try body()
+    return try asCurrent(body)
+  }
+
+  /// Makes the current thread work for this crew: ``Interruption`` asks it.
+  func asCurrent<Result, Failure>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let result = Interruption.$crew.withValue(self) {
+      Swift.Result { () throws(Failure) in try body() }
+    }
+    return try result.get()
   }
 
   /// Calls `body` with each of 0 ..< chunks, in any order and on any thread, and returns when all
@@ -129,7 +163,7 @@ private final class Board: Sendable {
   private let ticket = Atomic<UInt64>(0)
   private let finished = Atomic(0)
   private let cancelled = Atomic(false)
-  private let deadline: ContinuousClock.Instant?
+  let deadline: ContinuousClock.Instant?
   private let hasDeadline: Bool
   /// Written only while no chunk is left to claim; read only by who has claimed one.
   nonisolated(unsafe) private var body: (@Sendable (Int) -> Void)?

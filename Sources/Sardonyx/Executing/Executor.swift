@@ -20,10 +20,8 @@ struct Executor {
   /// Makes ready to run a plan.
   /// - Throws: ``ModelError`` (limit) where the plan needs more memory than a run may have.
   init(_ plan: Plan, _ context: RunContext) throws(ModelError) {
-    guard plan.arenaByteCount <= context.memoryLimit else {
-      throw .unexpected(
-        "memory of the run", expected: "at most \(context.memoryLimit) bytes",
-        got: "\(plan.arenaByteCount)", code: .limit)
+    guard context.account.reserve(plan.arenaByteCount) else {
+      throw context.account.fault("the memory of the run, \(plan.arenaByteCount) bytes")
     }
     self.plan = plan
     self.context = context
@@ -71,6 +69,7 @@ struct Executor {
   func finish() {
     workspace.clear(plan)
     plan.workspaces.give(workspace)
+    context.account.release(plan.arenaByteCount)
   }
 
   /// Steps between two looks at the clock and at the caller's task.
@@ -90,7 +89,9 @@ struct Executor {
         try context.checkCancellation()
       }
     } catch {
-      throw error.at(
+      // An operator that was interrupted may find fault with what it left undone.
+      let fault = context.crew.interruption ?? error
+      throw fault.at(
         node: plan.graph.nodes[step.node].label(
           step.inputs.map { id in id.flatMap { workspace.table[$0] }.map { Fact($0) } }))
     }
@@ -104,7 +105,7 @@ struct Executor {
     case .call(let computation): try computation(workspace.addresses(step), context.crew)
     case .planned:
       try plan.graph.nodes[step.node].implementation.run(
-        Inputs(workspace.table, step.inputs), workspace.outputs(position, context))
+        Inputs(workspace.table, step.inputs, step.checked!), workspace.outputs(position, context))
       try workspace.collect(step, position, plan)
     }
   }
@@ -112,8 +113,13 @@ struct Executor {
   /// Runs a step whose outputs the plan does not know, or which have texts.
   private func describe(_ step: Plan.Step) throws(ModelError) {
     let node = plan.graph.nodes[step.node]
-    let inputs = Inputs(workspace.table, node.inputs)
-    let facts = if let known = step.facts { known } else { try node.outputs(inputs.facts.from(0)) }
+    let checked =
+      if let known = step.checked { known } else {
+        try node.check(types: node.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
+      }
+    let inputs = Inputs(workspace.table, node.inputs, checked)
+    let facts =
+      if let known = step.facts { known } else { try node.implementation.describe(inputs.facts) }
     var destinations: [Destination?] = []
     for (index, placement) in step.placements.enumerated() {
       destinations.append(

@@ -7,9 +7,9 @@
 #endif
 
 /// What the machine offers.
-enum Machine {
+package enum Machine {
   /// Bytes of physical memory, or fewer where the process may not have as many (`ulimit -v`).
-  static let memoryByteCount: Int = {
+  package static let memoryByteCount: Int = {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
     let pageSize = sysconf(Int32(_SC_PAGESIZE))
     return min(pages > 0 && pageSize > 0 ? pages * pageSize : 1 << 34, addressSpaceLimit)

@@ -3,8 +3,8 @@ import Synchronization
 /// What all nodes of one run share: the crew, the limits, the randomness, the profile.
 final class RunContext: Sendable {
   let crew: Crew
-  /// Bytes that a single value may take.
-  let memoryLimit: Int
+  /// What the run holds of the memory it may take.
+  let account: MemoryAccount
   /// The seed that random operators without a seed of their own start from.
   let seed: UInt64
   /// How many nodes have drawn a seed.
@@ -12,12 +12,13 @@ final class RunContext: Sendable {
   /// Where node times are noted, if anybody asked for them.
   let profile: Profile?
 
+  /// - Parameter memoryLimit: bytes that may be held, where the crew has no account of its own.
   init(
     crew: Crew = Crew(threads: 1), memoryLimit: Int = .max, seed: UInt64 = 0,
     profile: Profile? = nil
   ) {
     self.crew = crew
-    self.memoryLimit = memoryLimit
+    account = crew.account ?? MemoryAccount(limit: memoryLimit)
     self.seed = seed
     self.profile = profile
   }
@@ -34,14 +35,14 @@ final class RunContext: Sendable {
   }
 
   /// Memory for a value of the given type and shape.
-  /// - Throws: ``ModelError`` (limit) where the shape is negative, overflows or is over the limit.
+  /// - Throws: ``ModelError`` (limit) where the shape is negative, overflows or is over the limit,
+  ///   or the system has no memory left.
   func allocate(_ type: ElementType, _ shape: Shape) throws(ModelError) -> Storage {
-    guard let count = shape.checkedElementCount, count <= memoryLimit / type.byteCount else {
-      throw .unexpected(
-        "a value of type \(type)[\(shape.joined)]", expected: "at most \(memoryLimit) bytes",
-        got: "more", code: .limit)
+    guard let count = shape.checkedElementCount,
+      let storage = Storage(byteCount: count * type.byteCount, account)
+    else {
+      throw account.fault("a value of type \(type)[\(shape.joined)]")
     }
-    let storage = Storage(byteCount: count * type.byteCount)
     // References to texts must never be garbage, whatever the operator leaves unwritten.
     if type == .string {
       unsafe storage.base.initializeMemory(as: UInt8.self, repeating: 0, count: storage.byteCount)
@@ -49,22 +50,12 @@ final class RunContext: Sendable {
     return storage
   }
 
-  /// Whether the caller cancelled the run from another thread.
-  private let isCancelled = Atomic(false)
-
   /// Ends the run soon; may be called from any thread.
-  func cancel() {
-    isCancelled.store(true, ordering: .relaxed)
-    crew.cancel()
-  }
+  func cancel() { crew.cancelForCaller() }
 
   /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end early; results computed
   ///   since then are incomplete.
   func checkCancellation() throws(ModelError) {
-    guard crew.isCancelled else { return }
-    if Task.isCancelled || isCancelled.load(ordering: .relaxed) {
-      throw ModelError(.cancelled, "the run was cancelled")
-    }
-    throw ModelError(.limit, "the run took longer than its time limit")
+    if let interruption = crew.interruption { throw interruption }
   }
 }

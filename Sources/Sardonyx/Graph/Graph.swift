@@ -72,22 +72,22 @@ extension Graph {
   }
 
   /// Adds a constant under a name that starts with `name` and is not taken.
-  mutating func addConstant(_ name: String, _ tensor: Tensor) -> ValueID {
-    let taken = Set(values.lazy.map(\.name).filter { $0.hasPrefix(name) })
-    var unique = name
-    var suffix = 1
-    while taken.contains(unique) {
-      suffix += 1
-      unique = "\(name)_\(suffix)"
-    }
-    return addValue(
-      unique, type: .tensor(tensor.type), shape: tensor.shape.map { .known($0) }, constant: tensor)
+  /// - Parameter taken: the names of all values.
+  mutating func addConstant(_ name: String, _ tensor: Tensor, _ taken: inout Set<String>)
+    -> ValueID
+  {
+    addValue(
+      unique(name, &taken), type: .tensor(tensor.type), shape: tensor.shape.map { .known($0) },
+      constant: tensor)
   }
 
-  /// The constant a node reads as input `index`, if it is one.
+  /// The constant a node reads as input `index`, if it is one of a type that the schema allows; a
+  /// node with another is refused when it is planned.
   func constant(_ node: Node, _ index: Int) -> Tensor? {
-    guard node.inputs.indices.contains(index), let id = node.inputs[index] else { return nil }
-    return values[id].constant
+    guard node.inputs.indices.contains(index), let id = node.inputs[index],
+      let tensor = values[id].constant, node.allows(.tensor(tensor.type), at: index)
+    else { return nil }
+    return tensor
   }
 
   /// For each value, the positions of the nodes that read it (once per reading).
@@ -122,13 +122,6 @@ extension Node {
   func label(_ inputs: some Sequence<Fact?>) -> String {
     let facts = inputs.map { $0.map(\.description) ?? "–" }.joined(separator: ", ")
     return nodeLabel(name, operatorName, domain: domain, details: "; \(facts)")
-  }
-
-  /// Types and shapes of the outputs, after the inputs' types are checked against the schema.
-  func outputs(_ inputs: [Fact?]) throws(ModelError) -> [Fact] {
-    try Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?
-      .check(types: inputs.map { $0?.type })
-    return try implementation.outputs(Facts(inputs))
   }
 
   /// Makes the operator anew after a change of operator, inputs or attributes.

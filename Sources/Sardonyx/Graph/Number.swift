@@ -125,6 +125,17 @@ extension ElementType {
     }
   }
 
+  /// What elements of this type are computed in.
+  /// - Throws: ``ModelError`` (unsupported) for strings and complex numbers, which some operators'
+  ///   schemas allow.
+  func number() throws(ModelError) -> any Number.Type {
+    guard let computed else {
+      throw ModelError(
+        .unsupported, "this build does not compute this operator with elements of type \(self)")
+    }
+    return computed
+  }
+
   /// The format of a floating-point type of at most 16 bits, but for float8e8m0.
   var smallFloat: SmallFloat? {
     switch self {

@@ -7,13 +7,17 @@ extension [Int] {
   /// Wraps on overflow; shapes from outside are checked with ``checkedElementCount`` first.
   var elementCount: Int { reduce(1, &*) }
 
-  /// The number of elements, or nil where an extent is negative or the product of those that are not
-  /// 0 is no number of bytes: so extents of a tensor may be multiplied, and places along its axes
-  /// added, without a second look.
+  /// What no extent of a tensor is above: the product of two extents, of one tensor or of two, is
+  /// always a number.
+  static let largestExtent = 1 << 31
+
+  /// The number of elements, or nil where an extent is negative or above ``largestExtent``, or the
+  /// product of those that are not 0 is no number of bytes: so extents of a tensor may be
+  /// multiplied, and places along its axes added, without a second look.
   var checkedElementCount: Int? {
     var count = 1
     for extent in self where extent != 0 {
-      guard extent > 0 else { return nil }
+      guard extent > 0, extent <= Self.largestExtent else { return nil }
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
       guard !overflow, product <= Int.max / 16 else { return nil }
       count = product

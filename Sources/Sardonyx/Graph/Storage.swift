@@ -1,5 +1,11 @@
 private import Synchronization
 
+#if canImport(Glibc)
+  private import Glibc
+#else
+  private import Darwin
+#endif
+
 /// A block of memory that tensors share; the one class that owns element bytes.
 ///
 /// Written only while a single step computes the tensor it belongs to, read-only ever after: that
@@ -12,6 +18,8 @@ private import Synchronization
   private let place: Atomic<UnsafeMutableRawPointer?>
   /// What keeps borrowed memory alive; nil for memory of our own.
   private let owner: (any AnyObject & Sendable)?
+  /// Where the bytes count as long as they are held.
+  private let account: MemoryAccount?
 
   /// Aligned for every SIMD width and for cache lines.
   static let alignment = 64
@@ -23,6 +31,25 @@ private import Synchronization
     unsafe source = UnsafeRawPointer(memory)
     unsafe place = Atomic(memory)
     owner = nil
+    account = nil
+  }
+
+  /// Uninitialised memory of a size that comes from a file.
+  /// - Returns: nil where the account does not allow it, or the system has no more.
+  init?(byteCount: Int, _ account: MemoryAccount) {
+    guard account.reserve(byteCount) else { return nil }
+    var memory: UnsafeMutableRawPointer?
+    guard unsafe posix_memalign(&memory, Self.alignment, max(byteCount, 1)) == 0,
+      let memory = unsafe memory
+    else {
+      account.release(byteCount)
+      return nil
+    }
+    self.byteCount = byteCount
+    unsafe source = UnsafeRawPointer(memory)
+    unsafe place = Atomic(memory)
+    owner = nil
+    self.account = account
   }
 
   /// Memory that `owner` keeps alive, such as a mapped file.
@@ -38,6 +65,7 @@ private import Synchronization
     let isAligned = Int(bitPattern: base) % alignment == 0
     unsafe place = Atomic(isAligned ? UnsafeMutableRawPointer(mutating: base) : nil)
     self.owner = owner
+    account = nil
   }
 
   /// The first byte.
@@ -71,6 +99,7 @@ private import Synchronization
   }
 
   deinit {
+    account?.release(byteCount)
     guard let place = unsafe place.load(ordering: .acquiring) else { return }
     if unsafe owner == nil || UnsafeRawPointer(place) != source { unsafe place.deallocate() }
   }

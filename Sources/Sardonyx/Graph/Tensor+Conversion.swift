@@ -36,8 +36,21 @@ extension Tensor {
 
   private func map<S: BitwiseCopyable, T>(_: S.Type, _ convert: (S) -> T) -> [T] {
     let source = unsafe pointer(as: S.self)
-    return unsafe UnsafeBufferPointer(start: source, count: elementCount).map(convert)
+    return unsafe [T](unsafeUninitializedCapacity: elementCount) { buffer, count in
+      count = elementCount
+      guard let target = buffer.baseAddress else { return }
+      for first in stride(from: 0, to: count, by: Self.stretch) {
+        // Where the run is to end, any numbers do: those of the first element.
+        let step = first > 0 && Interruption.isDue ? 0 : 1
+        for index in first..<Swift.min(first + Self.stretch, count) {
+          unsafe (target + index).initialize(to: convert(source[index * step]))
+        }
+      }
+    }
   }
+
+  /// Elements converted between two looks at the clock.
+  private static var stretch: Int { 1 << 16 }
 
   /// A tensor of `type` whose elements are the given numbers, each rounded (floating-point types,
   /// to nearest even) or wrapped (integers) once. The count is known to fit.
@@ -57,7 +70,12 @@ extension Tensor {
   ) {
     func put<S: BitwiseCopyable>(_ convert: (T) -> S) {
       let target = unsafe base.assumingMemoryBound(to: S.self)
-      for index in numbers.indices { unsafe target[index] = convert(numbers[index]) }
+      for first in stride(from: 0, to: numbers.count, by: stretch) {
+        if first > 0, Interruption.isDue { return }
+        for index in first..<min(first + stretch, numbers.count) {
+          unsafe target[index] = convert(numbers[index])
+        }
+      }
     }
     func integer(_ number: T) -> Int64 { number.asInt64 }
     if T.elementType == type {

@@ -36,9 +36,10 @@ public struct Tensor: Sendable {
     unsafe UnsafeRawBufferPointer(start: storage.unalignedBase + byteOffset, count: byteCount)
   }
 
-  /// The elements in place; valid while the tensor is.
+  /// The elements in place, as elements of the same size; valid while the tensor is.
   func pointer<T: BitwiseCopyable>(as _: T.Type) -> UnsafePointer<T> {
-    unsafe bytes.assumingMemoryBound(to: T.self)
+    precondition(MemoryLayout<T>.stride == type.byteCount, "elements of another size")
+    return unsafe bytes.assumingMemoryBound(to: T.self)
   }
 
   /// The same elements under another shape of the same count.

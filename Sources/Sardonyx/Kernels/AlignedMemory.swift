@@ -14,12 +14,16 @@ import Synchronization
 @safe final class AlignedMemory: Sendable {
   let byteCount: Int
   nonisolated(unsafe) let start: UnsafeMutableRawPointer
+  /// That of the run or the preparation the memory was taken for.
+  private let account: MemoryAccount?
 
   /// The memory is not initialised; a count of 0 gives a valid place of some bytes.
   init(byteCount: Int) {
     let largePage = 2 << 20
     let isLarge = byteCount >= largePage
     self.byteCount = byteCount
+    account = Interruption.crew?.account
+    account?.charge(byteCount)
     unsafe start = UnsafeMutableRawPointer.allocate(
       byteCount: max(byteCount, 64), alignment: isLarge ? largePage : 64)
     #if os(Linux)
@@ -27,7 +31,10 @@ import Synchronization
     #endif
   }
 
-  deinit { unsafe start.deallocate() }
+  deinit {
+    account?.release(byteCount)
+    unsafe start.deallocate()
+  }
 
   var floats: UnsafeMutablePointer<Float> { unsafe start.assumingMemoryBound(to: Float.self) }
 }

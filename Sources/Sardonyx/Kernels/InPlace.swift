@@ -5,7 +5,9 @@ extension Activation {
     case .none: return
     case .relu, .clamp, .leaky:
       let (slope, low, high) = bounds
+      var interruption = Interruption()
       for index in numbers.indices {
+        if interruption.isDue(after: 4) { return }
         var value = numbers[index].asDouble
         if value < 0 { value *= Double(slope) }
         numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
@@ -25,7 +27,11 @@ extension UnaryFunction {
   /// Applies the function to an array: in single precision by its kernel if it has one.
   func apply<T: RealNumber>(to numbers: inout [T], on crew: Crew) {
     guard T.self == Float.self, let kernel else {
-      for index in numbers.indices { numbers[index] = numbers[index].through(real) }
+      var interruption = Interruption()
+      for index in numbers.indices {
+        if interruption.isDue(after: 10) { return }
+        numbers[index] = numbers[index].through(real)
+      }
       return
     }
     unsafe numbers.withUnsafeMutableBytes { buffer in
@@ -53,7 +59,9 @@ func softmaxRows<T: RealNumber>(_ numbers: inout [T], _ length: Int, on crew: Cr
 }
 
 private func softmaxRowsPlainly<T: RealNumber>(_ numbers: inout [T], _ length: Int) {
+  var interruption = Interruption()
   for first in stride(from: 0, to: numbers.count, by: length) {
+    if interruption.isDue(after: 10 &* length) { return }
     let row = first..<first + length
     let maximum = numbers[row].reduce(-T.infinity) { $1 > $0 || $1.isNaN ? $1 : $0 }
     var sum: T = 0

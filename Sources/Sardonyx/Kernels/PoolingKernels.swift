@@ -136,11 +136,12 @@ extension PoolingShape {
   }
 
   fileprivate func window(at output: Int, along axis: Int) -> Window {
-    let places = (0..<kernel[axis]).map {
-      output * strides[axis] - padsBegin[axis] + $0 * dilations[axis]
-    }
+    let window = WindowAxis(
+      input: input[axis], output: self.output[axis], kernel: kernel[axis], stride: strides[axis],
+      dilation: dilations[axis], padBefore: padsBegin[axis], padAfter: padsEnd[axis])
+    let start = window.start(of: output)
     return Window(
-      indices: places.filter { (0..<input[axis]).contains($0) },
-      paddedTaps: places.count { $0 < input[axis] + padsEnd[axis] })
+      indices: window.taps(of: output).map { start + $0 * dilations[axis] },
+      paddedTaps: window.paddedTapCount(of: output))
   }
 }

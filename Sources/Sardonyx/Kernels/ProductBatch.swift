@@ -48,6 +48,7 @@ struct ProductBatch: Sendable {
     columnBias: [Float]? = nil, residual: [Float]? = nil, _ activation: Activation = .none,
     into c: Destination, on crew: Crew
   ) {
+    precondition(c.elementCount == resultCount)
     unsafe (columnBias ?? []).withUnsafeBufferPointer { bias in
       unsafe (residual ?? []).withUnsafeBufferPointer { residual in
         let epilogue = unsafe MatrixProduct.Epilogue(
@@ -100,11 +101,13 @@ struct ProductBatch: Sendable {
   @_specialize(where T == Double)
   @_specialize(where T == Int64)
   private func addProduct<T: Number>(_ index: Int, _ a: [T], _ b: [T], to c: inout [T]) {
+    var interruption = Interruption()
     for row in 0..<m {
       let first = (index * m + row) * n
       for depth in 0..<k {
         let place = offsets[index].left + row * left.rowStep + depth * left.columnStep
         let factor = a[place]
+        if interruption.isDue(after: n &+ 1) { return }
         var from = offsets[index].right + depth * right.rowStep
         for to in first..<first + n {
           c[to] = T.sum(c[to], T.product(factor, b[from]))

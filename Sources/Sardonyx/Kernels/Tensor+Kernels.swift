@@ -3,6 +3,7 @@ extension UnaryFunction.Kernel {
   /// precision; y may be x.
   /// - Returns: false where it cannot.
   func apply(_ x: Tensor, into y: Destination, on crew: Crew) -> Bool {
+    precondition(x.elementCount == y.elementCount)
     switch x.type {
     case .float:
       unsafe Elementwise.map(
@@ -26,6 +27,7 @@ extension Broadcast {
   /// z = function(x, y) for single-precision tensors that have this broadcast's shapes; z may be
   /// one of them that has the shape of the result.
   func combine(_ function: Binary, _ x: Tensor, _ y: Tensor, into z: Destination, on crew: Crew) {
+    precondition(z.elementCount == elementCount)
     let (xs, ys) = unsafe (x.pointer(as: Float.self), y.pointer(as: Float.self))
     unsafe combine(function, xs, ys, into: z.pointer(as: Float.self), on: crew)
   }

@@ -226,8 +226,9 @@ private struct Substitution {
 func unique(_ name: String, _ taken: inout Set<String>) -> String {
   var result = name
   var suffix = 1
+  // Ever larger steps, so that a million of one name cost no more than as many different ones.
   while !taken.insert(result).inserted {
-    suffix += 1
+    suffix += 1 + suffix / 8
     result = "\(name)_\(suffix)"
   }
   return result

@@ -10,11 +10,11 @@ func declaredType(_ field: UnsafeMutablePointer<Onnx__TypeProto>?) throws(ModelE
     guard let tensor = unsafe proto.tensor_type?.pointee, unsafe tensor.elem_type != 0 else {
       return nil
     }
-    return unsafe (.tensor(try elementType(tensor.elem_type)), dimensions(tensor.shape))
+    return unsafe (.tensor(try elementType(tensor.elem_type)), try dimensions(tensor.shape))
   case ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
     guard let tensor = unsafe proto.sparse_tensor_type?.pointee, unsafe tensor.elem_type != 0
     else { return nil }
-    return unsafe (.sparseTensor(try elementType(tensor.elem_type)), dimensions(tensor.shape))
+    return unsafe (.sparseTensor(try elementType(tensor.elem_type)), try dimensions(tensor.shape))
   case ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
     let element = unsafe try declaredType(proto.sequence_type?.pointee.elem_type)
     return element.map { (.sequence($0.type), nil) }
@@ -31,9 +31,11 @@ func declaredType(_ field: UnsafeMutablePointer<Onnx__TypeProto>?) throws(ModelE
 }
 
 /// A declared shape; nil where not even the rank is.
-private func dimensions(_ field: UnsafeMutablePointer<Onnx__TensorShapeProto>?) -> [Dimension]? {
+private func dimensions(_ field: UnsafeMutablePointer<Onnx__TensorShapeProto>?)
+  throws(ModelError) -> [Dimension]?
+{
   guard let shape = unsafe field?.pointee else { return nil }
-  return unsafe messages(shape.n_dim, shape.dim).map { dimension in
+  let dimensions = unsafe messages(shape.n_dim, shape.dim).map { dimension -> Dimension in
     switch unsafe dimension.value_case {
     case ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE:
       let extent = unsafe Int(dimension.dim_value)
@@ -44,4 +46,7 @@ private func dimensions(_ field: UnsafeMutablePointer<Onnx__TensorShapeProto>?) 
     default: return .unknown
     }
   }
+  _ = try checkedShape(
+    dimensions.map { if case .known(let extent) = $0 { Int64(extent) } else { 1 } })
+  return dimensions
 }

@@ -33,10 +33,14 @@ struct AxisBlock: Sendable, Equatable {
   }
 
   /// Calls `body` with the place of the first element of each line along the axis, whose elements
-  /// lie ``inner`` apart.
+  /// lie ``inner`` apart; for fewer lines where the run is to end.
   func forEachLine(_ body: (Int) -> Void) {
+    var interruption = Interruption()
     for block in 0..<outer {
-      for place in 0..<inner { body(block &* count &* inner &+ place) }
+      for place in 0..<inner {
+        if interruption.isDue(after: 2 &* count) { return }
+        body(block &* count &* inner &+ place)
+      }
     }
   }
 }

@@ -1,16 +1,53 @@
+extension Node {
+  /// What the operator can be asked with, once types are checked.
+  /// - Throws: ``ModelError`` (invalid).
+  func facts(_ inputs: [Fact?]) throws(ModelError) -> Facts {
+    Facts(inputs, try check(types: inputs.map { $0?.type }))
+  }
+
+  /// Types and shapes of the outputs.
+  /// - Throws: ``ModelError``: as ``Operator/outputs(_:)`` does; invalid where the schema does not
+  ///   allow a type; limit where an output is larger than can be counted.
+  func outputs(_ inputs: [Fact?]) throws(ModelError) -> [Fact] {
+    try implementation.describe(try facts(inputs))
+  }
+
+  /// Computes the node by itself, every output in memory of its own.
+  /// - Parameter inputs: one value per input of the node, nil where left out.
+  /// - Returns: one value per output, nil for those without a name.
+  func evaluate(_ inputs: [Value?], context: RunContext) throws(ModelError) -> [Value?] {
+    let operands = Inputs(inputs, try check(types: inputs.map { $0?.type }))
+    return try implementation.evaluate(
+      operands, wanted: outputs.map { $0 != nil }, context: context)
+  }
+}
+
 extension Operator {
+  /// What ``outputs(_:)`` tells, after a look at the extents: whoever gets a shape from here may
+  /// count its elements and multiply two of its extents.
+  /// - Throws: ``ModelError``: limit where an output is larger than can be counted.
+  func describe(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let facts = try outputs(inputs)
+    for case (let index, let shape?) in facts.lazy.map(\.shape).enumerated()
+    where shape.checkedElementCount == nil {
+      throw .unexpected(
+        "shape of output \(index)",
+        expected: "extents of at most \(Shape.largestExtent) that make a number of elements",
+        got: "[\(shape.joined)]", code: .limit)
+    }
+    return facts
+  }
+
   /// Computes a node by itself, every output in memory of its own.
   ///
   /// Serves constant folding, nodes whose shapes are known only during the run, and tests.
-  /// - Parameters:
-  ///   - inputs: one value per input of the node, nil where left out.
-  ///   - wanted: one flag per output of the node.
+  /// - Parameter wanted: one flag per output of the node.
   /// - Returns: the wanted outputs, nil for the others.
-  func evaluate(_ inputs: [Value?], wanted: [Bool], context: RunContext) throws(ModelError)
+  func evaluate(_ operands: Inputs, wanted: [Bool], context: RunContext) throws(ModelError)
     -> [Value?]
   {
-    let operands = Inputs(inputs)
-    let facts = try outputs(operands.facts)
+    guard wanted.contains(true) else { return wanted.map { _ in nil } }
+    let facts = try describe(operands.facts)
     var destinations: [Destination?] = []
     for (index, isWanted) in wanted.enumerated() {
       guard isWanted, index < facts.count, let type = facts[index].elementType,
@@ -23,7 +60,8 @@ extension Operator {
         Destination(type, shape, storage: try context.allocate(type, shape)))
     }
     let results = Outputs(destinations, wanted: wanted, context: context)
-    try run(operands, results)
+    try context.crew.asCurrent { () throws(ModelError) in try run(operands, results) }
+    try context.checkCancellation()
     return results.finished(texts: operands.texts)
   }
 }

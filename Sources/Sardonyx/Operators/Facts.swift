@@ -2,7 +2,13 @@
 struct Facts: Sendable {
   private let facts: [Fact?]
 
-  init(_ facts: [Fact?]) { self.facts = facts }
+  /// - Parameter checked: that ``facts`` have types the operator's schema allows.
+  init(_ facts: [Fact?], _ checked: TypesChecked) { self.facts = facts }
+
+  private init(_ facts: [Fact?]) { self.facts = facts }
+
+  /// Facts made of these, for an operator that asks another one.
+  func replaced(by facts: [Fact?]) -> Facts { Facts(facts) }
 
   /// The number of inputs the node names, those left out at the end not counted.
   var count: Int { facts.count }

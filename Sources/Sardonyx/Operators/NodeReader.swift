@@ -54,19 +54,36 @@ struct NodeReader {
     try float(name) ?? value
   }
 
-  mutating func int(_ name: String) throws(ModelError) -> Int? {
+  /// What extents, axes and counts may be, so that their sums and products need no second look.
+  static let countable = -Shape.largestExtent...Shape.largestExtent
+  /// For numbers that stand for themselves: labels, bounds that are clamped.
+  static let any = Int.min...Int.max
+
+  mutating func int(_ name: String, within bounds: ClosedRange<Int> = countable)
+    throws(ModelError) -> Int?
+  {
     guard let attribute = take(name) else { return nil }
     guard case .int(let value) = attribute else { throw wrongKind(name, "int", attribute) }
+    return try checked(value, name, bounds)
+  }
+
+  mutating func int(
+    _ name: String, default value: Int, within bounds: ClosedRange<Int> = countable
+  ) throws(ModelError) -> Int {
+    try int(name, within: bounds) ?? value
+  }
+
+  private func checked(_ value: Int, _ name: String, _ bounds: ClosedRange<Int>)
+    throws(ModelError) -> Int
+  {
+    guard bounds.contains(value) else {
+      throw invalid(name, expected: "\(bounds.lowerBound) to \(bounds.upperBound)", got: value)
+    }
     return value
   }
 
-  mutating func int(_ name: String, default value: Int) throws(ModelError) -> Int {
-    try int(name) ?? value
-  }
-
-  /// An int attribute that stands for a truth value.
   mutating func bool(_ name: String, default value: Bool = false) throws(ModelError) -> Bool {
-    try int(name).map { $0 != 0 } ?? value
+    try int(name, within: Self.any).map { $0 != 0 } ?? value
   }
 
   mutating func string(_ name: String) throws(ModelError) -> String? {
@@ -91,10 +108,14 @@ struct NodeReader {
     return choice
   }
 
-  mutating func ints(_ name: String) throws(ModelError) -> [Int]? {
+  mutating func ints(_ name: String, within bounds: ClosedRange<Int> = countable)
+    throws(ModelError) -> [Int]?
+  {
     switch take(name) {
     case nil: return nil
-    case .ints(let values)?: return values
+    case .ints(let values)?:
+      for value in values { _ = try checked(value, name, bounds) }
+      return values
     // Exporters write an empty list without a usable type.
     case .floats(let values)? where values.isEmpty: return []
     case let attribute?: throw wrongKind(name, "list of ints", attribute)
@@ -133,7 +154,7 @@ struct NodeReader {
 
   /// An element type, which ONNX writes as the number of its `TensorProto.DataType`.
   mutating func elementType(_ name: String) throws(ModelError) -> ElementType? {
-    guard let number = try int(name) else { return nil }
+    guard let number = try int(name, within: Self.any) else { return nil }
     guard let type = ElementType(rawValue: Int32(clamping: number)) else {
       throw invalid(name, expected: "the number of an element type", got: number)
     }

@@ -4,15 +4,22 @@ struct Inputs: Sendable {
   /// Where each input stands in the table.
   private let numbers: [Int?]
 
-  init(_ values: [Value?]) {
-    self.init(ValueTable(values), values.indices.map { $0 })
+  private let checked: TypesChecked
+
+  /// - Parameter checked: that ``values`` have types the operator's schema allows.
+  init(_ values: [Value?], _ checked: TypesChecked) {
+    self.init(ValueTable(values), values.indices.map { $0 }, checked)
   }
 
   /// The values of a table that bear these numbers.
-  init(_ table: ValueTable, _ numbers: [Int?]) {
+  init(_ table: ValueTable, _ numbers: [Int?], _ checked: TypesChecked) {
     self.table = table
     self.numbers = numbers
+    self.checked = checked
   }
+
+  /// Inputs made of these, for an operator that runs another one.
+  func replaced(by values: [Value?]) -> Inputs { Inputs(values, checked) }
 
   /// The number of inputs the node names, those left out at the end not counted.
   var count: Int { numbers.count }
@@ -53,7 +60,7 @@ struct Inputs: Sendable {
   }
 
   /// The inputs as facts that carry their values.
-  var facts: Facts { Facts(from(0).map { $0.map { Fact($0) } }) }
+  var facts: Facts { Facts(from(0).map { $0.map { Fact($0) } }, checked) }
 
   /// The pools of all texts that reach the node.
   var texts: TextPools {
@@ -204,24 +211,33 @@ struct Destination: Sendable {
   /// The address of the first element.
   var bytes: UnsafeMutableRawPointer { unsafe storage.base + byteOffset }
 
-  /// The elements in place.
+  /// The elements in place, as elements of the same size.
   func pointer<T: BitwiseCopyable>(as _: T.Type) -> UnsafeMutablePointer<T> {
-    unsafe bytes.assumingMemoryBound(to: T.self)
+    precondition(MemoryLayout<T>.stride == type.byteCount, "elements of another size")
+    return unsafe bytes.assumingMemoryBound(to: T.self)
   }
 
   /// Stores numbers, each rounded or wrapped once to the element type; the count must be right.
   func store<T: Number>(_ numbers: [T]) {
-    precondition(numbers.count == elementCount)
+    guard isWhole(numbers.count) else { return }
     unsafe Tensor.store(numbers, as: type, at: bytes)
   }
 
   /// Stores elements as they are; type and count must be right.
   func store<T: Element>(elements: [T]) {
-    precondition(elements.count == elementCount && T.elementType == type)
+    precondition(T.elementType == type)
+    guard isWhole(elements.count) else { return }
     unsafe elements.withUnsafeBytes { source in
       guard let base = source.baseAddress else { return }
       unsafe bytes.copyMemory(from: base, byteCount: source.count)
     }
+  }
+
+  /// Whether there are as many results as elements: fewer only where the run is to end.
+  private func isWhole(_ count: Int) -> Bool {
+    if count == elementCount { return true }
+    precondition(count < elementCount && Interruption.isDue, "an operator made too few elements")
+    return false
   }
 
   /// Copies the bytes of a tensor of the same size; nothing where it is this very memory.

@@ -31,6 +31,7 @@ private struct ChannelBlocking {
   private var plainForms: [Graph.ValueID: Graph.ValueID] = [:]
   private let facts: [(type: ValueType?, shape: [Dimension]?, integers: [Int]?)]
   private let isOutput: Set<Graph.ValueID>
+  private var names: Set<String>
   private let original: [Node]
   private let readers: [[Int]]
   /// Nodes that are a part of what one before them has become.
@@ -56,6 +57,7 @@ private struct ChannelBlocking {
     self.graph.nodes = []
     facts = SymbolicShapes(graph).facts
     isOutput = Set(graph.outputs)
+    names = Set(graph.values.map(\.name))
     original = graph.nodes
     readers = graph.readers()
   }
@@ -304,7 +306,7 @@ private struct ChannelBlocking {
       switch operand {
       case .value(let id): id
       case .plain(let id): blocked(id, channels: leader.channels, rank: leader.rank)
-      case .constant(let tensor): graph.addConstant("\(node.name)_in_blocks", tensor)
+      case .constant(let tensor): graph.addConstant("\(node.name)_in_blocks", tensor, &names)
       }
     }
     if node.operatorName == "Mul", inputs.count == 2,

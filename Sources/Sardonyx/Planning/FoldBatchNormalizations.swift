@@ -16,11 +16,15 @@ private struct BatchNormalizationFold {
   private var readers: [[Int]]
   private var producers: [Int?]
   private lazy var ranks = graph.probableRanks()
+  /// The names of all values; gathered when the first constant is added.
+  private var names: Set<String>?
+  private let outputs: Set<Graph.ValueID>
 
   init(_ graph: Graph) {
     self.graph = graph
     readers = graph.readers()
     producers = graph.producers()
+    outputs = Set(graph.outputs)
   }
 
   mutating func run() throws(ModelError) {
@@ -84,8 +88,8 @@ private struct BatchNormalizationFold {
     let newBias = try normalization.rounded(normalization.folded(bias: oldBias), to: weights.type)
     var changed = node
     let name = graph.values[node.inputs[1]!].name
-    changed.inputs[1] = graph.addConstant(name + "_folded", newWeights)
-    let biasInput = graph.addConstant(name + "_folded_bias", newBias)
+    changed.inputs[1] = addConstant(name + "_folded", newWeights)
+    let biasInput = addConstant(name + "_folded_bias", newBias)
     if changed.inputs.count > 2 {
       changed.inputs[2] = biasInput
     } else {
@@ -133,7 +137,7 @@ private struct BatchNormalizationFold {
     let scaled = try normalization.scaled(weights, layout)
     // Checked before anything is changed.
     _ = try normalization.rounded(normalization.folded(bias: nil), to: weights.type)
-    graph.nodes[producer].inputs[1] = graph.addConstant(name, scaled)
+    graph.nodes[producer].inputs[1] = addConstant(name, scaled)
   }
 
   /// MatMul, then Add of a constant, then BatchNormalization.
@@ -145,7 +149,7 @@ private struct BatchNormalizationFold {
     guard addition.inputs.count == 2, let left = addition.inputs[0], let right = addition.inputs[1]
     else { throw .reason("follows \(addition.label)") }
     let product = graph.values[right].constant == nil ? right : left
-    guard let constant = graph.values[product == left ? right : left].constant,
+    guard let constant = graph.constant(addition, product == left ? 1 : 0),
       let producer = producers[product], graph.nodes[producer].operatorName == "MatMul",
       graph.nodes[producer].domain.isEmpty
     else { throw .reason("follows \(addition.label), which does not add a constant to a MatMul") }
@@ -167,7 +171,7 @@ private struct BatchNormalizationFold {
     let type = graph.constant(graph.nodes[producers[product]!], 1)!.type
     let tensor = try normalization.rounded(bias, to: type)
     var node = graph.nodes[position]
-    let constant = graph.addConstant("\(node.name)_bias", tensor)
+    let constant = addConstant("\(node.name)_bias", tensor)
     node.operatorName = "Add"
     node.inputs = [product, constant]
     node.attributes = [:]
@@ -185,8 +189,15 @@ private struct BatchNormalizationFold {
     producers[result] = producer
   }
 
+  private mutating func addConstant(_ name: String, _ tensor: Tensor) -> Graph.ValueID {
+    var taken = names ?? Set(graph.values.map(\.name))
+    names = nil
+    defer { names = taken }
+    return graph.addConstant(name, tensor, &taken)
+  }
+
   private func requireSoleReader(_ id: Graph.ValueID) throws(FoldObstacle) {
-    if graph.outputs.contains(id) {
+    if outputs.contains(id) {
       throw .reason("\"\(graph.values[id].name)\" is an output of the graph")
     }
     if readers[id].count > 1 {

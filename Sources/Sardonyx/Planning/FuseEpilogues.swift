@@ -11,11 +11,13 @@ extension Planner {
 private struct EpilogueFusion {
   var graph: Graph
   private var readers: [[Int]]
+  private let outputs: Set<Graph.ValueID>
   private lazy var shapes = SymbolicShapes(graph).facts.map(\.shape)
 
   init(_ graph: Graph) {
     self.graph = graph
     readers = graph.readers()
+    outputs = Set(graph.outputs)
   }
 
   /// Takes what follows the node at `position` into it, as far as that goes.
@@ -48,7 +50,7 @@ private struct EpilogueFusion {
 
   private func soleReader(_ position: Int) -> Int? {
     guard let result = graph.nodes[position].outputs.first ?? nil, readers[result].count == 1,
-      !graph.outputs.contains(result)
+      !outputs.contains(result)
     else { return nil }
     return readers[result][0]
   }

@@ -116,14 +116,18 @@ struct MemoryPlan {
   }
 
   private func root(of block: Int) -> Int {
-    blocks[block].place.map { root(of: $0.block) } ?? block
+    var root = block
+    while let place = blocks[root].place { root = place.block }
+    return root
   }
 
   /// Lets the inputs of a Concat whose bytes follow each other in the output be made in its block
   /// `whole`, so that nothing has to be copied.
   private mutating func join(_ node: Node, _ whole: Int) {
     let inputs = node.inputs.map { $0.flatMap { facts[$0] } }
-    guard !blocks[whole].escapes, node.implementation.concatenates(Facts(inputs)) else { return }
+    guard !blocks[whole].escapes, let known = try? node.facts(inputs),
+      node.implementation.concatenates(known)
+    else { return }
     var offset = 0
     for (id, fact) in zip(node.inputs, inputs) {
       guard let id, let byteCount = fact?.byteCount else { return }
@@ -137,12 +141,30 @@ struct MemoryPlan {
     }
   }
 
-  /// Gives each block the lowest offset that no block alive at the same time takes.
   private mutating func assignOffsets() {
+    let movable = blocks.indices.filter { !blocks[$0].escapes && blocks[$0].place == nil }
+    let offsets =
+      movable.count <= Self.largestCompared ? lowestOffsets(movable) : recycledOffsets(movable)
+    for (step, position) in running.enumerated() {
+      for (index, id) in graph.nodes[position].outputs.enumerated() {
+        guard placements[step][index] == .own, let id, let block = blockOfValue[id],
+          let offset = offsets[root(of: block)]
+        else { continue }
+        placements[step][index] = .arena(offset + self.offset(of: block))
+      }
+    }
+  }
+
+  /// How many blocks are compared with each other: more would take longer than they are worth.
+  private static let largestCompared = 4096
+
+  /// Gives each block the lowest offset that no block alive at the same time takes, the largest
+  /// first.
+  private mutating func lowestOffsets(_ movable: [Int]) -> [Int?] {
     var offsets = [Int?](repeating: nil, count: blocks.count)
     var placed: [Int] = []
-    let order = blocks.indices.filter { !blocks[$0].escapes && blocks[$0].place == nil }
-      .sorted { (blocks[$0].byteCount, $1) > (blocks[$1].byteCount, $0) }
+    let order =
+      movable.sorted { (blocks[$0].byteCount, $1) > (blocks[$1].byteCount, $0) }
     for index in order {
       let size = Self.rounded(blocks[index].byteCount)
       let neighbours = placed.filter {
@@ -158,19 +180,40 @@ struct MemoryPlan {
       placed.append(index)
       arenaByteCount = max(arenaByteCount, offset + size)
     }
-    for (step, position) in running.enumerated() {
-      for (index, id) in graph.nodes[position].outputs.enumerated() {
-        guard placements[step][index] == .own, let id, let block = blockOfValue[id],
-          let offset = offsets[root(of: block)]
-        else { continue }
-        placements[step][index] = .arena(offset + self.offset(of: block))
+    return offsets
+  }
+
+  /// Gives each block, in the order in which they come to life, the place of one of its size that is
+  /// not alive any more, or a new one.
+  private mutating func recycledOffsets(_ movable: [Int]) -> [Int?] {
+    var offsets = [Int?](repeating: nil, count: blocks.count)
+    var free: [Int: [Int]] = [:]
+    var ending = [[Int]](repeating: [], count: running.count + 1)
+    var step = 0
+    for index in movable.sorted(by: { (blocks[$0].first, $0) < (blocks[$1].first, $1) }) {
+      while step < blocks[index].first {
+        for ended in ending[step] {
+          free[Self.rounded(blocks[ended].byteCount), default: []].append(offsets[ended]!)
+        }
+        step += 1
       }
+      let size = Self.rounded(blocks[index].byteCount)
+      if let offset = free[size]?.popLast() {
+        offsets[index] = offset
+      } else {
+        offsets[index] = arenaByteCount
+        arenaByteCount += size
+      }
+      ending[min(blocks[index].last, running.count)].append(index)
     }
+    return offsets
   }
 
   /// How far a block lies from the beginning of its root.
   private func offset(of block: Int) -> Int {
-    blocks[block].place.map { $0.offset + offset(of: $0.block) } ?? 0
+    var (block, offset) = (block, 0)
+    while let place = blocks[block].place { (block, offset) = (place.block, offset + place.offset) }
+    return offset
   }
 
   private static func rounded(_ byteCount: Int) -> Int {

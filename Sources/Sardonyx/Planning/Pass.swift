@@ -16,6 +16,7 @@ extension Graph {
       for index in bodies.indices { try bodies[index].graph.apply(pass) }
       nodes[position].implementation.bodies = bodies
     }
+    try Interruption.check()
     try pass.rewrite(&self)
     removeDeadNodes()
     assert(isConsistent, "pass \(pass.name) broke the graph")
@@ -48,13 +49,30 @@ extension Graph {
     return outputs.allSatisfy { made[$0] }
   }
 
-  /// Lets every reader of `old`, the graph's outputs included, read `new` instead.
-  mutating func replace(_ old: ValueID, by new: ValueID) {
+  /// Lets every reader of a value, the graph's outputs included, read another one instead.
+  mutating func replace(_ replacements: Replacements) {
+    guard !replacements.isEmpty else { return }
     for position in nodes.indices {
-      for index in nodes[position].inputs.indices where nodes[position].inputs[index] == old {
-        nodes[position].inputs[index] = new
+      for index in nodes[position].inputs.indices {
+        guard let id = nodes[position].inputs[index] else { continue }
+        let other = replacements[id]
+        if other != id { nodes[position].inputs[index] = other }
       }
     }
-    for index in outputs.indices where outputs[index] == old { outputs[index] = new }
+    for index in outputs.indices { outputs[index] = replacements[outputs[index]] }
   }
+}
+
+/// Which values are to be read in place of others; gathered first and applied in one go.
+struct Replacements {
+  private var byValue: [Graph.ValueID: Graph.ValueID] = [:]
+
+  var isEmpty: Bool { byValue.isEmpty }
+
+  /// What to read for a value: itself, unless it is replaced.
+  subscript(_ id: Graph.ValueID) -> Graph.ValueID { byValue[id] ?? id }
+
+  /// Notes that `new`, or what stands for it by now, is read for `old`; where many are noted, those
+  /// that are made earlier come first.
+  mutating func replace(_ old: Graph.ValueID, by new: Graph.ValueID) { byValue[old] = self[new] }
 }

@@ -11,6 +11,8 @@ final class Plan: Sendable {
     let outputs: [Graph.ValueID?]
     /// Types and shapes of the outputs, where they are known; else they are asked for in the run.
     let facts: [Fact]?
+    /// That the inputs' types are allowed; nil while one of them is not known.
+    let checked: TypesChecked?
     /// Where each output goes.
     let placements: [Placement]
     let action: Action
@@ -23,11 +25,13 @@ final class Plan: Sendable {
 
     init(
       node: Int, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?], facts: [Fact]?,
-      placements: [Placement], action: Action, isFixed: Bool, releases: [Graph.ValueID],
+      checked: TypesChecked?, placements: [Placement], action: Action, isFixed: Bool,
+      releases: [Graph.ValueID],
       firstOperand: Int
     ) {
       (self.node, self.inputs, self.outputs) = (node, inputs, outputs)
-      (self.facts, self.placements, self.action) = (facts, placements, action)
+      (self.facts, self.checked) = (facts, checked)
+      (self.placements, self.action) = (placements, action)
       (self.isFixed, self.releases, self.firstOperand) = (isFixed, releases, firstOperand)
     }
   }

@@ -2,7 +2,9 @@ import Synchronization
 
 /// The passes that prepare a graph, in order.
 enum Planner {
-  static func passes(_ mode: Session.BatchNormalizationMode) -> [Pass] {
+  /// - Parameter folding: what folding constants may cost in all.
+  static func passes(_ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget) -> [Pass] {
+    let foldConstants = foldConstants(within: folding)
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
     if mode == .folded {
       passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseEpilogues]
@@ -16,7 +18,8 @@ enum Planner {
   ) throws(ModelError) -> Graph {
     var graph = loaded
     try graph.expose(options.taps)
-    for pass in passes(options.batchNormalization) { try graph.apply(pass) }
+    let folding = FoldingBudget(constantByteCount: graph.constantByteCount)
+    for pass in passes(options.batchNormalization, folding) { try graph.apply(pass) }
     if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
     try graph.prepareOperators(on: crew)
     return graph
@@ -48,7 +51,9 @@ extension Graph {
     let failure = Mutex<(position: Int, error: ModelError)?>(nil)
     crew.perform(nodes.count) { position in
       do throws(ModelError) {
-        let implementation = try graph.preparedOperator(of: graph.nodes[position])
+        let implementation = try crew.asCurrent { () throws(ModelError) in
+          try graph.preparedOperator(of: graph.nodes[position], on: crew)
+        }
         prepared.withLock { $0[position] = implementation }
       } catch {
         failure.withLock { first in
@@ -56,7 +61,7 @@ extension Graph {
         }
       }
     }
-    if let error = failure.withLock({ $0?.error }) { throw error }
+    if let error = failure.withLock({ $0?.error }) ?? crew.interruption { throw error }
     prepared.withLock { prepared in
       for position in nodes.indices {
         if let implementation = prepared[position] {
@@ -66,16 +71,15 @@ extension Graph {
     }
   }
 
-  private func preparedOperator(of node: Node) throws(ModelError) -> any Operator {
+  private func preparedOperator(of node: Node, on crew: Crew) throws(ModelError) -> any Operator {
     let facts = node.inputs.map { id in
       id.map { values[$0].constant.map { Fact($0) } ?? .unknown }
     }
     do throws(ModelError) {
       var implementation = node.implementation
-      try implementation.prepare(Facts(facts))
+      try implementation.prepare(try node.facts(facts))
       var bodies = implementation.bodies
       guard !bodies.isEmpty else { return implementation }
-      let crew = Crew(threads: 1)
       for index in bodies.indices { try bodies[index].graph.prepareOperators(on: crew) }
       implementation.bodies = bodies
       return implementation

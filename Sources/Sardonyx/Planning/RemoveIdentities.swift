@@ -1,15 +1,18 @@
 extension Planner {
   /// Takes out nodes that hand on their input: Identity, and Dropout outside training.
   static let removeIdentities = Pass(name: "remove identities") { graph throws(ModelError) in
+    let outputs = Set(graph.outputs)
+    var replacements = Replacements()
     for position in graph.nodes.indices {
       let node = graph.nodes[position]
       guard node.domain.isEmpty, let source = node.inputs.first ?? nil,
         let result = node.outputs.first ?? nil, handsOn(node, in: graph)
       else { continue }
       // The graph's own outputs keep their names, so the node that makes one stays.
-      guard !graph.outputs.contains(result) else { continue }
-      graph.replace(result, by: source)
+      guard !outputs.contains(result) else { continue }
+      replacements.replace(result, by: source)
     }
+    graph.replace(replacements)
   }
 
   private static func handsOn(_ node: Node, in graph: Graph) -> Bool {

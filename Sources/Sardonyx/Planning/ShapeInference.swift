@@ -4,21 +4,34 @@ struct ShapeInference {
   var facts: [Fact?]
   /// Per node, the facts of its outputs where it could tell them.
   var outputs: [[Fact]?]
+  /// Per node, that its inputs' types are allowed; nil while one of them is not known.
+  var checked: [TypesChecked?]
 
   /// Results above this many bytes are left to the run; shape computations are far smaller.
   private static let largestComputedValue = 1 << 16
+
+  /// The means to compute with, for a second at most: shapes take no time worth speaking of.
+  private let context: RunContext
 
   init(_ graph: Graph, inputs: [Fact]) {
     self.graph = graph
     facts = graph.values.map { $0.constant.map { Fact($0) } }
     outputs = Array(repeating: nil, count: graph.nodes.count)
+    checked = Array(repeating: nil, count: graph.nodes.count)
     for (id, fact) in zip(graph.inputs, inputs) { facts[id] = fact }
+    let end = ContinuousClock.now + .seconds(1)
+    let outer = Interruption.crew?.deadline
+    context = RunContext(
+      crew: Crew(
+        threads: 1, deadline: outer.map { min($0, end) } ?? end,
+        account: MemoryAccount(limit: 1 << 26)))
   }
 
   /// Goes through all nodes.
   /// - Parameter leniently: treat the outputs of a node that its inputs do not fit as unknown.
   mutating func run(leniently: Bool = false) throws(ModelError) {
     for (position, node) in graph.nodes.enumerated() {
+      if position % 64 == 0 { try Interruption.check() }
       let inputs = node.inputs.map { id in id.map { facts[$0] ?? .unknown } }
       do throws(ModelError) {
         try infer(position, node, inputs)
@@ -33,7 +46,9 @@ struct ShapeInference {
   private mutating func infer(_ position: Int, _ node: Node, _ inputs: [Fact?])
     throws(ModelError)
   {
-    let described = try node.outputs(inputs)
+    let proof = try node.check(types: inputs.map { $0?.type })
+    if inputs.allSatisfy({ $0 == nil || $0!.type != nil }) { checked[position] = proof }
+    let described = try node.implementation.describe(Facts(inputs, proof))
     outputs[position] = described.allSatisfy { $0.byteCount != nil } ? described : nil
     for (id, fact) in zip(node.outputs, described) {
       if let id { facts[id] = fact }
@@ -45,15 +60,22 @@ struct ShapeInference {
   }
 
   /// The outputs of a node whose inputs are all known, where they are small tensors.
-  private func compute(_ node: Node, _ inputs: [Fact?], _ described: [Fact]) throws(ModelError)
+  private func compute(_ node: Node, _ inputs: [Fact?], _ described: [Fact])
+    throws(ModelError)
     -> [Value?]?
   {
-    guard node.implementation.isDeterministic, node.implementation.bodies.isEmpty,
-      inputs.allSatisfy({ $0 == nil || $0!.value != nil }),
+    guard inputs.allSatisfy({ $0 == nil || $0!.value != nil }),
       described.contains(where: { $0.value == nil }),
-      described.allSatisfy({ $0.byteCount.map { $0 <= Self.largestComputedValue } ?? false })
+      described.allSatisfy({ $0.byteCount.map { $0 <= Self.largestComputedValue } ?? false }),
+      node.implementation.isDeterministic, node.implementation.bodies.isEmpty,
+      !context.crew.isCancelled
     else { return nil }
-    return try node.implementation.evaluate(
-      inputs.map { $0?.value }, wanted: node.outputs.map { $0 != nil }, context: RunContext())
+    do throws(ModelError) {
+      return try node.evaluate(inputs.map { $0?.value }, context: context)
+    } catch {
+      // What takes too long is left to the run.
+      guard context.crew.isCancelled || error.code == .limit else { throw error }
+      return nil
+    }
   }
 }

@@ -8,10 +8,12 @@ struct StepAssembly {
 
   private let graph: Graph
   private let inference: ShapeInference
+  private let inputs: Set<Graph.ValueID>
 
   init(_ graph: Graph, _ inference: ShapeInference) {
     self.graph = graph
     self.inference = inference
+    inputs = Set(graph.inputs)
     fixed = inference.facts.map { $0?.value != nil }
     uses = Array(repeating: [], count: graph.values.count)
   }
@@ -23,7 +25,7 @@ struct StepAssembly {
   ) throws(ModelError) {
     let node = graph.nodes[position]
     let facts = inference.outputs[position]
-    let action = try action(node, facts, placements)
+    let action = try action(node, facts, inference.checked[position], placements)
     var isFixed = true
     for (index, id) in node.outputs.enumerated() {
       guard let id, placements[index] != .unwanted else { continue }
@@ -31,11 +33,11 @@ struct StepAssembly {
       if !fixed[id] { varying.append(id) }
       isFixed = isFixed && fixed[id]
     }
-    let inputs = Set(graph.inputs)
     steps.append(
       Plan.Step(
         node: position, inputs: node.inputs, outputs: node.outputs, facts: facts,
-        placements: placements, action: action, isFixed: isFixed,
+        checked: inference.checked[position], placements: placements, action: action,
+        isFixed: isFixed,
         releases: releases.filter { !fixed[$0] && !inputs.contains($0) },
         firstOperand: operandCount))
     guard case .call = action else { return }
@@ -46,10 +48,11 @@ struct StepAssembly {
     operandCount += node.inputs.count + node.outputs.count
   }
 
-  private func action(_ node: Node, _ facts: [Fact]?, _ placements: [Plan.Placement])
-    throws(ModelError) -> Plan.Action
-  {
-    guard let facts, facts.count >= node.outputs.count else { return .described }
+  private func action(
+    _ node: Node, _ facts: [Fact]?, _ checked: TypesChecked?, _ placements: [Plan.Placement]
+  ) throws(ModelError) -> Plan.Action {
+    // What is not known to be of allowed types is looked at in the run.
+    guard let facts, let checked, facts.count >= node.outputs.count else { return .described }
     if node.implementation.isView, placements == [.input(0)] { return .view }
     // Texts need the pools of the run.
     guard facts.allSatisfy({ $0.elementType != .string }) else { return .described }
@@ -59,7 +62,7 @@ struct StepAssembly {
     else { return .planned }
     let wanted = placements.enumerated().map { $1 == .unwanted ? nil : facts[$0] }
     do throws(ModelError) {
-      let computation = try node.implementation.computation(Facts(inputs), wanted)
+      let computation = try node.implementation.computation(Facts(inputs, checked), wanted)
       return computation.map(Plan.Action.call) ?? .planned
     } catch { throw error.at(node: node.label(inputs)) }
   }

@@ -10,9 +10,12 @@ struct SymbolicShapes {
 
   /// Highly composite, so that most graphs accept them: strides, windows and splits divide them.
   private static let probes = [64, 128, 192]
+  private static let largestCount = 16
 
   init(_ graph: Graph, fixed: [String: Int] = [:]) {
-    let symbols = graph.inputSymbols.filter { fixed[$0] == nil }
+    // Shapes in more symbols than these are told as unknown.
+    let count = max(1, min(Self.largestCount, 1_000_000 / max(1, graph.nodes.count)))
+    let symbols = graph.inputSymbols.filter { fixed[$0] == nil }.prefix(count)
     var numbers = fixed
     for symbol in symbols { numbers[symbol] = Self.probes[0] }
     let reference = graph.inferredFacts(numbers)
@@ -75,8 +78,9 @@ extension Graph {
   /// The names of symbolic dimensions of the inputs, in order of appearance.
   var inputSymbols: [String] {
     var symbols: [String] = []
+    var seen: Set<String> = []
     for id in inputs {
-      for case .symbol(let name) in values[id].shape ?? [] where !symbols.contains(name) {
+      for case .symbol(let name) in values[id].shape ?? [] where seen.insert(name).inserted {
         symbols.append(name)
       }
     }
@@ -105,7 +109,7 @@ extension Graph {
       case .unknown: return nil
       }
     }
-    return numbers
+    return numbers.checkedElementCount.map { _ in numbers }
   }
 
   /// The ranks of values, for rewritings that depend on nothing more; nil where unknown.

@@ -1,4 +1,5 @@
 import Sardonyx
+import SardonyxData
 
 #if canImport(Glibc)
   import Glibc
@@ -12,8 +13,9 @@ import Sardonyx
 var systemReason: String { unsafe String(cString: strerror(errno)) }
 
 /// The bytes of a file, or of standard input for `-`.
-/// - Throws: ``ModelError`` (unreadable) with the system's reason.
-func bytes(ofFile path: String) throws(ModelError) -> [UInt8] {
+/// - Parameter limit: how many bytes are read at most; by default a part of the memory.
+/// - Throws: ``ModelError``: unreadable with the system's reason, limit where there are more bytes.
+func bytes(ofFile path: String, atMost limit: Int? = nil) throws(ModelError) -> [UInt8] {
   let isStandard = path == "-"
   func fault() -> ModelError {
     ModelError(.unreadable, systemReason, file: isStandard ? "standard input" : path)
@@ -23,12 +25,18 @@ func bytes(ofFile path: String) throws(ModelError) -> [UInt8] {
   defer { if !isStandard { close(descriptor) } }
   var status = stat()
   guard unsafe fstat(descriptor, &status) == 0 else { throw fault() }
+  let size = Int(status.st_size)
+  guard size <= limit ?? FileLimit.ofFile else {
+    throw FileLimit.fault(limit ?? FileLimit.ofFile).in(file: path)
+  }
   // Pipes and devices say 0: they are read until nothing comes.
-  var bytes = try read(descriptor, atMost: Int(status.st_size), fault)
-  while bytes.count >= Int(status.st_size) {
+  var bytes = try read(descriptor, atMost: size, fault)
+  while bytes.count >= size {
     let more = try read(descriptor, atMost: 1 << 16, fault)
     if more.isEmpty { break }
     bytes += more
+    let most = max(size, limit ?? FileLimit.ofStream)
+    guard bytes.count <= most else { throw FileLimit.fault(most).in(file: path) }
   }
   return bytes
 }

@@ -8,9 +8,26 @@ import Sardonyx
   import Darwin
 #endif
 
-/// Writes a file whole or not at all: beside its place first, then renamed.
+/// Refuses to write a result over a file that it is made of.
+/// - Throws: ``ModelError`` (mismatch) where `path` is one of the files, by whatever name.
+func refuseOverwriting(_ path: String, _ files: [String]) throws(ModelError) {
+  func identity(_ path: String) -> [UInt64]? {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    return [UInt64(status.st_dev), UInt64(status.st_ino)]
+  }
+  guard let target = identity(path), let file = files.first(where: { identity($0) == target })
+  else { return }
+  throw ModelError(
+    .mismatch, "the output would overwrite \(file), which it is made from",
+    hint: "give it another name", file: path)
+}
+
+/// Writes a file whole or not at all: beside its place first, then renamed. A symbolic link is
+/// followed: the file it leads to is written.
 /// - Throws: ``ModelError`` (unreadable) with the system's reason.
 func write(_ bytes: [UInt8], toFile path: String) throws(ModelError) {
+  let path = linkTarget(path)
   var status = stat()
   let exists = unsafe stat(path, &status) == 0
   // A pipe or a device cannot be renamed over.
@@ -37,6 +54,13 @@ func write(_ bytes: [UInt8], toFile path: String) throws(ModelError) {
     unsafe unlink(temporary)
     throw ModelError(.unreadable, reason, file: path)
   }
+}
+
+/// The file that a path leads to, through as many symbolic links as there are.
+private func linkTarget(_ path: String) -> String {
+  guard let target = unsafe realpath(path, nil) else { return path }
+  defer { unsafe free(target) }
+  return unsafe String(cString: target)
 }
 
 /// Writes all bytes and closes.

@@ -31,7 +31,7 @@ struct RandomValues {
           + "got \(input.type.map(\.description) ?? "an unknown type")")
     }
     let shape = try input.concreteShape(extents)
-    guard let count = elementCount(shape), count <= 1 << 32 else {
+    guard let count = elementCount(shape), count <= FileLimit.ofStream / 8 else {
       throw ModelError(.limit, "input \"\(input.name)\": too many elements for random values")
     }
     switch type {

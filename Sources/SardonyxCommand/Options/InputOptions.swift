@@ -129,6 +129,15 @@ struct InputOptions: ParsableArguments {
     return values
   }
 
+  /// The files that values are read from.
+  func files(for model: Model) throws(ModelError) -> [String] {
+    var files: [String] = []
+    for single in singles { files.append(try model.input(named: single).path) }
+    guard let all else { return files }
+    guard isFolder(all) else { return files + [all] }
+    return files + model.requiredInputs.indices.map { "\(all)/input_\($0).pb" }
+  }
+
   /// The j-th `input_<j>.pb` belongs to the j-th input that has no default.
   private func values(
     inFolder folder: String, _ model: Model

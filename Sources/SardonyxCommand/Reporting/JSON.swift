@@ -1,3 +1,5 @@
+import Sardonyx
+
 /// A value of JSON, whose text is its ``description``.
 enum JSON: CustomStringConvertible {
   case null
@@ -71,7 +73,7 @@ enum JSON: CustomStringConvertible {
       case "\n": result += "\\n"
       case "\r": result += "\\r"
       case "\t": result += "\\t"
-      case "\0"..<" ":
+      case let scalar where scalar.steers:
         let digits = String(scalar.value, radix: 16)
         result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
       default: result.unicodeScalars.append(scalar)

@@ -112,5 +112,7 @@ struct Ranking {
       })
   }
 
-  private static func name(_ entry: Entry) -> String { entry.label ?? "class \(entry.index)" }
+  private static func name(_ entry: Entry) -> String {
+    entry.label?.visible ?? "class \(entry.index)"
+  }
 }

@@ -1,3 +1,5 @@
+import Sardonyx
+
 /// Rows of text in columns as wide as their widest entry.
 struct Table {
   enum Alignment { case left, right }
@@ -15,6 +17,7 @@ struct Table {
   /// Header and rows, one a line, two spaces between columns.
   var text: String {
     let header = columns.map(\.title)
+    let rows = rows.map { $0.map(\.visible) }
     let widths = columns.indices.map { column in
       ([header] + rows).map { $0[column].count }.max() ?? 0
     }

@@ -37,11 +37,11 @@ enum Terminal {
   static func warn(_ text: String) { writeError("warning: \(text)\n") }
 
   /// A remark for `--verbose`.
-  static func note(_ text: String) { writeError(text + "\n") }
+  static func note(_ text: String) { writeError(text.visibleLines + "\n") }
 
   /// A line that the next one overwrites; nothing where nobody watches.
   static func progress(_ text: String) {
-    if isWatched { writeError("\r\u{1B}[K\(text)") }
+    if isWatched { writeError("\r\u{1B}[K\(text.visible)") }
   }
 
   /// A bar of how much is done.

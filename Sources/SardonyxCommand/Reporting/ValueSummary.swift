@@ -76,7 +76,7 @@ extension Tensor {
 
   /// The first elements as people read them.
   private func texts(_ count: Int) -> [String] {
-    if let strings = try? strings() { return strings.prefix(count).map { "\"\($0)\"" } }
+    if let strings = try? strings() { return strings.prefix(count).map { "\"\($0.visible)\"" } }
     guard let numbers = try? numbers() else {
       return jsonElements.prefix(count).map(\.description)
     }

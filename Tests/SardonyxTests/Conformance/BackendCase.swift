@@ -19,12 +19,7 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
   func difference(comparesValues: Bool = true) throws -> String? {
     let model = try Model(path: self.model)
     let session = try Session(model)
-    let given = model.inputs.filter { !model.optionalInputs.contains($0.name) }
-    var inputs: [String: Value] = [:]
-    for (definition, file) in zip(given, files("input")) {
-      inputs[definition.name] = try value(file, definition)
-    }
-    let results = try session.run(inputs)
+    let results = try session.run(try inputs(of: model))
     let expected = files("output")
     guard expected.count <= model.outputs.count else { return "too few outputs" }
     for (definition, file) in zip(model.outputs, expected) {
@@ -35,6 +30,16 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
       if let difference { return "output \(definition.name): \(difference)" }
     }
     return nil
+  }
+
+  /// The recorded inputs by name.
+  func inputs(of model: Model) throws -> [String: Value] {
+    let given = model.inputs.filter { !model.optionalInputs.contains($0.name) }
+    var inputs: [String: Value] = [:]
+    for (definition, file) in zip(given, files("input")) {
+      inputs[definition.name] = try value(file, definition)
+    }
+    return inputs
   }
 
   private func value(_ file: URL, _ definition: ValueDefinition) throws -> Value {

@@ -59,6 +59,7 @@ struct LinearAttention: Operator {
         var state = LinearState(
           Array(states[head * stateSize..<(head + 1) * stateSize]), valueSize: valueSize)
         for token in 0..<extents.query.length {
+          if Interruption.isDue { return }
           let position = sample * extents.query.length + token
           let place = position * keyHeads + keyHead
           let key = Array(k[place * keySize..<(place + 1) * keySize])

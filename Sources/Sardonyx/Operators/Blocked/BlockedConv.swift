@@ -15,7 +15,9 @@ struct BlockedConv: Operator {
   var readsPlanes: Bool { algorithm == .planar }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    [Fact(.float, BlockLayout().blocked(try extents(inputs).outputShape))]
+    let shape = BlockLayout().blocked(try extents(inputs).outputShape)
+    if conv.addsResidual { try inputs.checkResidual(3, .float, shape) }
+    return [Fact(.float, shape)]
   }
 
   /// The residual, which is read where the output is written.
@@ -66,7 +68,7 @@ struct BlockedConv: Operator {
     let w = try inputs.shape(1)
     let channels = w[1] * conv.group
     let plain = readsPlanes ? x : BlockLayout().plain(x, channels: channels)
-    return try conv.extents(Facts([Fact(.float, plain)] + inputs.from(1)))
+    return try conv.extents(inputs.replaced(by: [Fact(.float, plain)] + inputs.from(1)))
   }
 
   func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int {
@@ -112,7 +114,7 @@ struct BlockedConvTranspose: Operator {
 
   private func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
     let plain = BlockLayout().plain(try inputs.shape(0), channels: try inputs.shape(1)[0])
-    return try transpose.extents(Facts([Fact(.float, plain)] + inputs.from(1)))
+    return try transpose.extents(inputs.replaced(by: [Fact(.float, plain)] + inputs.from(1)))
   }
 }
 

@@ -173,7 +173,7 @@ struct DictVectorizer: Operator {
       }
       outputs.set(0, .tensor(Tensor(strings: row, shape)))
     } else {
-      store(known, values, as: values.type.computed!, outputs[0])
+      store(known, values, as: try values.type.number(), outputs[0])
     }
   }
 

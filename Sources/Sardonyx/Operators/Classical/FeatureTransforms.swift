@@ -110,9 +110,9 @@ struct Imputer: Operator {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     imputedReals = try node.floats("imputed_value_floats") ?? []
-    imputedIntegers = try node.ints("imputed_value_int64s") ?? []
+    imputedIntegers = try node.ints("imputed_value_int64s", within: NodeReader.any) ?? []
     replacedReal = try node.float("replaced_value_float", default: 0)
-    replacedInteger = try node.int("replaced_value_int64", default: 0)
+    replacedInteger = try node.int("replaced_value_int64", default: 0, within: NodeReader.any)
     guard imputedReals.isEmpty != imputedIntegers.isEmpty else {
       throw node.invalid(
         "imputed_value_floats", expected: "values, or imputed_value_int64s, and not both",

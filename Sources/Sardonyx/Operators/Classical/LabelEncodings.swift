@@ -35,13 +35,14 @@ struct CategoryMapper: Operator {
   init(_ node: inout NodeReader) throws(ModelError) {
     let isEncoder = node.operatorName == "LabelEncoder"
     let texts = try node.strings(isEncoder ? "classes_strings" : "cats_strings") ?? []
-    let integers = isEncoder ? Array(texts.indices) : try node.ints("cats_int64s") ?? []
+    let integers =
+      isEncoder ? Array(texts.indices) : try node.ints("cats_int64s", within: NodeReader.any) ?? []
     guard texts.count == integers.count else {
       throw node.invalid(
         "cats_int64s", expected: "as many as the \(texts.count) cats_strings", got: integers.count)
     }
     let numbers = integers.map(Int64.init)
-    let otherNumber = Int64(try node.int("default_int64", default: -1))
+    let otherNumber = Int64(try node.int("default_int64", default: -1, within: NodeReader.any))
     let otherText = try node.string("default_string", default: "_Unused")
     toIntegers = LabelTable(.texts(texts), values: .integers(numbers + [otherNumber]))
     toTexts = LabelTable(.integers(numbers), values: .texts(texts + [otherText]))

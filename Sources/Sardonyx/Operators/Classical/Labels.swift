@@ -29,7 +29,10 @@ enum Labels: Sendable {
   init(_ node: inout NodeReader, texts: String, integers: String, of what: String)
     throws(ModelError)
   {
-    let (names, numbers) = (try node.strings(texts) ?? [], try node.ints(integers) ?? [])
+    let (names, numbers) = (
+      try node.strings(texts) ?? [],
+      try node.ints(integers, within: NodeReader.any) ?? []
+    )
     guard names.isEmpty != numbers.isEmpty else {
       throw node.invalid(
         texts, expected: "\(what), or \(integers), and not both",
@@ -87,7 +90,7 @@ struct ClassLabels: Sendable {
 
   /// Reads the attribute that is given of the two; without either, classes are numbered.
   init(_ node: inout NodeReader, integers: String, texts: String) throws(ModelError) {
-    let numbers = try node.ints(integers) ?? []
+    let numbers = try node.ints(integers, within: NodeReader.any) ?? []
     let names = try node.strings(texts) ?? []
     guard numbers.isEmpty || names.isEmpty else {
       throw node.invalid(texts, expected: "none beside \(integers)", got: names)

@@ -44,8 +44,13 @@ struct LinearFunctions: Sendable {
   func scores(_ rows: FeatureRows) -> [Double] {
     var scores: [Double] = []
     scores.reserveCapacity(rows.count * count)
+    var interruption = Interruption()
     for row in 0..<rows.count {
       for function in 0..<count {
+        if interruption.isDue(after: rows.width) {
+          scores.append(0)
+          continue
+        }
         let product = dot(
           rows.numbers.span.extracting(rows.range(row)),
           coefficients.span.extracting(function * rows.width..<(function + 1) * rows.width))

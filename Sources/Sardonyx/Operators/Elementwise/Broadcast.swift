@@ -81,9 +81,13 @@ extension Broadcast {
     var results: [Result] = []
     results.reserveCapacity(elementCount)
     guard elementCount > 0 else { return results }
+    var interruption = Interruption()
     for row in 0..<rowCount {
       var (xIndex, yIndex) = (start(ofRow: row, in: 0), start(ofRow: row, in: 1))
       for _ in 0..<rowLength {
+        if interruption.isDue(after: 4) {
+          return results + repeatElement(results[0], count: elementCount - results.count)
+        }
         results.append(function(x[xIndex], y[yIndex]))
         xIndex += xStep
         yIndex += yStep

@@ -15,8 +15,8 @@ struct Constant: Operator {
       try node.tensor("value"), try node.tensor("sparse_value"),
       try node.float("value_float").map { Tensor(scalar: $0) },
       try node.floats("value_floats").map { Tensor($0) },
-      try node.int("value_int").map { Tensor(scalar: Int64($0)) },
-      try node.ints("value_ints").map { Tensor($0.map(Int64.init)) },
+      try node.int("value_int", within: NodeReader.any).map { Tensor(scalar: Int64($0)) },
+      try node.ints("value_ints", within: NodeReader.any).map { Tensor($0.map(Int64.init)) },
       try node.string("value_string").map { Tensor(strings: [$0], []) },
       try node.strings("value_strings").map { Tensor(strings: $0, [$0.count]) },
     ].compactMap { $0 }
@@ -63,7 +63,7 @@ struct EyeLike: Operator {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     type = try node.elementType("dtype")
-    diagonal = try node.int("k", default: 0)
+    diagonal = try node.int("k", default: 0, within: NodeReader.any)
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -118,16 +118,16 @@ struct RangeOperator: Operator {
       let start = inputs[0].converted(to: T.self)[0]
       let delta = inputs.tensor(2)?.converted(to: T.self)[0] ?? 1
       target.store(
-        (0..<target.elementCount).map {
+        Interruption.map(target.elementCount, cost: 4) {
           T.sum(start, T.product(T(converting: Int64($0)), delta))
         })
     }
-    store(number(target.type))
+    store(try number(target.type))
   }
 
-  private func number(_ type: ElementType) -> any Number.Type {
+  private func number(_ type: ElementType) throws(ModelError) -> any Number.Type {
     let isSmall = type == .float16 || type == .bfloat16
-    return isSmall && stashType == .double ? Double.self : type.computed!
+    return isSmall && stashType == .double ? Double.self : try type.number()
   }
 
   /// max(⌈(limit - start) / delta⌉, 0)
@@ -142,12 +142,23 @@ struct RangeOperator: Operator {
       let delta = values.count > 2 ? values[2].asDouble : 1
       return T.difference(values[1], values[0]).asDouble / delta
     }
-    let count = ratio(number(bounds[0].type)).rounded(.up)
-    guard count.isFinite, count < 0x1p62 else {
+    // Differences of integers may take one bit more than the integers.
+    func steps(_ values: [Int128]) -> Double {
+      let (difference, delta) = (values[1] - values[0], values[2])
+      guard delta != 0 else { return .infinity }
+      let (steps, rest) = difference.quotientAndRemainder(dividingBy: delta)
+      return Double(rest != 0 && (rest > 0) == (delta > 0) ? steps + 1 : steps)
+    }
+    let type = bounds[0].type
+    let count =
+      type.isInteger
+      ? steps(bounds.map { Int128($0.converted(to: Int64.self)[0]) })
+      : ratio(try number(type)).rounded(.up)
+    guard count <= Double(Shape.largestExtent) else {
       throw .unexpected(
-        "start, limit and delta", expected: "a finite range",
+        "start, limit and delta", expected: "a range of at most \(Shape.largestExtent) numbers",
         got: bounds.map { "\($0.converted(to: Double.self)[0])" }.joined(separator: ", "))
     }
-    return max(Int(count), 0)
+    return count > 0 ? Int(count) : 0
   }
 }

@@ -44,13 +44,13 @@ extension Destination {
   fileprivate func scatter(
     _ data: Tensor, _ updates: Tensor, blocksOf length: Int, at offsets: [Int],
     _ reduction: ScatterReduction
-  ) {
+  ) throws(ModelError) {
     guard reduction != .none, updates.elementCount > 0 else {
       copy(data)
       if updates.elementCount > 0 { scatter(updates, blocksOf: length, at: offsets) }
       return
     }
-    let number: any Number.Type = type.computed!
+    let number: any Number.Type = try type.number()
     join(data, updates, blocksOf: length, at: offsets, reduction, as: number)
   }
 
@@ -92,7 +92,7 @@ struct ScatterElements: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let offsets = try inputs[1].elementOffsets(in: inputs[0].shape, axis: axis)
-    outputs[0].scatter(inputs[0], inputs[2], blocksOf: 1, at: offsets, reduction)
+    try outputs[0].scatter(inputs[0], inputs[2], blocksOf: 1, at: offsets, reduction)
   }
 
   var reusableInput: Int? { 0 }
@@ -125,7 +125,7 @@ struct ScatterND: Operator {
     let shape = inputs[0].shape
     let offsets = try inputs[1].sliceOffsets(in: shape)
     let length = Shape(shape[inputs[1].shape.last!...]).elementCount
-    outputs[0].scatter(inputs[0], inputs[2], blocksOf: length, at: offsets, reduction)
+    try outputs[0].scatter(inputs[0], inputs[2], blocksOf: length, at: offsets, reduction)
   }
 
   var reusableInput: Int? { 0 }

@@ -15,8 +15,8 @@ struct ShapeOperator: Operator {
   let end: Int?
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    start = try node.int("start", default: 0)
-    end = try node.int("end")
+    start = try node.int("start", default: 0, within: NodeReader.any)
+    end = try node.int("end", within: NodeReader.any)
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {

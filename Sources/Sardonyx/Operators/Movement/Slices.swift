@@ -24,8 +24,12 @@ struct Slice: Operator {
       fixed = nil
       return
     }
-    guard let starts = try node.ints("starts") else { throw node.missing("starts") }
-    guard let ends = try node.ints("ends") else { throw node.missing("ends") }
+    guard let starts = try node.ints("starts", within: NodeReader.any) else {
+      throw node.missing("starts")
+    }
+    guard let ends = try node.ints("ends", within: NodeReader.any) else {
+      throw node.missing("ends")
+    }
     fixed = Bounds(starts: starts, ends: ends, axes: try node.ints("axes"))
   }
 

@@ -26,7 +26,7 @@ struct ConvTranspose: ActivationAccepting {
 
   mutating func prepare(_ inputs: Facts) throws(ModelError) {
     guard let weights = inputs[1].value?.tensor?.single, weights.shape.count >= 3,
-      weights.shape[0] % group == 0
+      weights.shape[0] % group == 0, group <= weights.shape[0]
     else { return }
     filter = PackedTransposedFilter(
       weights, TransposedConvolutionShape(weights: weights.shape, groups: group))
@@ -34,7 +34,7 @@ struct ConvTranspose: ActivationAccepting {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try extents(inputs.facts)
-    guard let x = inputs[0].single else { return runPlainly(inputs, outputs, extents) }
+    guard let x = inputs[0].single else { return try runPlainly(inputs, outputs, extents) }
     let shape = TransposedConvolutionShape(extents)
     let filter = filter ?? PackedTransposedFilter(inputs[1].single!, shape)
     outputs[0].writeSingle { y in
@@ -44,7 +44,9 @@ struct ConvTranspose: ActivationAccepting {
   }
 
   /// The specification that the kernels are compared with.
-  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents) {
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents)
+    throws(ModelError)
+  {
     func compute<T: Number>(_: T.Type) {
       var y = spread(
         inputs[0].converted(to: T.self), inputs[1].converted(to: T.self),
@@ -52,7 +54,7 @@ struct ConvTranspose: ActivationAccepting {
       activation.apply(to: &y)
       outputs[0].store(y)
     }
-    compute(outputs[0].type.computed!)
+    compute(try outputs[0].type.number())
   }
 
   func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
@@ -145,6 +147,7 @@ func spread<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: ConvolutionExt
   var y = [T](repeating: 0, count: extents.batch * extents.outputChannels * axes.inputCount)
   let stride = axes.last?.stride ?? 1
   let channels = extents.outputChannelsPerGroup
+  var interruption = Interruption()
   for n in 0..<extents.batch {
     for m in 0..<extents.outputChannels {
       let output = (n * extents.outputChannels + m) * axes.inputCount
@@ -154,6 +157,7 @@ func spread<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: ConvolutionExt
         let input = (n * extents.inputChannels + c) * axes.outputCount
         let kernel = (c * channels + m % channels) * axes.tapCount
         for run in runs {
+          if interruption.isDue(after: run.count) { return y }
           let weight = w[kernel + run.tap]
           var to = output + run.input
           for from in input + run.output..<input + run.output + run.count {

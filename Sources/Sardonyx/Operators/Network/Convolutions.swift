@@ -25,13 +25,14 @@ struct Conv: ActivationAccepting {
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    let extents = try extents(inputs)
-    return [Fact(try inputs.type(0), extents.outputShape)]
+    let shape = try extents(inputs).outputShape
+    if addsResidual { try inputs.checkResidual(3, try inputs.type(0), shape) }
+    return [Fact(try inputs.type(0), shape)]
   }
 
   mutating func prepare(_ inputs: Facts) throws(ModelError) {
     guard let weights = inputs[1].value?.tensor?.single, weights.shape.count >= 3,
-      weights.shape[0] % group == 0
+      weights.shape[0] % group == 0, group <= weights.shape[0]
     else { return }
     filter = PackedFilter(weights, ConvolutionShape(weights: weights.shape, groups: group))
   }
@@ -39,7 +40,7 @@ struct Conv: ActivationAccepting {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try extents(inputs.facts)
     guard let x = inputs[0].single, extents.paddingIsModest else {
-      return runPlainly(inputs, outputs, extents)
+      return try runPlainly(inputs, outputs, extents)
     }
     let shape = ConvolutionShape(extents)
     let filter = filter ?? PackedFilter(inputs[1].single!, shape)
@@ -52,7 +53,9 @@ struct Conv: ActivationAccepting {
   }
 
   /// The specification that the kernels are compared with.
-  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents) {
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents)
+    throws(ModelError)
+  {
     func compute<T: Number>(_: T.Type) {
       var y = correlate(
         inputs[0].converted(to: T.self), inputs[1].converted(to: T.self),
@@ -61,7 +64,7 @@ struct Conv: ActivationAccepting {
       activation.apply(to: &y)
       outputs[0].store(y)
     }
-    compute(outputs[0].type.computed!)
+    compute(try outputs[0].type.number())
   }
 
   func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
@@ -73,6 +76,17 @@ struct Conv: ActivationAccepting {
     let axes = try window.axes(over: Array(x.dropFirst(2)), kernel: Array(w.dropFirst(2)))
     return ConvolutionExtents(
       batch: x[0], inputChannels: x[1], outputChannels: w[0], group: group, axes: axes)
+  }
+}
+
+extension Facts {
+  /// Checks what a pass has put behind a convolution from what it knew of shapes, in place of an Add.
+  func checkResidual(_ index: Int, _ type: ElementType, _ shape: Shape) throws(ModelError) {
+    guard try self.shape(index) == shape, try self.type(index) == type else {
+      throw .unexpected(
+        "what is added to the convolution", expected: "\(type)[\(shape.joined)]",
+        got: self[index].description)
+    }
   }
 }
 
@@ -166,7 +180,7 @@ func checkGroups(_ x: Shape, _ w: Shape, _ group: Int) throws(ModelError) {
   guard x[1] % group == 0, x[1] / group == w[1] else {
     throw .unexpected("channels of X", expected: "\(w[1] &* group)", got: "\(x[1])")
   }
-  guard w[0] % group == 0 else {
+  guard w[0] % group == 0, group <= max(w[0], 1) else {
     throw .unexpected(
       "output channels of W", expected: "a multiple of \(group), the number of groups",
       got: "\(w[0])")
@@ -198,6 +212,7 @@ func correlate<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: Convolution
   let (axes, runs) = (extents.axes, extents.axes.runs)
   let stride = axes.last?.stride ?? 1
   let channels = extents.inputChannelsPerGroup
+  var interruption = Interruption()
   for n in 0..<extents.batch {
     for m in 0..<extents.outputChannels {
       let output = (n * extents.outputChannels + m) * axes.outputCount
@@ -207,6 +222,7 @@ func correlate<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: Convolution
         let input = (n * extents.inputChannels + firstChannel + c) * axes.inputCount
         let kernel = (m * channels + c) * axes.tapCount
         for run in runs {
+          if interruption.isDue(after: run.count) { return y }
           let weight = w[kernel + run.tap]
           var from = input + run.input
           for to in output + run.output..<output + run.output + run.count {

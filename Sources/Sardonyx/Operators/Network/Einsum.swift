@@ -23,7 +23,7 @@ struct Einsum: Operator {
       }
       outputs[0].store(contract(operands, to: indexing.output, outputs.context.crew))
     }
-    compute(inputs[0].type.computed!)
+    compute(try inputs[0].type.number())
   }
 
   /// Multiplies the operands one after the other, and sums an index out as soon as no later one
@@ -197,7 +197,9 @@ private struct LabelledArray<T: Number> {
     if strides == shape.strides, shape.elementCount == elements.count { return elements }
     var picked: [T] = []
     picked.reserveCapacity(shape.elementCount)
+    var interruption = Interruption()
     shape.forEachIndex { index in
+      if interruption.isDue(after: 20) { return picked.append(0) }
       picked.append(elements[zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }])
     }
     return picked
@@ -219,8 +221,10 @@ private struct LabelledArray<T: Number> {
     let turned = arranged(staying + labels.filter { !kept.contains($0) })
     let outer = Shape(turned.shape.prefix(staying.count))
     let inner = turned.shape.dropFirst(staying.count).reduce(1, *)
-    let sums = (0..<outer.elementCount).map {
-      turned.elements[$0 * inner..<($0 + 1) * inner].reduce(0, T.sum)
+    var interruption = Interruption()
+    let sums = (0..<outer.elementCount).map { place -> T in
+      if interruption.isDue(after: 2 &* inner) { return 0 }
+      return turned.elements[place * inner..<(place + 1) * inner].reduce(0, T.sum)
     }
     return LabelledArray(labels: staying, shape: outer, elements: sums)
   }

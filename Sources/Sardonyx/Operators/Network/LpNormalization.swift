@@ -67,7 +67,9 @@ struct MeanVarianceNormalization: Operator {
       var x: [T] = inputs[0].converted()
       var members = [[Int]](repeating: [], count: kept.elementCount)
       var element = 0
+      var interruption = Interruption()
       shape.forEachIndex { index in
+        if interruption.isDue(after: 20) { return }
         let group = zip(index, zip(kept, strides)).reduce(0) {
           $1.1.0 == 1 ? $0 : $0 + $1.0 * $1.1.1
         }
@@ -75,6 +77,7 @@ struct MeanVarianceNormalization: Operator {
         element += 1
       }
       for group in members {
+        if interruption.isDue(after: 5 &* group.count) { return }
         let moments = Moments(group.map { x[$0] })
         // ONNX's definition adds this to the deviation, not to the variance.
         let deviation = scales ? moments.variance.squareRoot() + 1e-9 : 1
@@ -120,10 +123,12 @@ struct LRN: Operator {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       var y = x
+      var interruption = Interruption()
       for n in 0..<view.outer {
         for c in 0..<view.count {
           let neighbours = max(0, c - (size - 1) / 2)...min(view.count - 1, c + size / 2)
           for place in view.range(outer: n, c) {
+            if interruption.isDue(after: neighbours.count &+ 40) { return }
             let squares = neighbours.reduce(0.0) { sum, channel in
               let value = x[place + (channel - c) * view.inner].asDouble
               return sum + value * value

@@ -40,7 +40,7 @@ struct MatMul: ActivationAccepting {
         activation.apply(to: &y)
         outputs[0].store(y)
       }
-      return compute(inputs[0].type.computed!)
+      return compute(try inputs[0].type.number())
     }
     let bias = inputs.tensor(2)?.converted(to: Float.self)
     outputs[0].writeSingle { y in
@@ -58,8 +58,7 @@ struct MatMulExtents {
   let k: Int
   /// The shape of the result.
   let shape: Shape
-  /// For each product the number of its left and of its right matrix.
-  let pairs: [(left: Int, right: Int)]
+  private let batches: (left: Shape, right: Shape, both: Shape)
 
   init(_ a: Shape, _ b: Shape) throws(ModelError) {
     guard !a.isEmpty, !b.isEmpty else {
@@ -77,28 +76,26 @@ struct MatMulExtents {
     let (leftBatch, rightBatch) = (Shape(left.dropLast(2)), Shape(right.dropLast(2)))
     let batch = try Shape.broadcast([leftBatch, rightBatch])
     shape = batch + (a.count == 1 ? [] : [m]) + (b.count == 1 ? [] : [n])
-    let lefts: [Int64] = Tensor.indices(leftBatch).repeated(to: batch)
-    let rights: [Int64] = Tensor.indices(rightBatch).repeated(to: batch)
-    pairs = (0..<batch.elementCount).map {
-      (Int(lefts[$0 % lefts.count]), Int(rights[$0 % rights.count]))
-    }
+    batches = (leftBatch, rightBatch, batch)
+  }
+
+  /// For each product the number of its left and of its right matrix; none where the result is
+  /// empty, as batches can be any number of nothing.
+  var pairs: [(left: Int, right: Int)] {
+    guard !shape.contains(0) else { return [] }
+    func numbers(_ batch: Shape) -> [Int] { Region(batch).broadcast(to: batches.both).offsets }
+    return zip(numbers(batches.left), numbers(batches.right)).map { ($0, $1) }
   }
 
   /// The products; those that share their right factor and lie side by side are one.
   var batch: ProductBatch {
+    let pairs = pairs
     let (left, right) = (MatrixView(columns: k), MatrixView(columns: n))
     let isOne = pairs.enumerated().allSatisfy { $0.element == ($0.offset, 0) }
     if isOne { return ProductBatch(m: pairs.count * m, n: n, k: k, left: left, right: right) }
     return ProductBatch(
       m: m, n: n, k: k, left: left, right: right,
       offsets: pairs.map { ($0.left * m * k, $0.right * k * n) })
-  }
-}
-
-extension Tensor {
-  /// The numbers from 0 on in a tensor of a shape.
-  fileprivate static func indices(_ shape: Shape) -> Tensor {
-    Tensor((0..<Int64(shape.elementCount)).map { $0 }, shape)
   }
 }
 
@@ -165,7 +162,7 @@ struct Gemm: ActivationAccepting {
     let batch = try batch(inputs.facts)
     let (m, n) = (batch.m, batch.n)
     guard let a = inputs[0].single, let b = inputs[1].single else {
-      return runPlainly(inputs, outputs, batch)
+      return try runPlainly(inputs, outputs, batch)
     }
     let c: [Float]? = addend(inputs, [m, n])
     let isRow = c.map { $0.count == n } ?? false
@@ -177,7 +174,9 @@ struct Gemm: ActivationAccepting {
   }
 
   /// The specification that the kernels are compared with.
-  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ batch: ProductBatch) {
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ batch: ProductBatch)
+    throws(ModelError)
+  {
     func compute<T: Number>(_: T.Type) {
       var y = batch.multiplyPlainly(inputs[0].converted(to: T.self), inputs[1].converted())
       let c: [T] = addend(inputs, [batch.m, batch.n]) ?? []
@@ -188,7 +187,7 @@ struct Gemm: ActivationAccepting {
       activation.apply(to: &y)
       outputs[0].store(y)
     }
-    compute(inputs[0].type.computed!)
+    compute(try inputs[0].type.number())
   }
 
   /// β·C as a row or as a whole matrix, if there is any.
@@ -234,7 +233,7 @@ struct Det: Operator {
       let x: [T] = inputs[0].converted()
       outputs[0].store(
         (0..<outputs[0].elementCount).map { index in
-          determinant(x[index * m * m..<(index + 1) * m * m].map(\.asDouble), m)
+          determinant(x[index * m * m..<(index + 1) * m * m].map { $0.asDouble }, m)
         })
     }
     compute(inputs[0].type.real)
@@ -244,6 +243,7 @@ struct Det: Operator {
   private func determinant(_ matrix: [Double], _ m: Int) -> Double {
     var a = matrix
     var product = 1.0
+    var interruption = Interruption()
     for column in 0..<m {
       let pivot = (column..<m).max { abs(a[$0 * m + column]) < abs(a[$1 * m + column]) }!
       if a[pivot * m + column] == 0 { return 0 }
@@ -253,6 +253,7 @@ struct Det: Operator {
       }
       product *= a[column * m + column]
       for row in column + 1..<m {
+        if interruption.isDue(after: m - column) { return product }
         let factor = a[row * m + column] / a[column * m + column]
         for k in column..<m { a[row * m + k] -= factor * a[column * m + k] }
       }

@@ -36,7 +36,7 @@ struct MaxUnpool: Operator {
       }
       outputs[0].store(y)
     }
-    compute(inputs[0].type.computed!)
+    compute(try inputs[0].type.number())
   }
 
   /// The shape that the indices count in: the inferred one if each then lies in the window that it

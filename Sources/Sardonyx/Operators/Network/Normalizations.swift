@@ -125,13 +125,17 @@ struct BatchNormalization: ActivationAccepting {
       var x: [T] = inputs[0].converted()
       var (means, variances) = (parameters[2], parameters[3])
       if !isInference {
+        var interruption = Interruption()
         let moments = (0..<layout.count).map { channel in
-          Moments((0..<layout.outer).flatMap { x[layout.range(outer: $0, channel)] })
+          if interruption.isDue(after: 5 &* layout.outer &* layout.inner) { return Moments([T]()) }
+          return Moments((0..<layout.outer).flatMap { x[layout.range(outer: $0, channel)] })
         }
         (means, variances) = (moments.map(\.mean), moments.map(\.variance))
       }
       if outputs.wants(0) {
+        var interruption = Interruption()
         for channel in 0..<layout.count {
+          if interruption.isDue(after: 5 &* layout.outer &* layout.inner) { return }
           let scale = parameters[0][channel] / (variances[channel] + epsilon).squareRoot()
           let (mean, shift) = (means[channel], parameters[1][channel])
           for outer in 0..<layout.outer {
@@ -284,7 +288,9 @@ struct BlockNormalization {
     func compute<T: RealNumber>(_: T.Type) {
       var x: [T] = inputs[0].converted()
       let count = x.count / max(blocks, 1)
+      var interruption = Interruption()
       for first in stride(from: 0, to: x.count, by: max(count, 1)) {
+        if interruption.isDue(after: 10 &* count) { return }
         let moments = Moments(x[first..<first + count])
         let factor = moments.inverseDeviation(epsilon)
         for index in first..<first + count {

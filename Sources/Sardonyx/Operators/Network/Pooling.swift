@@ -28,8 +28,10 @@ extension [WindowAxis] {
   ) {
     let runs = runs
     let stride = last?.stride ?? 1
+    var interruption = Interruption()
     for plane in 0..<planes {
       for run in runs {
+        if interruption.isDue(after: run.count &+ 2) { return }
         var from = plane * inputCount + run.input
         let first = plane * outputCount + run.output
         for to in first..<first + run.count {
@@ -91,12 +93,14 @@ struct MaxPool: Operator {
     let axes = try window.axes(ofInput: shape)
     let planes = shape[0] * shape[1]
     if outputs.wants(1) || !poolings.run(.maximum, inputs, outputs, axes, planes: planes) {
-      runPlainly(inputs, outputs, axes, planes: planes)
+      try runPlainly(inputs, outputs, axes, planes: planes)
     }
   }
 
   /// The specification that the kernels are compared with.
-  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int) {
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int)
+    throws(ModelError)
+  {
     func compute<T: Number>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       let count = planes * axes.outputCount
@@ -116,7 +120,7 @@ struct MaxPool: Operator {
       if outputs.wants(0) { outputs[0].store(found.map(\.value)) }
       outputs[1].store(elements: found.map { Int64(axes.index($0.index, isColumnMajor)) })
     }
-    compute(inputs[0].type.computed!)
+    compute(try inputs[0].type.number())
   }
 }
 
@@ -280,7 +284,9 @@ struct GlobalPool: Operator {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       outputs[0].store(
-        (0..<outputs[0].elementCount).map { reduce(x[$0 * count..<($0 + 1) * count]) })
+        Interruption.map(outputs[0].elementCount, cost: 10 &* count) {
+          reduce(x[$0 * count..<($0 + 1) * count])
+        })
     }
     compute(inputs[0].type.real)
   }

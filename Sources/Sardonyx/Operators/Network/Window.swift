@@ -135,6 +135,13 @@ struct WindowAxis: Sendable, Hashable {
     min(kernel, (input + padAfter - start(of: position)).dividedUp(by: dilation))
   }
 
+  /// The taps from the first to the last that lie on the input for some output.
+  var metTaps: Range<Int> {
+    guard input > 0, output > 0 else { return 0..<0 }
+    let first = min(kernel, (padBefore - (output - 1) * stride).dividedUp(by: dilation))
+    return first..<max(first, min(kernel, (input + padBefore).dividedUp(by: dilation)))
+  }
+
   /// The outputs for which a tap lies on the input.
   func positions(of tap: Int) -> Range<Int> {
     let offset = tap * dilation - padBefore
@@ -193,13 +200,21 @@ extension [WindowAxis] {
 
   /// All runs of a kernel over one plane, by tap and then by row; offsets count from the plane's
   /// first element. Together they touch each pair of an input and an output exactly once.
+  ///
+  /// Only taps that meet the input at all are walked, however large the kernel; fewer runs are made
+  /// where the run of the model is to end.
   var runs: [WindowRun] {
     var runs: [WindowRun] = []
-    map(\.kernel).forEachIndex { taps in
+    var interruption = Interruption()
+    let met = map(\.metTaps)
+    met.map(\.count).forEachIndex { places in
+      if interruption.isDue(after: 50) { return }
+      let taps = zip(met, places).map { $0.lowerBound + $1 }
       let ranges = zip(self, taps).map { $0.positions(of: $1) }
       guard let columns = ranges.last, !columns.isEmpty else { return }
       let tap = zip(taps, map(\.kernel)).reduce(0) { $0 * $1.1 + $1.0 }
       ranges.dropLast().map(\.count).forEachIndex { row in
+        if interruption.isDue(after: 50) { return }
         var input = 0
         var output = 0
         for (index, axis) in enumerated() {

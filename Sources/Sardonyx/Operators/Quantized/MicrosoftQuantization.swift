@@ -204,7 +204,7 @@ struct DynamicQuantizeLSTM: Operator {
       let shape = try inputs.shape(index)
       facts[index] = Fact(.float, [shape[0], shape[2], shape[1]])
     }
-    return try network.outputs(Facts(facts))
+    return try network.outputs(inputs.replaced(by: facts))
   }
 
   /// Checks the ranks of W and R, and that each direction, or each of its columns, has a scale.
@@ -236,7 +236,7 @@ struct DynamicQuantizeLSTM: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let weights = weights ?? Self.widened([1, 2, 8, 9, 10, 11].map { inputs[$0] })
     try network.run(
-      Inputs([inputs.value(0)] + weights + (3..<8).map { inputs.value($0) }), outputs)
+      inputs.replaced(by: [inputs.value(0)] + weights + (3..<8).map { inputs.value($0) }), outputs)
   }
 
   /// W and R as an LSTM takes them, from W, R and the scale and zero point of each.

@@ -39,7 +39,9 @@ struct Accumulation: Operator {
     var numbers = x.converted(to: T.self)
     block.forEachLine { first in
       var total: T = isSum ? 0 : 1
+      var interruption = Interruption()
       for step in 0..<block.count {
+        if interruption.isDue(after: 4) { return }
         let place = first + (isReversed ? block.count - 1 - step : step) * block.inner
         let next = function(total, numbers[place])
         numbers[place] = isExclusive ? total : next

@@ -15,7 +15,7 @@ struct LikelihoodLoss: Sendable {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     reduction = try node.choice("reduction", default: .mean)
-    ignored = try node.int("ignore_index")
+    ignored = try node.int("ignore_index", within: NodeReader.any)
   }
 
   /// The shape of the loss.

@@ -71,7 +71,7 @@ extension Tensor {
         (0..<parts).contains { numbers[element * parts + $0] != 0 }
       }
     }
-    return places(partsOfComplex.type.computed!)
+    return places(try partsOfComplex.type.number())
   }
 
   /// Complex numbers as pairs of real and imaginary part along one more axis; others unchanged.

@@ -31,7 +31,7 @@ struct TopK: Operator {
     let count =
       outputs.wants(0) ? outputs[0].shape[axis] : outputs.wants(1) ? outputs[1].shape[axis] : 0
     let ranking = Ranking(shape, axis, count: count, wantsLargest: wantsLargest)
-    let places = ranking.places(inputs[0])
+    let places = try ranking.places(inputs[0])
     if outputs.wants(1) { outputs[1].store(elements: places.map(Int64.init)) }
     if outputs.wants(0) {
       outputs[0].gather(inputs[0], blocksOf: 1, at: ranking.offsets(of: places))
@@ -57,9 +57,8 @@ private struct Ranking {
   }
 
   /// For each element of the result, its place along the axis of the tensor.
-  func places(_ tensor: Tensor) -> [Int] {
-    let number: any Number.Type = tensor.type.computed!
-    return places(tensor, number)
+  func places(_ tensor: Tensor) throws(ModelError) -> [Int] {
+    places(tensor, try tensor.type.number())
   }
 
   @_specialize(where T == Float)
@@ -69,6 +68,7 @@ private struct Ranking {
     let numbers = tensor.converted(to: T.self)
     var places = [Int](repeating: 0, count: rows.count * count)
     for (row, start) in rows.enumerated() {
+      if Interruption.isDue { break }
       for (rank, place) in first(numbers, from: start).enumerated() {
         places[element(row, rank)] = place
       }
@@ -106,15 +106,17 @@ private struct Ranking {
     guard count > 0 else { return [] }
     var chosen: [Int] = []
     var last: Int?
+    var interruption = Interruption()
     for place in 0..<extent {
+      if interruption.isDue(after: 4) { break }
       if let last, !precedes(place, last) { continue }
       chosen.append(place)
       if chosen.count == 2 * count {
-        chosen.sort(by: precedes)
+        chosen = chosen.sortedUntilDue(by: precedes)
         chosen.removeLast(count)
         last = chosen.last
       }
     }
-    return Array(chosen.sorted(by: precedes).prefix(count))
+    return Array(chosen.sortedUntilDue(by: precedes).prefix(count))
   }
 }

@@ -49,7 +49,7 @@ extension Tensor {
     func numbers<T: Number>(_: T.Type) -> any SliceList {
       list(parts.converted(to: T.self).map(Ordered.init))
     }
-    return numbers(parts.type.computed!)
+    return numbers(try parts.type.number())
   }
 }
 
@@ -69,6 +69,7 @@ private struct Slices<T: Comparable>: SliceList {
 
   func precedes(_ left: Int, _ right: Int) -> Bool? {
     for block in 0..<outer {
+      if Interruption.isDue { return nil }
       for index in 0..<inner {
         let a = elements[(block * extent + left) * inner + index]
         let b = elements[(block * extent + right) * inner + index]
@@ -109,7 +110,7 @@ struct Groups {
 
   init(_ slices: some SliceList, isSorted: Bool) {
     membership = Array(repeating: 0, count: slices.extent)
-    let sorted = (0..<slices.extent).sorted { slices.precedes($0, $1) ?? ($0 < $1) }
+    let sorted = Array(0..<slices.extent).sortedUntilDue { slices.precedes($0, $1) ?? ($0 < $1) }
     for (position, slice) in sorted.enumerated() {
       if position == 0 || slices.precedes(sorted[position - 1], slice) != nil {
         first.append(slice)

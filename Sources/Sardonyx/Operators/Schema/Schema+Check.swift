@@ -1,4 +1,32 @@
+/// The proof that the types of a node's inputs were checked against its schema.
+///
+/// No operator can be asked or run without one: ``Facts`` and ``Inputs`` are made of it alone.
+struct TypesChecked: Sendable { fileprivate init() {} }
+
+extension Node {
+  /// Checks the types of the inputs, by position; nil for those left out or not yet known.
+  /// - Throws: ``ModelError`` (invalid).
+  func check(types: [ValueType?]) throws(ModelError) -> TypesChecked {
+    try Schema.check(types: types, of: operatorName, domain: domain, operatorSet: operatorSet)
+  }
+
+  /// Whether the schema lets input `index` have a type.
+  func allows(_ type: ValueType, at index: Int) -> Bool {
+    Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?.allows(type, at: index)
+      ?? true
+  }
+}
+
 extension Schema {
+  /// Checks the types of the inputs of a call of an operator.
+  ///
+  /// - Throws: ``ModelError`` (invalid).
+  static func check(
+    types: [ValueType?], of name: String, domain: String, operatorSet: Int
+  ) throws(ModelError) -> TypesChecked {
+    try find(name, domain: domain, operatorSet: operatorSet)?.check(types: types) ?? TypesChecked()
+  }
+
   /// Checks a node's inputs, outputs and attributes, as far as they are known without types.
   /// - Throws: ``ModelError`` (invalid).
   func check(_ node: NodeDefinition) throws(ModelError) {
@@ -16,23 +44,51 @@ extension Schema {
   /// Checks the types of a node's inputs: each allowed, and one type per type variable.
   /// - Parameter types: by position; nil for inputs left out or not yet known.
   /// - Throws: ``ModelError`` (invalid).
-  func check(types: [ValueType?]) throws(ModelError) {
-    var bound: [Substring: (type: ValueType, input: Substring)] = [:]
+  @discardableResult func check(types: [ValueType?]) throws(ModelError) -> TypesChecked {
+    var bound: [Substring: (type: ValueType, position: Int)] = [:]
     for (position, type) in types.enumerated() {
       guard let type, let input = parameter(at: position, of: inputs) else { continue }
+      let variable = input.isHomogeneous ? input.variable : nil
+      if let variable, let (other, earlier) = bound[variable], other != type {
+        throw conflict(earlier, other, position, type)
+      }
       guard input.types.contains(type) else {
         throw .unexpected(
           "\(label) does not allow \(Self.name(type)) for input \(input.name)",
-          expected: input.types.description, got: Self.word(type), code: .invalid)
+          expected: input.types.description, got: Self.word(type), code: .invalid,
+          hint: newerVersion(allowing: type, at: position))
       }
-      guard let variable = input.variable, input.isHomogeneous else { continue }
-      if let (other, name) = bound[variable], other != type {
-        throw .unexpected(
-          "inputs \(name) and \(input.name) of \(label)", expected: "one type",
-          got: "\(Self.word(other)) and \(Self.word(type))", code: .invalid)
-      }
-      bound[variable] = (type, input.name)
+      if let variable { bound[variable] = (type, position) }
     }
+    return TypesChecked()
+  }
+
+  /// The fault of two inputs that are to have one type.
+  private func conflict(
+    _ first: Int, _ firstType: ValueType, _ second: Int, _ secondType: ValueType
+  ) -> ModelError {
+    let names = [first, second].map { position in
+      let input = parameter(at: position, of: inputs)!
+      return input.repetitions == nil ? "\(input.name)" : "\(position)"
+    }
+    let (left, right) = (Self.word(firstType), Self.word(secondType))
+    return .unexpected(
+      "inputs \(names[0]) and \(names[1]) of \(label)", expected: "one type",
+      got: "\(left) and \(right)", code: .invalid,
+      hint: "convert \(names[1]) to \(left) by Cast, or \(names[0]) to \(right)")
+  }
+
+  /// Whether the input at a position may have a type.
+  func allows(_ type: ValueType, at position: Int) -> Bool {
+    parameter(at: position, of: inputs)?.types.contains(type) ?? true
+  }
+
+  /// Which later version of the operator takes a type that this one does not.
+  private func newerVersion(allowing type: ValueType, at position: Int) -> String? {
+    Self.sinceVersions(of: name, domain: domain).first { version in
+      version > since
+        && Self.find(name, domain: domain, operatorSet: version)!.allows(type, at: position)
+    }.map { "\(name)-\($0) does; the model imports an older operator set" }
   }
 
   /// The parameter that stands at a position; the last one repeats where it is variadic.

@@ -46,16 +46,24 @@ extension Schema {
   ///
   /// - Returns: nil for operators and domains unknown to ONNX and for ones that came later.
   static func find(_ name: String, domain: String, operatorSet: Int) -> Schema? {
+    let key = Key(name: name, domain: domain, operatorSet: operatorSet)
+    if let schema = parsed.withLock({ $0[key] }) { return schema }
     guard let lines = index["\(domain):\(name)"],
-      let (since, line) = lines.last(where: { $0.since <= operatorSet })
+      let (_, line) = lines.last(where: { $0.since <= operatorSet })
     else { return nil }
-    return parsed.withLock { schemas in
-      let key = "\(domain):\(name) \(since)"
-      if let schema = schemas[key] { return schema }
-      let schema = Schema(line: line)
+    let schema = Schema(line: line)
+    parsed.withLock { schemas in
+      // Hostile models may ask for any number of operator sets.
+      if schemas.count > 4096 { schemas.removeAll() }
       schemas[key] = schema
-      return schema
     }
+    return schema
+  }
+
+  private struct Key: Hashable {
+    let name: String
+    let domain: String
+    let operatorSet: Int
   }
 
   /// All versions of an operator, oldest first.
@@ -77,12 +85,12 @@ extension Schema {
   /// Every operator, as `domain:Name`.
   static var operators: [String] { index.keys.map { String($0) } }
 
-  private static let parsed = Mutex<[String: Schema]>([:])
+  private static let parsed = Mutex<[Key: Schema]>([:])
 
   /// The lines of each operator, oldest version first, by `domain:Name`.
   private static let index: [Substring: [(since: Int, line: Substring)]] = {
     var index: [Substring: [(since: Int, line: Substring)]] = [:]
-    for text in [table, onnxRuntimeTable] {
+    for text in [table, onnxRuntimeTable, derivativeTable] {
       for line in text.fields(UInt8(ascii: "\n")) {
         let words = line.utf8.prefix { $0 != UInt8(ascii: "|") }.split(
           separator: UInt8(ascii: " "))

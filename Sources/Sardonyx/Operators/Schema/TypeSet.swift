@@ -2,18 +2,32 @@
 struct TypeSet: Sendable, Equatable {
   /// Words joined by `+`: the constructors' capitals, then a letter per element type.
   let text: Substring
+  /// The plain tensors among them, a bit per raw value of ``ElementType``.
+  private let tensors: UInt32
+
+  init(text: Substring) {
+    self.text = text
+    let plain = text.utf8.split(separator: UInt8(ascii: "+")).first {
+      !Self.isCapital($0.first)
+    }
+    tensors = (plain ?? "".utf8[...]).reduce(0) { set, letter in
+      set | 1 << UInt32(Self.letters.firstIndex(of: letter)! + 1)
+    }
+  }
 
   /// In the order of ``ElementType``'s raw values.
   private static let letters = Array("abcdefghijklmnopqrstuvwxyz01".utf8)
 
   func contains(_ type: ValueType) -> Bool {
+    if case .tensor(let element) = type { return tensors >> UInt32(element.rawValue) & 1 == 1 }
     let (constructors, elements) = Self.spell(type)
     return words.contains { word in
       guard word.utf8.starts(with: constructors) else { return false }
       let listed = word.utf8.dropFirst(constructors.count)
       // The pair of a map stands as it is; other words list alternatives.
       return elements.count > 1
-        ? listed.elementsEqual(elements) : listed.contains(elements[0]) && !isCapital(listed.first)
+        ? listed.elementsEqual(elements)
+        : listed.contains(elements[0]) && !Self.isCapital(listed.first)
     }
   }
 
@@ -21,7 +35,7 @@ struct TypeSet: Sendable, Equatable {
     text.utf8.split(separator: UInt8(ascii: "+")).map { Substring($0) }
   }
 
-  private func isCapital(_ byte: UInt8?) -> Bool {
+  private static func isCapital(_ byte: UInt8?) -> Bool {
     byte.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) } ?? false
   }
 
@@ -47,7 +61,7 @@ extension TypeSet: CustomStringConvertible {
   /// `float, double or float16`; containers as ONNX spells them.
   var description: String {
     let names = words.flatMap { word in
-      let constructors = word.utf8.prefix(while: isCapital)
+      let constructors = word.utf8.prefix(while: Self.isCapital)
       let elements = word.utf8.dropFirst(constructors.count).map(Self.name)
       if constructors.last == UInt8(ascii: "M") {
         return [wrap("map(\(elements.joined(separator: ",")))", in: constructors.dropLast())]

@@ -80,8 +80,10 @@ private struct TransformPass<T: RealNumber> {
   func run(_ values: [Complex<T>], into result: inout [Complex<T>]) {
     let width = values.count / (groups * factor)
     var parts = [Complex<T>](repeating: .zero, count: factor)
+    var interruption = Interruption()
     for group in 0..<groups {
       for place in 0..<width {
+        if interruption.isDue(after: 20 * factor) { return }
         for part in 0..<factor {
           parts[part] = values[place + width * (part + factor * group)]
         }
@@ -119,7 +121,9 @@ private struct TransformPass<T: RealNumber> {
     let differences = (1...half).map { x[$0] - x[factor - $0] }
     let first = x[0]
     x[0] = sums.reduce(first, +)
+    var interruption = Interruption()
     for output in 1...half {
+      if interruption.isDue(after: 5 * half) { return }
       var (even, odd) = (first, Complex<T>.zero)
       for index in 1...half {
         let root = roots[output * index % factor * step]

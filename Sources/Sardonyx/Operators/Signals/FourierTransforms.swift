@@ -39,6 +39,7 @@ struct DFT: Operator {
     let isHalf = isOneSided && isInverse
     let given = min(input.shape[axis], isHalf ? transform.length / 2 + 1 : transform.length)
     for (source, target) in zip(from.lines(axis), to.lines(axis)) {
+      if Interruption.isDue { return }
       var line = [Complex<T>](repeating: .zero, count: transform.length)
       for index in 0..<given {
         let place = source + index * from.strides[axis]
@@ -124,6 +125,7 @@ struct STFT: Operator {
     result.reserveCapacity(outputs[0].elementCount)
     for batch in 0..<inputs[0].shape[0] {
       for frame in 0..<frames.count {
+        if Interruption.isDue { return }
         var line = [Complex<Double>](repeating: .zero, count: frames.length)
         for index in 0..<(window?.count ?? frames.length) {
           let place = (batch * length + frame * frames.step + index) * parts

@@ -24,7 +24,7 @@ struct RandomSource: Sendable {
   init(_ node: inout NodeReader) throws(ModelError) {
     // Version 12 of Dropout has an int, all others a float.
     if node.operatorName == "Dropout" {
-      seed = try node.int("seed").map { UInt32(truncatingIfNeeded: $0) }
+      seed = try node.int("seed", within: NodeReader.any).map { UInt32(truncatingIfNeeded: $0) }
     } else {
       seed = try node.float("seed").flatMap { seed in
         seed.isNaN ? nil : UInt32(truncatingIfNeeded: Double(seed).saturated() as Int64)
@@ -86,7 +86,7 @@ struct RandomNumbers: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     var generator = source.generator(outputs.context)
     outputs[0].store(
-      (0..<outputs[0].elementCount).map { _ in
+      Interruption.map(outputs[0].elementCount, cost: 20) { _ in
         (isNormal ? generator.normal() : generator.uniform()) * scale + offset
       })
   }
@@ -115,7 +115,9 @@ struct Bernoulli: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     var generator = source.generator(outputs.context)
     outputs[0].store(
-      inputs[0].converted(to: Double.self).map { generator.uniform() < $0 ? Int64(1) : 0 })
+      inputs[0].converted(to: Double.self).interruptibleMap(cost: 10) {
+        generator.uniform() < $0 ? Int64(1) : 0
+      })
   }
 
   var isDeterministic: Bool { source.isSeeded }
@@ -158,7 +160,9 @@ struct Multinomial: Operator {
       let highest = scores.max() ?? 0
       var sums: [Double] = []
       for score in scores { sums.append((sums.last ?? 0) + exp(score - highest)) }
+      var interruption = Interruption()
       for _ in 0..<sampleCount {
+        if interruption.isDue(after: 20 &+ classCount) { return }
         let drawn = generator.uniform() * sums[classCount - 1]
         samples.append(Int64(sums.firstIndex { drawn < $0 } ?? classCount - 1))
       }
@@ -208,7 +212,9 @@ struct Dropout: Operator {
       throw .unexpected("ratio", expected: "from 0 to less than 1", got: "\(ratio)")
     }
     var generator = source.generator(outputs.context)
-    let isKept = (0..<inputs[0].elementCount).map { _ in generator.uniform() >= ratio }
+    let isKept = Interruption.map(inputs[0].elementCount, cost: 10) { _ in
+      generator.uniform() >= ratio
+    }
     if outputs.wants(1) { outputs[1].store(isKept.map { $0 ? Int64(1) : 0 }) }
     guard outputs.wants(0) else { return }
     let numbers = inputs[0].converted(to: Double.self)

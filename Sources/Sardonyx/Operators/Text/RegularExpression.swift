@@ -41,7 +41,9 @@ struct RegularExpression: Sendable {
     var current = Threads(program.count)
     var next = Threads(program.count)
     var best: Range<Int>?
+    var interruption = Interruption()
     for place in first...text.count {
+      if interruption.isDue(after: 20 * current.list.count + 20) { break }
       if best == nil && (!wholly || place == first) {
         follow(Thread(step: 0, start: place), at: place, in: text, into: &current)
       }

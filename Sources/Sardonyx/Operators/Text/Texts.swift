@@ -36,7 +36,7 @@ struct StringSplit: Operator {
 
   init(_ node: inout NodeReader) throws(ModelError) {
     delimiter = Array(try node.string("delimiter", default: "").utf8)
-    let limit = try node.int("maxsplit", default: .max)
+    let limit = try node.int("maxsplit", default: .max, within: NodeReader.any)
     self.limit = limit < 0 ? .max : limit
   }
 

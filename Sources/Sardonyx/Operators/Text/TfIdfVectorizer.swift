@@ -55,7 +55,9 @@ struct TfIdfVectorizer: Operator {
     -> [[Token]: Int]
   {
     let texts = (try node.strings("pool_strings") ?? []).map { Token.text($0) }
-    let numbers = (try node.ints("pool_int64s") ?? []).map { Token.number(Int64($0)) }
+    let numbers = (try node.ints("pool_int64s", within: NodeReader.any) ?? []).map {
+      Token.number(Int64($0))
+    }
     guard texts.isEmpty || numbers.isEmpty else {
       throw ModelError(.invalid, "attributes pool_strings and pool_int64s: expected one, got both")
     }
@@ -114,12 +116,14 @@ struct TfIdfVectorizer: Operator {
   /// How often the n-grams of each column occur in a row.
   private func counts(_ row: ArraySlice<Token>) -> [Int: Int] {
     var counts: [Int: Int] = [:]
+    var interruption = Interruption()
     for length in lengths where length <= row.count {
       // A single token has nothing to skip.
       for step in 1...(length == 1 ? 1 : largestSkip + 1) {
         let span = (length - 1) * step
         guard span < row.count else { break }
         for first in row.startIndex..<row.endIndex - span {
+          if interruption.isDue(after: 100) { return counts }
           let gram = stride(from: first, through: first + span, by: step).map { row[$0] }
           if let column = columns[gram] { counts[column, default: 0] += 1 }
         }

@@ -98,7 +98,7 @@ struct ConvGradient: Operator {
   }
 
   private func extents(_ facts: Facts) throws(ModelError) -> ConvolutionExtents {
-    try convolution.extents(Facts([facts[0], facts[1]]))
+    try convolution.extents(facts.replaced(by: [facts[0], facts[1]]))
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
@@ -119,6 +119,7 @@ struct ConvGradient: Operator {
     let (axes, runs) = (extents.axes, extents.axes.runs)
     let stride = axes.last?.stride ?? 1
     let channels = extents.inputChannelsPerGroup
+    var interruption = Interruption()
     var sums = [Double](repeating: 0, count: extents.outputChannels * channels * axes.tapCount)
     for n in 0..<extents.batch {
       for m in 0..<extents.outputChannels {
@@ -127,6 +128,7 @@ struct ConvGradient: Operator {
         for c in 0..<channels {
           let input = (n * extents.inputChannels + firstChannel + c) * axes.inputCount
           for run in runs {
+            if interruption.isDue(after: run.count) { return sums }
             var sum = 0.0
             for index in 0..<run.count {
               sum += x[input + run.input + index * stride] * dy[output + run.output + index]

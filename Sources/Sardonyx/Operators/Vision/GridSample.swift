@@ -46,8 +46,10 @@ struct GridSample: Operator {
       let x: [T] = inputs[0].converted()
       let grid: [C] = inputs[1].converted()
       var y = [T](repeating: 0, count: outputs[0].elementCount)
+      var interruption = Interruption()
       for n in 0..<shape[0] {
         for place in 0..<places {
+          if interruption.isDue(after: 200 + 20 * shape[1]) { break }
           let first = (n * places + place) * extents.count
           let point = (0..<extents.count).map {
             coordinate(grid[first + extents.count - 1 - $0], extents[$0])
@@ -61,7 +63,7 @@ struct GridSample: Operator {
       }
       outputs[0].store(y)
     }
-    compute(inputs[0].type.computed!, inputs[1].type.real)
+    compute(try inputs[0].type.number(), inputs[1].type.real)
   }
 
   private func interpolated<T: Number>(
@@ -177,8 +179,10 @@ struct AffineGrid: Operator {
     let theta: [Double] = inputs[0].converted()
     var grid: [Double] = []
     grid.reserveCapacity(outputs[0].elementCount)
+    var interruption = Interruption()
     for n in 0..<outputs[0].shape[0] {
       extents.forEachIndex { place in
+        if interruption.isDue(after: 200) { return }
         // theta takes the last axis first.
         let point = (0..<rank).reversed().map { coordinate(place[$0], extents[$0]) } + [1]
         for row in 0..<rank {

@@ -32,7 +32,7 @@ struct ImageDecoder: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     #if Images
-      let limit = min(Image.defaultPixelLimit, outputs.context.memoryLimit / 3)
+      let limit = min(Image.defaultPixelLimit, outputs.context.account.limit / 3)
       let image = try? Image(
         decoding: inputs[0].array(of: UInt8.self),
         as: Image.PixelFormat(rawValue: pixelFormat) ?? .rgb, pixelLimit: limit)

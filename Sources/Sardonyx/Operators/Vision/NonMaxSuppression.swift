@@ -43,7 +43,7 @@ struct NonMaxSuppression: Operator {
         let candidates = (0..<count).filter { index in
           threshold.map { scores[row + index] > $0 } ?? true
         }
-        .sorted { (scores[row + $0], $1) > (scores[row + $1], $0) }
+        .sortedUntilDue { (scores[row + $0], $1) > (scores[row + $1], $0) }
         for box in pick(candidates, boxes, most: most, overlap) {
           picked += [Int64(image), Int64(category), Int64(box)]
         }
@@ -55,8 +55,9 @@ struct NonMaxSuppression: Operator {
   /// The first candidates that do not overlap an earlier one.
   private func pick(_ candidates: [Int], _ boxes: [Box], most: Int, _ overlap: Float) -> [Int] {
     var picked: [Int] = []
+    var interruption = Interruption()
     for candidate in candidates {
-      if picked.count >= most { break }
+      if picked.count >= most || interruption.isDue(after: 4 * picked.count + 4) { break }
       if picked.allSatisfy({ !boxes[candidate].overlaps(boxes[$0], more: overlap) }) {
         picked.append(candidate)
       }

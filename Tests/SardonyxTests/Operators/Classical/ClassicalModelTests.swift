@@ -104,7 +104,8 @@ import Testing
     let results = try [1, 4].map { threads in
       let reader = try forest(tree())
       let output = try reader.evaluate(
-        [.tensor(x)], wanted: [true], context: RunContext(crew: Crew(threads: threads)))
+        Inputs([.tensor(x)], .trusting()), wanted: [true],
+        context: RunContext(crew: Crew(threads: threads)))
       return try #require(output[0]?.tensor).array(of: Float.self)
     }
     #expect(results[0] == (0..<10_000).map { values[3 * $0] <= 0 ? 1 : 2 })

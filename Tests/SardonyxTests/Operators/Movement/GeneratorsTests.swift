@@ -27,7 +27,7 @@ import Testing
         == "shape: expected no negative extent, got [2,-1]")
     #expect(
       message { try run("ConstantOfShape", [Tensor([Int64.max, 2])]) }?
-        .hasPrefix("a value of type float[9223372036854775807,2]") == true)
+        .hasPrefix("shape of output 0: expected extents of at most 2147483648") == true)
   }
 
   @Test(arguments: [
@@ -54,6 +54,8 @@ import Testing
       message {
         try run(
           "Range", [Tensor(scalar: Float(0)), Tensor(scalar: Float(1)), Tensor(scalar: Float(0))])
-      } == "start, limit and delta: expected a finite range, got 0.0, 1.0, 0.0")
+      }
+        == "start, limit and delta: expected a range of at most 2147483648 numbers, got 0.0, 1.0, 0.0"
+    )
   }
 }

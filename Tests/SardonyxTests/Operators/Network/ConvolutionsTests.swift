@@ -135,9 +135,11 @@ import Testing
         .tensor(Tensor(converting: numbers, to: type, shape))
       }
       let y = try conv.evaluate(
-        [
-          tensor([1, 2], [1, 1, 2]), tensor([-3], [1, 1, 1]), nil, tensor([4, 4], [1, 1, 2]),
-        ],
+        Inputs(
+          [
+            tensor([1, 2], [1, 1, 2]), tensor([-3], [1, 1, 1]), nil, tensor([4, 4], [1, 1, 2]),
+          ],
+          .trusting()),
         wanted: [true], context: RunContext())
       #expect(y[0]!.tensor!.converted(to: Float.self) == [1, 0])
     }
@@ -271,7 +273,8 @@ import Testing
   @Test func shapesWhoseExtentsOverflowAreRefused() {
     #expect([0, 1 << 40, 1 << 40].checkedElementCount == nil)
     #expect([1 << 40, 1 << 40, 0].checkedElementCount == nil)
-    #expect([0, 1 << 40].checkedElementCount == 0)
+    #expect([0, 1 << 31].checkedElementCount == 0)
+    #expect([0, 1 << 40].checkedElementCount == nil)
     #expect([0, -1].checkedElementCount == nil)
   }
 

@@ -93,9 +93,11 @@ import Testing
       operatorName: "ConvInteger", inputs: ["x", "w", "a", "b"], outputs: ["y"])
     var reader = NodeReader(node, operatorSet: 10, version: 10)
     var convolution = try ConvInteger(&reader)
-    try convolution.prepare(Facts([nil] + inputs.dropFirst().map { Fact($0) }))
+    try convolution.prepare(
+      Facts([nil] + inputs.dropFirst().map { Fact($0) }, .trusting()))
     let prepared = try convolution.evaluate(
-      inputs.map { .tensor($0) }, wanted: [true], context: RunContext())[0]!.tensor!
+      Inputs(inputs.map { .tensor($0) }, .trusting()), wanted: [true], context: RunContext())[0]!
+      .tensor!
     let plain = try run("ConvInteger", inputs)
     #expect(try prepared.elements(of: Int32.self) == plain.elements(of: Int32.self))
   }

@@ -1,0 +1,86 @@
+import Sardonyx
+
+/// Does with a file all that a user may do with a model, under limits.
+struct Trial: Sendable {
+  /// Seconds that a preparation or a run may take.
+  let timeLimit: Double
+  /// Bytes that the values of a run may take.
+  let memoryLimit: Int
+  /// Called as each part begins, for whoever watches the clock.
+  let begin: @Sendable (_ part: String) -> Void
+
+  /// How far the file got.
+  enum Outcome: String { case refused, prepared, ran }
+
+  func run(_ bytes: [UInt8]) -> Outcome {
+    begin("load")
+    guard let model = try? Model(bytes: bytes) else { return .refused }
+    begin("inspect")
+    let symbols = Dictionary(
+      Inspection(model).symbols.map { ($0, 2) }, uniquingKeysWith: { first, _ in first })
+    _ = Inspection(model, dimensions: symbols)
+    var outcome = Outcome.refused
+    for (mode, threads) in [(Session.BatchNormalizationMode.folded, 1), (.unfolded, 2)] {
+      var options = Session.Options()
+      options.threads = threads
+      options.batchNormalization = mode
+      options.timeLimit = timeLimit
+      options.memoryLimit = memoryLimit
+      begin("prepare \(mode)")
+      guard let session = try? Session(model, options: options) else { continue }
+      if outcome == .refused { outcome = .prepared }
+      begin("plan \(mode)")
+      _ = try? PlanInspection(session, dimensions: symbols)
+      begin("run \(mode)")
+      guard let inputs = values(model, symbols) else { continue }
+      guard let outputs = try? session.run(inputs) else { continue }
+      outcome = .ran
+      begin("describe \(mode)")
+      _ = outputs.values.map(\.type)
+    }
+    return outcome
+  }
+
+  /// Small values for all inputs; nil where one of them cannot be made up.
+  func values(_ model: Model, _ symbols: [String: Int]) -> [String: Value]? {
+    var values: [String: Value] = [:]
+    for input in model.inputs where !model.optionalInputs.contains(input.name) {
+      guard let type = input.type, let value = value(type, input.shape ?? [], symbols) else {
+        return nil
+      }
+      values[input.name] = value
+    }
+    return values
+  }
+
+  private func value(_ type: ValueType, _ shape: [Dimension], _ symbols: [String: Int]) -> Value? {
+    switch type {
+    case .tensor(let element):
+      let extents = shape.map { dimension in
+        switch dimension {
+        case .known(let extent): extent
+        case .symbol(let name): symbols[name] ?? 2
+        case .unknown: 2
+        }
+      }
+      let count = extents.reduce(1, &*)
+      guard extents.allSatisfy({ $0 >= 0 && $0 < 1 << 20 }), count >= 0, count < 1 << 18 else {
+        return nil
+      }
+      if element == .string {
+        return (try? Tensor(strings: (0..<count).map { "a\($0 % 7)" }, shape: extents))
+          .map(Value.tensor)
+      }
+      let numbers = (0..<count).map { Double($0 % 5) - 1 }
+      guard let tensor = try? Tensor(numbers, shape: extents) else { return nil }
+      if let converted = try? tensor.converted(to: element) { return .tensor(converted) }
+      let bytes = [UInt8](repeating: 0, count: count * element.byteCount)
+      return (try? Tensor(element, extents, bytes: bytes)).map(Value.tensor)
+    case .sequence(let element):
+      let inner = value(element, shape, symbols)
+      return .sequence(inner.map { [$0, $0] } ?? [], of: element)
+    case .optional(let element): return .optional(value(element, shape, symbols), of: element)
+    case .map, .sparseTensor: return nil
+    }
+  }
+}
