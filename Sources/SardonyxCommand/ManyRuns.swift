@@ -170,7 +170,7 @@ struct ManyRuns {
       print(JSON.object([("input", .string(result.label))] + members).line)
     } else if output.showsText {
       Terminal.clearProgress()
-      print("\(result.label)\n\(try output.text(result.outputs, labels))")
+      print("\(result.label.visible)\n\(try output.text(result.outputs, labels))")
     }
   }
 

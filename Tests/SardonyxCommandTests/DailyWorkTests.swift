@@ -223,7 +223,7 @@ import Testing
   @Test("Ctrl-C shows what was measured so far")
   func isInterrupted() throws {
     let ended = try shell(
-      "sardonyx bench \(Self.digits) --seconds 60 --json & sleep 1; kill -INT $!; wait $!")
+      "sardonyx bench \(Self.digits) --seconds 20 --json & sleep 3; kill -INT $!; wait $!")
     #expect(ended.status == 0, "\(ended.error)")
     let report = try JSONSerialization.jsonObject(with: ended.output) as? [String: Any]
     #expect(report?["iterations"] as? Int ?? 0 > 0)

@@ -1,14 +1,19 @@
 /// What is known of the inputs of a node when its outputs are described.
 struct Facts: Sendable {
   private let facts: [Fact?]
+  private let checked: TypesChecked
 
   /// - Parameter checked: that ``facts`` have types the operator's schema allows.
-  init(_ facts: [Fact?], _ checked: TypesChecked) { self.facts = facts }
-
-  private init(_ facts: [Fact?]) { self.facts = facts }
+  init(_ facts: [Fact?], _ checked: TypesChecked) {
+    self.facts = facts
+    self.checked = checked
+  }
 
   /// Facts made of these, for an operator that asks another one.
-  func replaced(by facts: [Fact?]) -> Facts { Facts(facts) }
+  func replaced(by facts: [Fact?]) -> Facts { Facts(facts, checked) }
+
+  /// The inputs whose values are known, the others left out.
+  var known: Inputs { Inputs(facts.map { $0?.value }, checked) }
 
   /// The number of inputs the node names, those left out at the end not counted.
   var count: Int { facts.count }

@@ -10,7 +10,7 @@ import Sardonyx
 
 /// Refuses to write a result over a file that it is made of.
 /// - Throws: ``ModelError`` (mismatch) where `path` is one of the files, by whatever name.
-func refuseOverwriting(_ path: String, _ files: [String]) throws(ModelError) {
+func refuse(overwriting path: String, madeOf files: [String]) throws(ModelError) {
   func identity(_ path: String) -> [UInt64]? {
     var status = stat()
     guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }

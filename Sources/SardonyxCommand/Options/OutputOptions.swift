@@ -53,10 +53,19 @@ struct OutputOptions: ParsableArguments {
   /// The lines of `--labels`.
   func readLabels() throws(ModelError) -> [String]? {
     guard let labels else { return nil }
-    let text = String(decoding: try bytes(ofFile: labels), as: UTF8.self)
+    let text = String(decoding: try bytes(ofFile: labels, atMost: 1 << 26), as: UTF8.self)
     var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     if lines.last == "" { lines.removeLast() }
     return lines.map(String.init)
+  }
+
+  /// Refuses to write over files that the outputs are made from.
+  func refuseOverwriting(_ files: [String], outputCount: Int) throws(ModelError) {
+    if let output, output != "-" { try refuse(overwriting: output, madeOf: files) }
+    guard let outputDir else { return }
+    for index in 0..<outputCount {
+      try refuse(overwriting: "\(outputDir)/output_\(index).pb", madeOf: files)
+    }
   }
 
   /// Writes the files asked for.
@@ -76,9 +85,9 @@ struct OutputOptions: ParsableArguments {
     let rankings = try rankings(outputs, labels)
     return outputs.enumerated().map { index, output in
       if let ranking = rankings[index] {
-        return "\(output.name): \(output.value.caption)\n\(ranking.text)"
+        return "\(output.name.visible): \(output.value.caption)\n\(ranking.text)"
       }
-      return "\(output.name): \(output.value.summary())"
+      return "\(output.name.visible): \(output.value.summary())"
     }.joined(separator: "\n")
   }
 

@@ -39,6 +39,7 @@ struct Measurement {
 
   /// The standard deviation.
   var deviation: Double {
+    let mean = mean
     let squares = latencies.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
     return (squares / Double(max(1, latencies.count))).squareRoot()
   }

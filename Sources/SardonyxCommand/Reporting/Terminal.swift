@@ -34,7 +34,7 @@ enum Terminal {
   }
 
   /// Something that is not wrong but may not be meant.
-  static func warn(_ text: String) { writeError("warning: \(text)\n") }
+  static func warn(_ text: String) { writeError("warning: \(text.visibleLines)\n") }
 
   /// A remark for `--verbose`.
   static func note(_ text: String) { writeError(text.visibleLines + "\n") }

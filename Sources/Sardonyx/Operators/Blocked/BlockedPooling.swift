@@ -11,9 +11,9 @@ struct BlockedPool: Operator {
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     let shape = try inputs.shape(0)
-    let pooling = BlockedPooling(kind, try window.axes(over: BlockLayout().extents(shape)))
+    let (kind, axes) = (kind, try window.axes(over: BlockLayout().extents(shape)))
     return { addresses, crew in
-      unsafe pooling.run(
+      unsafe BlockedPooling(kind, axes).run(
         addresses.input(0), planes: shape[0] * shape[1], into: addresses.output(), on: crew)
     }
   }

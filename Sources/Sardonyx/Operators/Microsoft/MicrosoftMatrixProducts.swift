@@ -191,14 +191,18 @@ struct MatMulNBits: Operator {
     guard let last = a.last, last == depth else {
       throw .unexpected("last axis of A", expected: "\(depth)", got: "[\(a.joined)]")
     }
+    try checkWeights(inputs)
+    try check(inputs, 5, "bias", [columns])
+    return [Fact(try inputs.type(0), a.dropLast() + [columns])]
+  }
+
+  private func checkWeights(_ inputs: Facts) throws(ModelError) {
     try check(inputs, 1, "B", [columns * blockCount * blockBytes])
     try check(inputs, 2, "scales", [columns * blockCount])
     let isPacked = inputs.has(3) ? try inputs.type(3) == .uint8 : true
     try check(
       inputs, 3, "zero_points", [columns * (isPacked ? zeroPointBytes : blockCount)])
     try check(inputs, 4, "g_idx", [depth, blockCount * blockSize])
-    try check(inputs, 5, "bias", [columns])
-    return [Fact(try inputs.type(0), a.dropLast() + [columns])]
   }
 
   private func check(_ inputs: Facts, _ index: Int, _ name: String, _ counts: [Int])
@@ -212,12 +216,9 @@ struct MatMulNBits: Operator {
   }
 
   mutating func prepare(_ inputs: Facts) throws(ModelError) {
-    let given = (0..<5).map { inputs.has($0) ? inputs[$0].value : nil }
-    guard (1..<5).allSatisfy({ given[$0] != nil || !inputs.has($0) }) else { return }
-    for (index, counts) in [(1, columns * blockCount * blockBytes), (2, columns * blockCount)] {
-      guard given[index]?.tensor?.elementCount == counts else { return }
-    }
-    packed = try? pack(weights(Inputs(given)))
+    guard (1..<5).allSatisfy({ inputs[$0].value != nil || !inputs.has($0) }) else { return }
+    try checkWeights(inputs)
+    packed = try? pack(weights(inputs.known))
   }
 
   private func pack(_ weights: [Float]) -> PackedMatrix {

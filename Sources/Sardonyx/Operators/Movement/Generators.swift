@@ -144,7 +144,7 @@ struct RangeOperator: Operator {
     }
     // Differences of integers may take one bit more than the integers.
     func steps(_ values: [Int128]) -> Double {
-      let (difference, delta) = (values[1] - values[0], values[2])
+      let (difference, delta) = (values[1] - values[0], values.count > 2 ? values[2] : 1)
       guard delta != 0 else { return .infinity }
       let (steps, rest) = difference.quotientAndRemainder(dividingBy: delta)
       return Double(rest != 0 && (rest > 0) == (delta > 0) ? steps + 1 : steps)

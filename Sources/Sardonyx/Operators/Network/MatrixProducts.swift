@@ -27,8 +27,11 @@ struct MatMul: ActivationAccepting {
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard try inputs.type(0) == .float, try inputs.type(1) == .float else { return nil }
-    return try MatMulExtents(inputs.shape(0), inputs.shape(1)).batch
-      .computation(packedRight: packed, biasInput: inputs.has(2) ? 2 : nil, activation)
+    let extents = try MatMulExtents(inputs.shape(0), inputs.shape(1))
+    // What is planned is declared only; what runs has data for each product.
+    guard extents.isOne || extents.productCount <= 1 << 16 else { return nil }
+    return extents.batch.computation(
+      packedRight: packed, biasInput: inputs.has(2) ? 2 : nil, activation)
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
@@ -87,12 +90,19 @@ struct MatMulExtents {
     return zip(numbers(batches.left), numbers(batches.right)).map { ($0, $1) }
   }
 
+  /// The products; none where the result is empty.
+  var productCount: Int { shape.contains(0) ? 0 : batches.both.elementCount }
+
+  /// Whether all products share their right factor and have left ones side by side.
+  var isOne: Bool {
+    batches.right.elementCount == 1 && batches.left.elementCount == batches.both.elementCount
+  }
+
   /// The products; those that share their right factor and lie side by side are one.
   var batch: ProductBatch {
-    let pairs = pairs
     let (left, right) = (MatrixView(columns: k), MatrixView(columns: n))
-    let isOne = pairs.enumerated().allSatisfy { $0.element == ($0.offset, 0) }
-    if isOne { return ProductBatch(m: pairs.count * m, n: n, k: k, left: left, right: right) }
+    if isOne { return ProductBatch(m: productCount * m, n: n, k: k, left: left, right: right) }
+    let pairs = pairs
     return ProductBatch(
       m: m, n: n, k: k, left: left, right: right,
       offsets: pairs.map { ($0.left * m * k, $0.right * k * n) })
