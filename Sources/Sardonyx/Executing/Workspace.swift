@@ -90,6 +90,12 @@ import Synchronization
     {
       throw .unexpected("output", expected: "\(fact)", got: "\(Fact(value))", code: .invalid)
     }
+    // Views of what has its place, and the addresses of it, are settled: it is to lie there.
+    if plan.fixed[id], let place = table[id]?.tensor, let made = value.tensor,
+      made.type != .string, place.byteCount == made.byteCount
+    {
+      return Destination(place).copy(made)
+    }
     if plan.fixed[id] { replaced.append((id, table[id])) }
     set(id, value, plan)
   }

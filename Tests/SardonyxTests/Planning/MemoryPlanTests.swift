@@ -78,6 +78,22 @@ struct Stub: Operator {
     #expect(try results[0].tensor!.elements() == [Float](repeating: 2, count: 100))
   }
 
+  @Test("A view sees what an operator made elsewhere and handed over")
+  func viewOfWhatIsHandedOver() throws {
+    let definition = SardonyxTests.graph(
+      [declared("x", .float, [1, 4])],
+      [
+        node("ArrayFeatureExtractor", ["x", "which"], ["a"], domain: "ai.onnx.ml"),
+        node("Reshape", ["a", "shape"], ["b"]), node("Relu", ["b"], ["y"]),
+      ], [declared("y")],
+      constants: ["which": Tensor([Int64(2), 0]), "shape": Tensor([Int64(2), 1])])
+    let session = try Session(try model(definition))
+    for _ in 0..<3 {
+      let y = try session.run(["x": .tensor(Tensor([Float(1), 2, 3, 4], [1, 4]))])["y"]
+      #expect(try y?.tensor?.elements() == [Float(3), 1])
+    }
+  }
+
   @Test func workInPlaceNeedsOne() throws {
     let chain = (0..<10).map { (Stub(reusableInput: 0), [$0]) }
     let plan = try plan(graph(chain, outputs: [10]))
