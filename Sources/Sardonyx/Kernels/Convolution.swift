@@ -27,6 +27,24 @@ struct ConvolutionShape: Hashable, Sendable {
 
   var isPadded: Bool { padsBegin != padsEnd || padsBegin.contains { $0 != 0 } }
 
+  /// The axes that are not of extent 1 with a single tap and no padding, at least one: what the
+  /// others add to a place is nothing.
+  var trueAxes: [Int] {
+    let axes = input.indices.filter {
+      input[$0] != 1 || kernel[$0] != 1 || padsBegin[$0] != 0 || padsEnd[$0] != 0
+    }
+    return axes.isEmpty ? [0] : axes
+  }
+
+  /// The same without all other axes.
+  func keeping(_ axes: [Int]) -> ConvolutionShape {
+    func kept(_ values: [Int]) -> [Int] { axes.map { values[$0] } }
+    return ConvolutionShape(
+      batch: batch, groups: groups, inputChannels: inputChannels, outputChannels: outputChannels,
+      input: kept(input), kernel: kept(kernel), strides: kept(strides), dilations: kept(dilations),
+      padsBegin: kept(padsBegin), padsEnd: kept(padsEnd))
+  }
+
   /// Every output channel sees one input channel, in a plane.
   var isDepthwise: Bool { groups == inputChannels && groups > 1 && (1...2).contains(input.count) }
 

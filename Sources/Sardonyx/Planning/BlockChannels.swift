@@ -230,18 +230,20 @@ private struct ChannelBlocking {
     -> Node?
   {
     guard let x = node.inputs[0], let weights = graph.constant(node, 1), weights.type == .float,
-      (3...4).contains(weights.shape.count), weights.shape.elementCount > 0,
+      weights.shape.count >= 3, weights.shape.elementCount > 0,
       weights.shape[0] % conv.group == 0,
       !node.hasInput(2) || graph.constant(node, 2) != nil
     else { return nil }
     let channels = weights.shape[1] * conv.group
-    let shape = ConvolutionShape(
-      weights: weights.shape, groups: conv.group, window: conv.window, input: extents(of: x))
     let source = inBlocks(x)
     let readsPlanes = source == nil && channels < layout.lanes && conv.group == 1
-    guard source.map({ $0.channels == channels }) ?? true, let shape,
+    guard source.map({ $0.channels == channels }) ?? true,
+      let shape = ConvolutionShape(
+        weights: weights.shape, groups: conv.group, window: conv.window,
+        input: extents(of: x, count: weights.shape.count - 2)),
+      shape.trueAxes.count <= 2,
       let algorithm = BlockedAlgorithm.choose(
-        shape, readsPlanes: readsPlanes, winograd: winograd, layout)
+        shape.keeping(shape.trueAxes), readsPlanes: readsPlanes, winograd: winograd, layout)
     else { return nil }
     var node = node
     let rank = weights.shape.count
@@ -249,7 +251,7 @@ private struct ChannelBlocking {
       node.inputs[3] = blocked(residual, channels: weights.shape[0], rank: rank)
     }
     if !readsPlanes { node.inputs[0] = blocked(x, channels: channels, rank: rank) }
-    node.implementation = BlockedConv(conv, algorithm)
+    node.implementation = BlockedConv(conv, algorithm, axes: shape.trueAxes)
     graph.note(
       "block channels", .done, node, "\(algorithm), in blocks of \(layout.lanes) channels")
     node.outputs = [produce(result, channels: weights.shape[0], rank: rank)]
@@ -261,7 +263,10 @@ private struct ChannelBlocking {
   ) -> Node? {
     guard let x = node.inputs[0], let weights = graph.constant(node, 1), weights.type == .float,
       (3...4).contains(weights.shape.count), weights.shape.elementCount > 0,
-      transpose.group == 1, transpose.window.isDense,
+      weights.shape[0] % transpose.group == 0, transpose.window.isDense,
+      BlockedFilter.groupsTogether(
+        transpose.group, inputChannels: weights.shape[0],
+        outputChannels: weights.shape[1] * transpose.group, layout) != nil,
       !node.hasInput(2) || graph.constant(node, 2) != nil,
       inBlocks(x).map({ $0.channels == weights.shape[0] }) ?? (weights.shape[0] >= layout.lanes),
       zip(transpose.window.strides(axisCount: weights.shape.count - 2), weights.shape.dropFirst(2))
@@ -271,21 +276,18 @@ private struct ChannelBlocking {
     let rank = weights.shape.count
     node.inputs[0] = blocked(x, channels: weights.shape[0], rank: rank)
     node.implementation = BlockedConvTranspose(transpose)
-    node.outputs = [produce(result, channels: weights.shape[1], rank: rank)]
+    node.outputs = [produce(result, channels: weights.shape[1] * transpose.group, rank: rank)]
     graph.note(
       "block channels", .done, node, "phase by phase, in blocks of \(layout.lanes) channels")
     return node
   }
 
-  /// The spatial extents of a value where they are known.
-  private func extents(of id: Graph.ValueID) -> [Int]? {
-    guard let shape = facts[id].shape else { return nil }
-    var extents: [Int] = []
-    for dimension in shape.dropFirst(2) {
-      guard case .known(let extent) = dimension else { return nil }
-      extents.append(extent)
+  /// The spatial extents of a value, nil where they are not known.
+  private func extents(of id: Graph.ValueID, count: Int) -> [Int?] {
+    guard let shape = facts[id].shape, shape.count == count + 2 else {
+      return Array(repeating: nil, count: count)
     }
-    return extents
+    return shape.dropFirst(2).map { if case .known(let extent) = $0 { extent } else { nil } }
   }
 
   /// Operators on two or more tensors that broadcast: blocks of as many channels line up as their
@@ -323,8 +325,8 @@ private struct ChannelBlocking {
 
   /// Whether a value in blocks has one number for each image and channel.
   private func isNarrow(_ id: Graph.ValueID) -> Bool {
-    guard blocks[id] != nil, let extents = extents(of: id) else { return false }
-    return extents.allSatisfy { $0 == 1 }
+    guard let blocked = blocks[id] else { return false }
+    return extents(of: id, count: blocked.rank - 2).allSatisfy { $0 == 1 }
   }
 
   private enum Operand {

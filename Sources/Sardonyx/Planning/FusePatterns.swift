@@ -1,6 +1,6 @@
 extension Planner {
   /// Puts one operator in the place of several that exporters spell it out with: LayerNormalization,
-  /// Gelu and Swish in single precision.
+  /// Gelu, Swish and HardSwish in single precision.
   static let fusePatterns = Pass(name: "fuse patterns") { graph throws(ModelError) in
     var fusion = PatternFusion(graph)
     for position in graph.nodes.indices { try fusion.fuse(at: position) }
@@ -28,6 +28,7 @@ private struct PatternFusion {
     case "Mul":
       try fuseGelu(position)
       try fuseSwish(position)
+      try fuseHardSwish(position)
     default: return
     }
   }
@@ -153,6 +154,20 @@ private struct PatternFusion {
         graph.nodes[sigmoid].inputs == [x]
       else { continue }
       return try replace(position, by: "Swish", operatorSet: 24, [x], [:])
+    }
+  }
+
+  /// x·hardsigmoid(x) with the slope 1/6.
+  private mutating func fuseHardSwish(_ position: Int) throws(ModelError) {
+    let node = graph.nodes[position]
+    guard node.operatorName == "Mul", node.inputs.count == 2 else { return }
+    for (index, id) in node.inputs.enumerated() {
+      guard let id, let gate = maker(of: id, "HardSigmoid"), let x = node.inputs[1 - index],
+        graph.nodes[gate].inputs == [x],
+        isNear(graph.nodes[gate].attributes.float("alpha") ?? 0.2, 1 / 6),
+        graph.nodes[gate].attributes.float("beta") ?? 0.5 == 0.5
+      else { continue }
+      return try replace(position, by: "HardSwish", operatorSet: 14, [x], [:])
     }
   }
 

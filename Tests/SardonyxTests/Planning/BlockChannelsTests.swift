@@ -132,6 +132,47 @@ import Testing
       ])
   }
 
+  @Test("Groups of channels stay in blocks", arguments: [2, 8, 16])
+  func groups(count: Int) throws {
+    var numbers = Numbers(seed: count)
+    let definition = graph(
+      [declared("X", .float, [2, 3, 7, 6])],
+      [
+        node("Conv", ["X", "W"], ["a"]),
+        node("Conv", ["a", "V"], ["b"], ["group": .int(count), "pads": .ints([1, 1, 1, 1])]),
+        node("ConvTranspose", ["b", "T"], ["c"], ["group": .int(count), "strides": .ints([2, 2])]),
+        node("Relu", ["c"], ["Y"]),
+      ], [declared("Y")],
+      constants: Self.constants([
+        "W": [32, 3, 1, 1], "V": [64, 32 / count, 3, 3], "T": [64, 32 / count, 3, 3],
+      ]))
+    let results = try Self.run(definition, ["X": .tensor(numbers.tensor(2, 3, 7, 6))])
+    Self.expectEqual(results)
+    #expect(results.nodes.filter { $0.hasSuffix("Channels") } == ["UnblockChannels"])
+  }
+
+  @Test(
+    "Axes of extent 1 are no axes",
+    arguments: [[40, 1], [1, 40], [9, 1, 8], [1, 9, 8], [1, 1, 12], [1, 1]])
+  func unitAxes(_ extents: [Int]) throws {
+    var numbers = Numbers(seed: extents.count)
+    let kernel = extents.map { min($0, 3) }
+    let pads = kernel.map { $0 / 2 }
+    for stride in 1...2 {
+      let definition = graph(
+        [declared("X", .float, [2, 3] + extents)],
+        [
+          node("Conv", ["X", "W"], ["a"], ["strides": .ints(kernel.map { $0 > 1 ? stride : 3 })]),
+          node("Conv", ["a", "V"], ["b"], ["pads": .ints(pads + pads)]),
+          node("Relu", ["b"], ["Y"]),
+        ], [declared("Y")],
+        constants: Self.constants(["W": [20, 3] + kernel, "V": [17, 20] + kernel]))
+      let results = try Self.run(definition, ["X": .tensor(numbers.tensor([2, 3] + extents))])
+      Self.expectEqual(results)
+      #expect(results.nodes == ["Conv", "Conv", "UnblockChannels"])
+    }
+  }
+
   @Test("Transposed convolutions work phase by phase", arguments: 1...3)
   func transposed(stride: Int) throws {
     var numbers = Numbers(seed: stride)

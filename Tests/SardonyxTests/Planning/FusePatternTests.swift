@@ -67,6 +67,16 @@ import Testing
     #expect(try fused(start + first, constants, [4, 33]) == ["Gelu"])
   }
 
+  @Test func hardSwishIsFound() throws {
+    let slope: [String: Attribute] = ["alpha": .float(1 / 6), "beta": .float(0.5)]
+    for inputs in [["x", "gate"], ["gate", "x"]] {
+      let nodes = [node("HardSigmoid", ["x"], ["gate"], slope), node("Mul", inputs, ["y"])]
+      #expect(try fused(nodes, [:], [2, 5]) == ["HardSwish"])
+    }
+    let other = [node("HardSigmoid", ["x"], ["gate"]), node("Mul", ["x", "gate"], ["y"])]
+    #expect(try fused(other, [:], [2, 5]).contains("HardSigmoid"))
+  }
+
   @Test func swishIsFound() throws {
     let nodes = [node("Sigmoid", ["x"], ["s"]), node("Mul", ["s", "x"], ["y"])]
     #expect(try fused(nodes, [:], [5, 9]) == ["Swish"])

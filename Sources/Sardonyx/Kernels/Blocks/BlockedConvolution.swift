@@ -98,7 +98,9 @@ struct BlockedConvolution: Sendable {
         rows: area.rows.count, columns: area.columns.count, vectors: vectors.count,
         runs: stretch.runs.count, full_runs: stretch.fullRuns, run: filter.run,
         short_run: filter.shortRun, pass: filter.pass,
-        x: source + geometry.start(of: area), x_row: geometry.rowStep,
+        x: source
+          + (geometry.start(of: area) + filter.firstInputBlock(of: panel) * geometry.planeSize),
+        x_row: geometry.rowStep,
         offsets: offsets.baseAddress! + stretch.runs.lowerBound,
         weights: filter.start + filter.place(of: panel, in: stretch), y: y + place,
         y_row: geometry.outputRowStep, y_column: geometry.outputStep,
@@ -230,7 +232,8 @@ private struct Geometry: Sendable {
   let offsets: [Int32]
   /// From the input of an output to that of the one below.
   let rowStep: Int
-  /// Floats of an image of what the kernel reads.
+  /// Floats of a plane and of an image of what the kernel reads.
+  let planeSize: Int
   let imageSize: Int
   /// From an output to the one below, to the one beside it, and to its like of the next block.
   let outputRowStep: Int
@@ -256,9 +259,7 @@ private struct Geometry: Sendable {
     let isFlat = shape.isPointwise && spread == nil
     isCopied = !isFlat && (shape.isPadded || shape.strides.asPlane.columns > 1)
     (rows, columns) = isFlat ? (1, output.rows * output.columns) : output
-    let (taps, steps, strides) = (
-      shape.kernel.asPlane, shape.dilations.asPlane, shape.strides.asPlane
-    )
+    let (steps, strides) = (shape.dilations.asPlane, shape.strides.asPlane)
     if let spread {
       outputStep = spread.strides.columns * lanes
       outputRowStep = spread.strides.rows * spread.extents.columns * lanes
@@ -272,29 +273,25 @@ private struct Geometry: Sendable {
     }
     if isCopied {
       rowStep = copies.rowStep
-      imageSize = copies.planeSize * planes
+      planeSize = copies.planeSize
     } else {
       rowStep = strides.rows * input.columns * floats
-      imageSize = input.rows * input.columns * floats * planes
+      planeSize = input.rows * input.columns * floats
     }
-    var offsets: [Int32] = []
-    for plane in 0..<planes {
-      for u in 0..<taps.rows {
-        for v in 0..<taps.columns {
-          let offset =
-            isCopied
-            ? copies.offset(plane: plane, row: u * steps.rows, column: v * steps.columns)
-            : ((plane * input.rows + u * steps.rows) * input.columns + v * steps.columns) * floats
-          offsets.append(Int32(offset))
-        }
-      }
+    imageSize = planeSize * planes
+    offsets = (0..<filter.runs).map { [isCopied, copies, planeSize, floats] index in
+      let run = filter.place(ofRun: index)
+      let (row, column) = (run.row * steps.rows, run.column * steps.columns)
+      return Int32(
+        isCopied
+          ? copies.offset(plane: run.plane, row: row, column: column)
+          : run.plane * planeSize + (row * input.columns + column) * floats)
     }
-    self.offsets = offsets
     // As many pixels as share a pass over the weights: 32 tiles.
     let most = 32 * tilePixels
     columnsPerArea = columns.evenPart(atMost: most, multipleOf: tilePixels)
     rowsPerArea = max(1, min(rows, most / max(1, columnsPerArea)))
-    work = shape.inputChannels * shape.taps * shape.outputChannels
+    work = filter.inputChannels * shape.taps * shape.outputChannels
   }
 
   private var rowAreas: Int { (rows + rowsPerArea - 1) / rowsPerArea }

@@ -22,10 +22,12 @@ enum BlockedAlgorithm: Hashable, Sendable {
     _ shape: ConvolutionShape, readsPlanes: Bool, winograd: Bool, _ layout: BlockLayout
   ) -> BlockedAlgorithm? {
     if shape.groups > 1 {
-      guard shape.isDepthwise, shape.outputChannels == shape.inputChannels, !readsPlanes else {
-        return nil
-      }
-      return .depthwise
+      if readsPlanes { return nil }
+      if shape.isDepthwise, shape.outputChannels == shape.inputChannels { return .depthwise }
+      let together = BlockedFilter.groupsTogether(
+        shape.groups, inputChannels: shape.inputChannels, outputChannels: shape.outputChannels,
+        layout)
+      return together == nil ? nil : .product
     }
     if readsPlanes { return .planar }
     guard winograd, shape.kernel == [3, 3], shape.strides == [1, 1], shape.dilations == [1, 1],
@@ -72,16 +74,22 @@ extension BlockedAlgorithm: CustomStringConvertible {
 
 /// The weights [M, C / groups, taps] and bias of a convolution in the order in which the kernels over
 /// blocks read them.
+///
+/// Groups of channels that do not fill whole blocks are taken together until they do, with zeros for
+/// what one group does not see of another: what is said of a group means such a union.
 struct BlockedFilter: Sendable {
   let algorithm: BlockedAlgorithm
+  /// Channels that a group sees, and makes.
   let inputChannels: Int
   let outputChannels: Int
-  let taps: Int
+  let groups: Int
+  let kernel: (rows: Int, columns: Int)
   let layout: BlockLayout
   /// Pixels of a tile that the kernels keep in registers.
   let tilePixels: Int
   /// Vectors of output channels in a panel; the last panel may have fewer.
   let panelVectors: Int
+  private let columnStride: Int
   private let memory: AlignedMemory
   private let biases: AlignedMemory?
 
@@ -92,45 +100,75 @@ struct BlockedFilter: Sendable {
     self.algorithm = algorithm
     layout = BlockLayout(for: instructions)
     tilePixels = unsafe instructions.kernels.tile_rows
-    inputChannels = shape.inputChannels
-    outputChannels = shape.outputChannels
-    taps = shape.taps
+    let union = Self.groupsTogether(
+      shape.groups, inputChannels: shape.inputChannels, outputChannels: shape.outputChannels,
+      layout)
+    let together = algorithm == .depthwise ? shape.groups : union ?? shape.groups
+    groups = shape.groups / together
+    inputChannels = shape.inputChannels / groups
+    outputChannels = shape.outputChannels / groups
+    kernel = shape.kernel.asPlane
+    // Taps with gaps between them are runs of their own, and so are those of very long rows.
+    let stride = shape.strides.asPlane.columns
+    let adjoin = shape.dilations.asPlane.columns == 1 && kernel.columns <= 128 * stride
+    columnStride = adjoin ? stride : kernel.columns
     panelVectors = unsafe instructions.kernels.tile_columns / layout.lanes
-    let outputs = layout.blocks(outputChannels) * layout.lanes
+    let outputs = layout.blocks(shape.outputChannels) * layout.lanes
     memory = AlignedMemory(
-      byteCount: Self.count(shape, algorithm, outputs: outputs) * MemoryLayout<Float>.stride)
+      byteCount: Self.count(algorithm, inputs: inputChannels, outputs: outputs, taps: shape.taps)
+        * MemoryLayout<Float>.stride)
     biases = unsafe bias.map { _ in AlignedMemory(byteCount: outputs * MemoryLayout<Float>.stride) }
     if let bias = unsafe bias, let biases {
       unsafe biases.floats.update(repeating: 0, count: outputs)
-      unsafe biases.floats.update(from: bias, count: outputChannels)
+      unsafe biases.floats.update(from: bias, count: shape.outputChannels)
     }
     switch algorithm {
-    case .product, .planar: unsafe packProduct(weights, instructions)
+    case .product, .planar:
+      for group in 0..<groups { unsafe pack(group, weights, together, instructions) }
     case .winograd(let m): unsafe packWinograd(weights, m, instructions)
     case .depthwise: unsafe packDepthwise(weights, instructions)
     }
   }
 
-  private static func count(
-    _ shape: ConvolutionShape, _ algorithm: BlockedAlgorithm, outputs: Int
-  ) -> Int {
+  private static func count(_ algorithm: BlockedAlgorithm, inputs: Int, outputs: Int, taps: Int)
+    -> Int
+  {
     switch algorithm {
-    case .product, .planar: outputs * shape.inputChannels * shape.taps
-    case .winograd(let m): outputs * shape.inputChannels * (m + 2) * (m + 2)
-    case .depthwise: outputs * shape.taps
+    case .product, .planar: outputs * inputs * taps
+    case .winograd(let m): outputs * inputs * (m + 2) * (m + 2)
+    case .depthwise: outputs * taps
+    }
+  }
+
+  /// How many groups see and make whole blocks of channels together; nil where none do.
+  static func groupsTogether(
+    _ groups: Int, inputChannels: Int, outputChannels: Int, _ layout: BlockLayout
+  ) -> Int? {
+    if groups == 1 { return 1 }
+    let channels = [inputChannels / groups, outputChannels / groups]
+    return (1...layout.lanes).first { count in
+      groups % count == 0 && channels.allSatisfy { count * $0 % layout.lanes == 0 }
     }
   }
 
   var start: UnsafePointer<Float> { unsafe UnsafePointer(memory.floats) }
   var bias: UnsafePointer<Float>? { unsafe biases.map { unsafe UnsafePointer($0.floats) } }
-  /// Blocks of output channels.
-  var outputBlocks: Int { layout.blocks(outputChannels) }
-  var panels: Int { (outputBlocks + panelVectors - 1) / panelVectors }
+  private var taps: Int { kernel.rows * kernel.columns }
+  /// Blocks of output channels, of a group and of all.
+  private var groupBlocks: Int { layout.blocks(outputChannels) }
+  var outputBlocks: Int { groups * groupBlocks }
+  private var groupPanels: Int { (groupBlocks + panelVectors - 1) / panelVectors }
+  var panels: Int { groups * groupPanels }
 
   /// The vectors of output channels of a panel.
   func vectors(of panel: Int) -> Range<Int> {
-    panel * panelVectors..<min((panel + 1) * panelVectors, outputBlocks)
+    let (group, index) = panel.quotientAndRemainder(dividingBy: groupPanels)
+    let first = group * groupBlocks
+    return first + index * panelVectors..<first + min((index + 1) * panelVectors, groupBlocks)
   }
+
+  /// The first block of input channels that a panel sees.
+  func firstInputBlock(of panel: Int) -> Int { panel / groupPanels * inputBlocks }
 
   // MARK: Products
 
@@ -144,14 +182,42 @@ struct BlockedFilter: Sendable {
     let depth: Int
   }
 
-  /// Channels in a run, and in the runs of the last block.
-  var run: Int { algorithm == .planar ? 1 : min(layout.lanes, inputChannels) }
-  var shortRun: Int { algorithm == .planar ? 1 : inputChannels - (inputBlocks - 1) * layout.lanes }
-  private var inputBlocks: Int {
-    algorithm == .planar ? inputChannels : layout.blocks(inputChannels)
+  /// Numbers that adjoin in the input for a tap and in the weights: the channels of a block, or, in
+  /// planes, the taps of a row that are a stride apart. The short runs follow those of full length:
+  /// the last block's, or those of the later columns in a stride.
+  var run: Int {
+    algorithm == .planar
+      ? (kernel.columns + columnStride - 1) / columnStride : min(layout.lanes, inputChannels)
   }
-  var runs: Int { inputBlocks * taps }
-  private var fullRuns: Int { shortRun == run ? runs : (inputBlocks - 1) * taps }
+  var shortRun: Int {
+    algorithm == .planar
+      ? max(1, kernel.columns / columnStride) : inputChannels - (inputBlocks - 1) * layout.lanes
+  }
+  private var inputBlocks: Int { layout.blocks(inputChannels) }
+  var runs: Int { algorithm == .planar ? rowsOfTaps * columnRuns.all : inputBlocks * taps }
+  private var fullRuns: Int {
+    if algorithm == .planar { return rowsOfTaps * columnRuns.full }
+    return shortRun == run ? runs : (inputBlocks - 1) * taps
+  }
+
+  /// In planes: rows of taps over all channels, and the runs in each.
+  private var rowsOfTaps: Int { inputChannels * kernel.rows }
+  private var columnRuns: (all: Int, full: Int) {
+    let all = min(columnStride, kernel.columns)
+    return (all, kernel.columns % all == 0 ? all : kernel.columns % all)
+  }
+
+  /// Where a run begins: its plane of the input (of a group), and its first tap.
+  func place(ofRun index: Int) -> (plane: Int, row: Int, column: Int) {
+    guard algorithm == .planar else {
+      let (plane, tap) = index.quotientAndRemainder(dividingBy: taps)
+      return (plane, tap / kernel.columns, tap % kernel.columns)
+    }
+    let isFull = index < fullRuns
+    let inRow = isFull ? columnRuns.full : columnRuns.all - columnRuns.full
+    let (row, column) = (isFull ? index : index - fullRuns).quotientAndRemainder(dividingBy: inRow)
+    return (row / kernel.rows, row % kernel.rows, column + (isFull ? 0 : columnRuns.full))
+  }
 
   /// Runs summed in registers before they are added to what came before: 128 numbers, whose sums
   /// then lose no more than those of a library that sums in blocks of that size, and whose weights for
@@ -159,19 +225,16 @@ struct BlockedFilter: Sendable {
   /// channels, F(4×4) loses 6.5e-7 (root mean square, of outputs with a deviation of 1) by one sum of
   /// 64, and 2.7e-7 by exact ones.
   var pass: Int {
-    switch algorithm {
-    case .planar: 128
-    case .winograd: max(1, 32 / layout.lanes)
-    case .product, .depthwise: max(1, 128 / layout.lanes)
-    }
+    if case .winograd = algorithm { return max(1, 64 / layout.lanes) }
+    return max(1, 128 / run)
   }
 
   /// The depth in parts whose input, for as many pixels as are computed at a time, fills half of the
   /// second-level cache.
   var stretches: [Stretch] {
     let pixels = 32 * tilePixels
-    let passDepth = pass * (algorithm == .planar ? 1 : layout.lanes)
-    let most = max(1, Caches.level2 / 2 / (MemoryLayout<Float>.stride * pixels) / passDepth) * pass
+    let most =
+      max(1, Caches.level2 / 2 / (MemoryLayout<Float>.stride * pixels) / (pass * run)) * pass
     return stride(from: 0, to: runs, by: most).map { first in
       let end = min(first + most, runs)
       let full = max(0, min(fullRuns, end) - first)
@@ -182,22 +245,48 @@ struct BlockedFilter: Sendable {
     }
   }
 
-  /// Where the weights of a panel begin in a stretch: stretch by stretch, panel by panel, [depth]
-  /// [vectors][lanes].
+  /// Where the weights of a panel begin in a stretch: group by group, stretch by stretch, panel by
+  /// panel, [depth][vectors][lanes].
   func place(of panel: Int, in stretch: Stretch) -> Int {
-    (stretch.firstDepth * outputBlocks + panel * panelVectors * stretch.depth) * layout.lanes
+    let (group, index) = panel.quotientAndRemainder(dividingBy: groupPanels)
+    let before = group * inputChannels * taps + stretch.firstDepth
+    return (before * groupBlocks + index * panelVectors * stretch.depth) * layout.lanes
   }
 
-  private func packProduct(_ weights: UnsafePointer<Float>, _ instructions: InstructionSet) {
+  /// Packs what a group sees; `together` groups of the file are one.
+  private func pack(
+    _ group: Int, _ weights: UnsafePointer<Float>, _ together: Int, _ instructions: InstructionSet
+  ) {
+    let count = outputChannels * inputChannels * taps
+    guard together > 1 else {
+      return unsafe packProduct(group, weights + group * count, instructions)
+    }
+    let rowLength = inputChannels / together * taps
+    let rows = outputChannels / together
+    var union = [Float](repeating: 0, count: count)
+    unsafe union.withUnsafeMutableBufferPointer { union in
+      for row in 0..<outputChannels {
+        let source = unsafe weights + (group * outputChannels + row) * rowLength
+        let place = (row * together + row / rows) * rowLength
+        unsafe (union.baseAddress! + place).update(from: source, count: rowLength)
+      }
+      unsafe packProduct(group, UnsafePointer(union.baseAddress!), instructions)
+    }
+  }
+
+  private func packProduct(
+    _ group: Int, _ weights: UnsafePointer<Float>, _ instructions: InstructionSet
+  ) {
     let rowLength = inputChannels * taps
+    let depthStep = algorithm == .planar ? columnStride : taps
     for stretch in stretches {
-      for panel in 0..<panels {
+      for panel in group * groupPanels..<(group + 1) * groupPanels {
         let vectors = vectors(of: panel)
-        let first = vectors.lowerBound * layout.lanes
+        let first = (vectors.lowerBound - group * groupBlocks) * layout.lanes
         let width = vectors.count * layout.lanes
         var target = unsafe memory.floats + place(of: panel, in: stretch)
         let lanes = min(width, outputChannels - first)
-        if algorithm == .planar || taps == 1 {
+        if taps == 1 {
           unsafe instructions.kernels.pack_panels(
             stretch.depth, lanes, width, weights + (first * rowLength + stretch.firstDepth),
             rowLength, 1, target, width * stretch.depth)
@@ -205,9 +294,12 @@ struct BlockedFilter: Sendable {
         }
         for index in stretch.runs {
           let depth = index - stretch.runs.lowerBound < stretch.fullRuns ? run : shortRun
-          let source = first * rowLength + index / taps * run * taps + index % taps
+          let place = place(ofRun: index)
+          let channel = algorithm == .planar ? place.plane : place.plane * run
+          let source =
+            first * rowLength + channel * taps + place.row * kernel.columns + place.column
           unsafe instructions.kernels.pack_panels(
-            depth, lanes, width, weights + source, rowLength, taps, target, width * depth)
+            depth, lanes, width, weights + source, rowLength, depthStep, target, width * depth)
           unsafe target += width * depth
         }
       }

@@ -1,7 +1,7 @@
 import CKernels
 
-/// The weights [C, M, taps] of a transposed convolution for blocks of channels, with steps and without
-/// groups, gaps or more step than kernel.
+/// The weights [C, M / groups, taps] of a transposed convolution for blocks of channels, with steps and
+/// without gaps or more step than kernel.
 ///
 /// An output row sees every `stride`-th row of the kernel alone, and those of its neighbours see
 /// others: each such phase is a convolution with a kernel of its own, turned around, whose outputs lie
@@ -17,9 +17,10 @@ struct BlockedTransposedFilter: Sendable {
   let phases: [Phase]
 
   init(
-    _ weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputChannels: Int,
+    _ weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, groups: Int, inputChannels: Int,
     outputChannels: Int, kernel: (rows: Int, columns: Int), strides: (rows: Int, columns: Int)
   ) {
+    let (inputs, outputs) = (inputChannels / groups, outputChannels / groups)
     var phases: [Phase] = []
     for row in 0..<strides.rows {
       for column in 0..<strides.columns {
@@ -28,10 +29,11 @@ struct BlockedTransposedFilter: Sendable {
           columns: (kernel.columns - column + strides.columns - 1) / strides.columns
         )
         var turned: [Float] = []
-        turned.reserveCapacity(inputChannels * outputChannels * taps.rows * taps.columns)
+        turned.reserveCapacity(inputs * outputChannels * taps.rows * taps.columns)
         for m in 0..<outputChannels {
-          for c in 0..<inputChannels {
-            let plane = unsafe weights + (c * outputChannels + m) * kernel.rows * kernel.columns
+          let (group, m) = m.quotientAndRemainder(dividingBy: outputs)
+          for c in group * inputs..<(group + 1) * inputs {
+            let plane = unsafe weights + (c * outputs + m) * kernel.rows * kernel.columns
             for u in (0..<taps.rows).reversed() {
               for v in (0..<taps.columns).reversed() {
                 let place =
@@ -42,7 +44,7 @@ struct BlockedTransposedFilter: Sendable {
           }
         }
         let shape = ConvolutionShape(
-          batch: 0, groups: 1, inputChannels: inputChannels, outputChannels: outputChannels,
+          batch: 0, groups: groups, inputChannels: inputChannels, outputChannels: outputChannels,
           input: [0, 0], kernel: [taps.rows, taps.columns], strides: [1, 1], dilations: [1, 1],
           padsBegin: [0, 0], padsEnd: [0, 0])
         phases.append(
@@ -68,7 +70,7 @@ struct BlockedTransposedConvolution: Sendable {
       let columns = PhaseAxis(axes.1, place: phase.place.column, taps: phase.kernel.columns)
       guard rows.count > 0, columns.count > 0 else { return nil }
       let shape = ConvolutionShape(
-        batch: extents.batch, groups: 1, inputChannels: extents.inputChannels,
+        batch: extents.batch, groups: extents.group, inputChannels: extents.inputChannels,
         outputChannels: extents.outputChannels, input: [row.output, axes.1.output],
         kernel: [phase.kernel.rows, phase.kernel.columns], strides: [1, 1], dilations: [1, 1],
         padsBegin: [rows.padBefore, columns.padBefore], padsEnd: [rows.padAfter, columns.padAfter])

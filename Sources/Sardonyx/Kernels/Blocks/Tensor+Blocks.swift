@@ -10,13 +10,13 @@ extension BlockedFilter {
 }
 
 extension BlockedTransposedFilter {
-  /// Packs single-precision weights [C, M, spatial…] and bias.
-  init(_ weights: Tensor, bias: Tensor?, strides: [Int]) {
+  /// Packs single-precision weights [C, M / groups, spatial…] and bias.
+  init(_ weights: Tensor, bias: Tensor?, groups: Int, strides: [Int]) {
     let kernel = Array(weights.shape.dropFirst(2))
     unsafe self.init(
       weights.pointer(as: Float.self), bias: bias.map { unsafe $0.pointer(as: Float.self) },
-      inputChannels: weights.shape[0], outputChannels: weights.shape[1], kernel: kernel.asPlane,
-      strides: strides.asPlane)
+      groups: groups, inputChannels: weights.shape[0], outputChannels: weights.shape[1] * groups,
+      kernel: kernel.asPlane, strides: strides.asPlane)
   }
 }
 

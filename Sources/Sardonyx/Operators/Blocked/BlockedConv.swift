@@ -5,11 +5,14 @@
 struct BlockedConv: Operator {
   let conv: Conv
   let algorithm: BlockedAlgorithm
+  /// The spatial axes along which there is something to do, one or two; all others have extent 1.
+  let axes: [Int]
   private var filter: BlockedFilter?
 
-  init(_ conv: Conv, _ algorithm: BlockedAlgorithm) {
+  init(_ conv: Conv, _ algorithm: BlockedAlgorithm, axes: [Int]) {
     self.conv = conv
     self.algorithm = algorithm
+    self.axes = axes
   }
 
   var readsPlanes: Bool { algorithm == .planar }
@@ -26,15 +29,22 @@ struct BlockedConv: Operator {
   mutating func prepare(_ inputs: Facts) throws(ModelError) {
     let weights = try inputs.tensor(1)
     let bias = inputs.has(2) ? try inputs.tensor(2) : nil
-    filter = BlockedFilter(
-      weights, bias: bias, ConvolutionShape(weights: weights.shape, groups: conv.group), algorithm)
+    let axisCount = weights.shape.count - 2
+    let shape = ConvolutionShape(
+      weights: weights.shape, groups: conv.group,
+      strides: conv.window.strides(axisCount: axisCount),
+      dilations: conv.window.dilations(axisCount: axisCount))
+    filter = BlockedFilter(weights, bias: bias, shape.keeping(axes), algorithm)
   }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }
     let extents = try extents(inputs)
-    guard extents.paddingIsModest, extents.countsFitBlocks else { return nil }
-    let convolution = BlockedConvolution(ConvolutionShape(extents), filter)
+    let shape = ConvolutionShape(extents)
+    guard extents.paddingIsModest, extents.countsFitBlocks,
+      Set(axes).isSuperset(of: shape.trueAxes)
+    else { return nil }
+    let convolution = BlockedConvolution(shape.keeping(axes), filter)
     let (addsResidual, activation) = (conv.addsResidual, conv.activation)
     return { addresses, crew in
       let epilogue = unsafe BlockedConvolution.Epilogue(
@@ -77,7 +87,7 @@ struct BlockedConv: Operator {
   }
 }
 
-/// ConvTranspose of float32 over blocks of channels, without groups and dilations.
+/// ConvTranspose of float32 over blocks of channels, without dilations.
 ///
 /// Inputs are those of ``ConvTranspose``, X in blocks, W and B constants; the output is in blocks.
 struct BlockedConvTranspose: Operator {
@@ -96,6 +106,7 @@ struct BlockedConvTranspose: Operator {
     let weights = try inputs.tensor(1)
     filter = BlockedTransposedFilter(
       weights, bias: inputs.has(2) ? try inputs.tensor(2) : nil,
+      groups: transpose.group,
       strides: transpose.window.strides(axisCount: weights.shape.count - 2))
   }
 

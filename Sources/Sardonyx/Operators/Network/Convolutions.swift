@@ -131,28 +131,30 @@ extension ConvolutionShape {
       padsEnd: extents.axes.map(\.padAfter))
   }
 
-  /// The sizes as far as they are known before a run: without `input`, extents and outputs are 0.
+  /// The sizes as far as they are known before a run: an extent that is not stays 0.
   /// - Returns: nil where the window does not fit.
-  init?(weights: Shape, groups: Int, window: Window, input: [Int]?) {
+  init?(weights: Shape, groups: Int, window: Window, input: [Int?]) {
     let kernel = Array(weights.dropFirst(2))
     // Large enough for any kernel.
-    let extents = input ?? kernel.map { $0 + 1 << 10 }
-    guard let axes = try? window.axes(over: extents, kernel: kernel) else { return nil }
+    let extents = zip(input, kernel).map { $0 ?? $1 + 1 << 10 }
+    guard extents.count == kernel.count,
+      let axes = try? window.axes(over: extents, kernel: kernel)
+    else { return nil }
     self.init(
       ConvolutionExtents(
         batch: 1, inputChannels: weights[1] * groups, outputChannels: weights[0], group: groups,
         axes: axes))
-    if input == nil { self.input = kernel.map { _ in 0 } }
+    self.input = input.map { $0 ?? 0 }
   }
 
   /// What packing has to know.
-  init(weights: Shape, groups: Int) {
+  init(weights: Shape, groups: Int, strides: [Int]? = nil, dilations: [Int]? = nil) {
     let kernel = Array(weights.dropFirst(2))
     let (zeros, ones) = (kernel.map { _ in 0 }, kernel.map { _ in 1 })
     self.init(
       batch: 0, groups: groups, inputChannels: weights[1] * groups, outputChannels: weights[0],
-      input: zeros, kernel: kernel, strides: ones, dilations: ones, padsBegin: zeros,
-      padsEnd: zeros)
+      input: zeros, kernel: kernel, strides: strides ?? ones, dilations: dilations ?? ones,
+      padsBegin: zeros, padsEnd: zeros)
   }
 }
 

@@ -89,6 +89,9 @@ struct Window: Sendable {
   /// The attribute `strides`, ones where it is left out.
   func strides(axisCount: Int) -> [Int] { strides ?? Array(repeating: 1, count: axisCount) }
 
+  /// The attribute `dilations`, ones where it is left out.
+  func dilations(axisCount: Int) -> [Int] { dilations ?? Array(repeating: 1, count: axisCount) }
+
   /// Whether the taps of the kernel adjoin.
   var isDense: Bool { dilations?.allSatisfy { $0 == 1 } ?? true }
 

@@ -71,6 +71,26 @@ extension Kernels {
           }
         }
       }
+      // Groups that fill blocks, alone or together, and some that never do.
+      for (groups, inputs, outputs) in [
+        (2, 8, 16), (2, 16, 48), (3, 16, 16), (4, 4, 4), (4, 2, 8), (6, 8, 3), (8, 1, 2),
+        (16, 1, 1), (16, 3, 5), (32, 4, 4), (3, 5, 2),
+      ] {
+        for (kernel, stride) in [(1, 1), (3, 1), (3, 2)] {
+          cases.append(
+            (
+              .product,
+              shape(
+                groups * inputs, groups * outputs, size: [5, 7], kernel: kernel, stride: stride,
+                batch: 2, groups: groups)
+            ))
+        }
+      }
+      for stride in 1...5 {
+        for kernel in [2, 5, 11, 130] {
+          cases.append((.planar, shape(2, 17, size: [150], kernel: kernel, stride: stride, pad: 1)))
+        }
+      }
       // More depth and more places than go together.
       cases.append((.product, shape(600, 40, size: [3, 3], kernel: 3)))
       cases.append((.product, shape(16, 70, size: [40, 41], kernel: 1)))
