@@ -41,8 +41,9 @@ typedef void (*Transposition)(
 typedef struct PanelProduct {
   long rows, columns, depth;
   /// Panels of `tile_rows` rows, each [depth][tile_rows] and filled up with zeros; a_step leads from one to the next.
+  /// a_depth is tile_rows, or for a single row the distance of its elements.
   const float *a;
-  long a_step;
+  long a_step, a_depth;
   /// Row k begins at b + k·b_step. Whole vectors are read: the columns are filled up, or a multiple of the lanes.
   const float *b;
   long b_step;
@@ -61,8 +62,8 @@ typedef struct PanelProduct {
 } PanelProduct;
 
 /// Part of a product over activations in blocks of channels, for up to `tile_vectors` vectors of output channels:
-/// y[row][column] = activation(bias + residual + Σ x[row·x_row + column·step + offsets[r] + k]·weights[r·run + k])
-/// over r < runs and k < run (from full_runs on, k < short_run), where step is that of the kernel.
+/// y[row][column] = activation(bias + residual + Σ x[row·x_row + column·x_column + offsets[r] + k]·weights[r·run + k])
+/// over r < runs and k < run (from full_runs on, k < short_run).
 typedef struct BlockedProduct {
   long rows, columns, vectors;
   long runs, full_runs, run, short_run;
@@ -75,6 +76,10 @@ typedef struct BlockedProduct {
   const float *weights;
   float *y;
   long y_row, y_column, y_vector;
+  /// 1, 2 or the lanes of a vector; if is_placed, any number, and tiles then go on from row to row and image to image.
+  long x_column;
+  bool is_placed;
+  long images, x_image, y_image;
   /// A number for each output channel; or none.
   const float *_Nullable bias;
   /// Laid out as y, and may be y; or none.
@@ -84,6 +89,13 @@ typedef struct BlockedProduct {
   /// As in PanelProduct.
   float slope, low, high;
 } BlockedProduct;
+
+/// Along an axis of x, which is [axis][inner]: output o is Σ over taps of weights[tap·outputs + o]·x[places[tap·outputs + o]].
+typedef struct Resampling {
+  long outputs, inner, taps;
+  const int32_t *places;
+  const float *weights;
+} Resampling;
 
 /// Tiles of m×m outputs for Winograd's convolution with 3×3 taps, all of one block of channels.
 ///
@@ -220,10 +232,7 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// y[i·y_step] += x[i].
   void (*add_spread)(long n, const float *x, float *y, long y_step);
 
-  /// Activations in blocks of channels: neighbouring columns lie `lanes` apart in x.
   void (*multiply_blocks)(const BlockedProduct *);
-  /// Activations in planes: neighbouring columns adjoin in x.
-  void (*multiply_planes)(const BlockedProduct *);
   /// y[i] = x[first + i·stride], 0 where that is beside 0 ..< extent, for i < n, in numbers of so many floats: `lanes` or 1.
   void (*copy_columns)(long n, const float *x, long extent, long first, long stride, long floats, float *y);
   /// Weights of 3×3 taps as Winograd's products take them, for WinogradTiles.outputs = m: those of lane i and input channel k,
@@ -233,6 +242,8 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*spread_tiles)(const WinogradTiles *);
   void (*gather_tiles)(const WinogradTiles *);
   void (*correlate_block)(const BlockCorrelation *);
+  /// Outputs begin ..< end of an axis.
+  void (*resample)(const Resampling *, const float *x, long begin, long end, float *y);
   /// NaN where a window holds one; -∞ and 0 / 0 where it holds nothing.
   void (*maximum_of_block)(const BlockWindows *);
   void (*average_of_block)(const BlockWindows *);
@@ -326,6 +337,12 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// y[i] = (x[i] - zero)·scale.
   void (*dequantize_unsigned)(long n, const uint8_t *x, float scale, int32_t zero, float *y);
   void (*dequantize_signed)(long n, const int8_t *x, float scale, int32_t zero, float *y);
+  /// Bytes y[i] = the integer nearest to x[i] / scale or x[i]·scale, half to even, + zero, within low ... high; zero for
+  /// NaN.
+  void (*quantize_quotients)(long n, const float *x, float scale, int32_t zero, int32_t low, int32_t high, void *y);
+  void (*quantize_products)(long n, const float *x, float scale, int32_t zero, int32_t low, int32_t high, void *y);
+  /// Of whole numbers.
+  void (*narrow_to_integers)(long n, const float *x, int32_t *y);
   /// y[i] = x[i] - zero.
   void (*center_unsigned)(long n, const uint8_t *x, int32_t zero, int16_t *y);
   void (*center_signed)(long n, const int8_t *x, int32_t zero, int16_t *y);

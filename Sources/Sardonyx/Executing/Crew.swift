@@ -11,10 +11,11 @@ import Synchronization
 
 /// The threads of a run: the caller and workers that claim chunks of work as they come.
 ///
-/// A run wraps itself in `withWorkers` and every kernel calls `perform`. A worker that comes late
-/// finds nothing to claim and delays nobody; only chunks that were claimed are waited for. Results
-/// cannot depend on who does what as long as chunks do not depend on the number of threads. A crew
-/// that was cancelled stays so: make one for each run.
+/// A run wraps itself in `withWorkers` and every kernel calls `perform`. Each thread begins with chunks
+/// of its own, the same part of every job, so that it mostly reads what it has written before, and
+/// then takes over what is left of others. A worker that comes late delays nobody; only chunks that
+/// were claimed are waited for. Results cannot depend on who does what as long as chunks do not depend
+/// on the number of threads. A crew that was cancelled stays so: make one for each run.
 final class Crew: Sendable {
   let threads: Int
   let instructions: InstructionSet
@@ -36,7 +37,7 @@ final class Crew: Sendable {
     self.instructions = instructions
     self.scratch = scratch
     self.account = account
-    board = Board(deadline: deadline)
+    board = Board(deadline: deadline, participants: self.threads)
   }
 
   /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, with more
@@ -93,42 +94,52 @@ final class Crew: Sendable {
     return try result.get()
   }
 
+  /// Jobs that call the workers of a run have at least so many chunks: a thread takes some tens of
+  /// microseconds to come, and a chunk is about five of them.
+  private static let chunksWorthACall = 4
+
   /// Calls `body` with each of 0 ..< chunks, in any order and on any thread, and returns when all
   /// is done.
   ///
   /// After a cancellation the chunks that are left are skipped. Inside a chunk, or while another
-  /// thread has the crew, it all happens on the caller.
+  /// thread has the crew, it all happens on the caller, as do small jobs until a larger one has called
+  /// the workers.
   func perform(_ chunks: Int, _ body: @Sendable (Int) -> Void) {
     // A node's own check of its run's end is enough for work that is done at once.
     if chunks == 1 { return body(0) }
     guard chunks > 1, threads > 1,
       isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
-    else {
-      for chunk in 0..<max(0, chunks) {
-        if board.isCancelled { return }
-        body(chunk)
-      }
-      return
-    }
+    else { return performAlone(chunks, body) }
     defer { isBusy.store(false, ordering: .releasing) }
-    let shift = begin()
+    guard let shift = begin(calling: chunks >= Self.chunksWorthACall) else {
+      return performAlone(chunks, body)
+    }
     defer { end() }
     withoutActuallyEscaping(body) { body in
       for first in stride(from: 0, to: chunks, by: Board.largestJob) {
         let count = min(chunks - first, Board.largestJob)
         board.publish(count) { body(first + $0) }
         for worker in shift.workers.prefix(count - 1) { worker.wake() }
-        while board.work() {}
+        while board.work(as: 0) {}
         board.wait(for: count)
       }
     }
   }
 
-  private func begin() -> Shift {
+  private func performAlone(_ chunks: Int, _ body: (Int) -> Void) {
+    for chunk in 0..<max(0, chunks) {
+      if board.isCancelled { return }
+      body(chunk)
+    }
+  }
+
+  /// - Returns: nil where no workers are at hand and none are to be called.
+  private func begin(calling isWorthIt: Bool) -> Shift? {
     roster.withLock { roster in
+      guard roster.shift != nil || isWorthIt else { return nil }
       roster.depth += 1
       if let shift = roster.shift { return shift }
-      let shift = Shift(workers: (1..<threads).map { _ in Worker() })
+      let shift = Shift(workers: (1..<threads).map { Worker(participant: $0) })
       for worker in shift.workers {
         DispatchQueue.global(qos: .userInitiated).async { [board] in
           worker.serve(board, during: shift)
@@ -154,13 +165,49 @@ final class Crew: Sendable {
   }
 }
 
+/// A part of the chunks of a job, in order for the thread that it is meant for.
+private final class Lane: Sendable {
+  /// The job's number, the next chunk and the end of the chunks, in 20, 22 and 22 bits: one exchange
+  /// claims a chunk of just the job that was looked at.
+  private let ticket = Atomic<UInt64>(0)
+  /// Keeps other lanes off the cache line.
+  private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) =
+    (0, 0, 0, 0, 0, 0, 0, 0)
+
+  func publish(_ chunks: Range<Int>, job: UInt64) {
+    ticket.store(
+      job << 44 | UInt64(chunks.lowerBound) << 22 | UInt64(chunks.upperBound),
+      ordering: .sequentiallyConsistent)
+  }
+
+  var hasWork: Bool {
+    let seen = ticket.load(ordering: .sequentiallyConsistent)
+    return (seen >> 22) & 0x3FFFFF < seen & 0x3FFFFF
+  }
+
+  /// Claims the first chunk that is left, or the last one for another thread than the lane's own.
+  func claim(first: Bool) -> Int? {
+    var seen = ticket.load(ordering: .acquiring)
+    while true {
+      let (next, end) = ((seen >> 22) & 0x3FFFFF, seen & 0x3FFFFF)
+      guard next < end else { return nil }
+      let claim = ticket.compareExchange(
+        expected: seen, desired: first ? seen + 1 << 22 : seen - 1,
+        ordering: .acquiringAndReleasing)
+      if claim.exchanged { return Int(first ? next : end - 1) }
+      seen = claim.original
+    }
+  }
+}
+
 /// Where one job at a time is posted and its chunks are claimed.
 private final class Board: Sendable {
   static let largestJob = 1 << 22
 
-  /// The job's number, its next chunk and its count of chunks, in 20, 22 and 22 bits: one exchange
-  /// claims a chunk of just the job that was looked at.
-  private let ticket = Atomic<UInt64>(0)
+  /// One for each participant.
+  private let lanes: [Lane]
+  /// Counts jobs, modulo what a lane can tell apart.
+  private let job = Atomic<UInt64>(0)
   private let finished = Atomic(0)
   private let cancelled = Atomic(false)
   let deadline: ContinuousClock.Instant?
@@ -168,7 +215,8 @@ private final class Board: Sendable {
   /// Written only while no chunk is left to claim; read only by who has claimed one.
   nonisolated(unsafe) private var body: (@Sendable (Int) -> Void)?
 
-  init(deadline: ContinuousClock.Instant?) {
+  init(deadline: ContinuousClock.Instant?, participants: Int) {
+    lanes = participants > 1 ? (0..<participants).map { _ in Lane() } : []
     self.deadline = deadline
     hasDeadline = deadline != nil
   }
@@ -188,33 +236,29 @@ private final class Board: Sendable {
 
   func cancel() { cancelled.store(true, ordering: .relaxed) }
 
-  var hasWork: Bool {
-    let seen = ticket.load(ordering: .sequentiallyConsistent)
-    return (seen >> 22) & 0x3FFFFF < seen & 0x3FFFFF
-  }
+  var hasWork: Bool { lanes.contains { $0.hasWork } }
 
   func publish(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     unsafe self.body = body
     finished.store(0, ordering: .relaxed)
-    let job = (ticket.load(ordering: .relaxed) >> 44) &+ 1
-    ticket.store(job << 44 | UInt64(count), ordering: .sequentiallyConsistent)
+    let number = job.wrappingAdd(1, ordering: .relaxed).newValue
+    for (index, lane) in lanes.enumerated() {
+      lane.publish(
+        count * index / lanes.count..<count * (index + 1) / lanes.count, job: number)
+    }
   }
 
-  /// Does one chunk, if one is left.
-  func work() -> Bool {
-    var seen = ticket.load(ordering: .acquiring)
-    while true {
-      let next = (seen >> 22) & 0x3FFFFF
-      guard next < seen & 0x3FFFFF else { return false }
-      let claim = ticket.compareExchange(
-        expected: seen, desired: seen + 1 << 22, ordering: .acquiringAndReleasing)
-      if claim.exchanged {
-        if !isCancelled { perform(Int(next)) }
+  /// Does one chunk, if one is left: of the participant's own, or else of another's.
+  func work(as participant: Int) -> Bool {
+    for offset in lanes.indices {
+      let lane = lanes[(participant + offset) % lanes.count]
+      if let chunk = lane.claim(first: offset == 0) {
+        if !isCancelled { perform(chunk) }
         finished.add(1, ordering: .releasing)
         return true
       }
-      seen = claim.original
     }
+    return false
   }
 
   /// Returns without a hold on the body, whose end of life `Crew.perform` checks.
@@ -247,13 +291,16 @@ private final class Shift: Sendable {
 }
 
 private final class Worker: Sendable {
+  private let participant: Int
   private let isAsleep = Atomic(false)
   private let bell = DispatchSemaphore(value: 0)
+
+  init(participant: Int) { self.participant = participant }
 
   func serve(_ board: Board, during shift: Shift) {
     var turns = 0
     while !shift.isOver {
-      if board.work() {
+      if board.work(as: participant) {
         turns = 0
       } else if turns < 1500 {  // some tens of microseconds
         turns += 1

@@ -6,13 +6,52 @@ enum Activation: Equatable, Sendable {
   case relu
   case clamp(low: Float, high: Float)
   case leaky(slope: Float)
-  /// Any other function, applied while the result is still in the cache.
-  case unary(Unary, alpha: Float = 0, beta: Float = 0)
+  /// Any other functions, one after the other, applied while the result is still in the cache.
+  case steps([Step])
+
+  struct Step: Equatable, Sendable {
+    var function: Unary
+    var alpha: Float = 0
+    var beta: Float = 0
+  }
+
+  static func unary(_ function: Unary, alpha: Float = 0, beta: Float = 0) -> Activation {
+    .steps([Step(function: function, alpha: alpha, beta: beta)])
+  }
+
+  /// Whether `bounds` leaves something to `finish`.
+  var hasSteps: Bool { if case .steps = self { true } else { false } }
+
+  /// The function and then another.
+  func followed(by next: Activation) -> Activation {
+    if self == .none { return next }
+    if next == .none { return self }
+    var steps = steps
+    for step in next.steps {
+      if step.function == .affine, let last = steps.last, last.function == .affine {
+        steps[steps.count - 1].alpha *= step.alpha
+        steps[steps.count - 1].beta = last.beta * step.alpha + step.beta
+      } else {
+        steps.append(step)
+      }
+    }
+    return .steps(steps)
+  }
+
+  private var steps: [Step] {
+    switch self {
+    case .none: []
+    case .relu: [Step(function: .relu)]
+    case .clamp(let low, let high): [Step(function: .clip, alpha: low, beta: high)]
+    case .leaky(let slope): [Step(function: .leakyRelu, alpha: slope)]
+    case .steps(let steps): steps
+    }
+  }
 
   /// As kernels take it: min(max(v < 0 ? v·slope : v, low), high).
   var bounds: (slope: Float, low: Float, high: Float) {
     switch self {
-    case .none, .unary: (1, -.infinity, .infinity)
+    case .none, .steps: (1, -.infinity, .infinity)
     case .relu: (1, 0, .infinity)
     case .clamp(let low, let high): (1, low, high)
     case .leaky(let slope): (slope, -.infinity, .infinity)
@@ -24,11 +63,13 @@ enum Activation: Equatable, Sendable {
     rows: Int, columns: Int, at start: UnsafeMutablePointer<Float>, step: Int,
     with instructions: InstructionSet
   ) {
-    guard case .unary(let function, let alpha, let beta) = self else { return }
-    let kernel = unsafe function.kernel(of: instructions)
+    guard case .steps(let functions) = self else { return }
     for row in 0..<rows {
       let place = unsafe start + row * step
-      unsafe kernel(columns, place, place, alpha, beta)
+      for function in functions {
+        unsafe function.function.kernel(of: instructions)(
+          columns, place, place, function.alpha, function.beta)
+      }
     }
   }
 
@@ -36,14 +77,7 @@ enum Activation: Equatable, Sendable {
   func apply(
     _ count: Int, at start: UnsafeMutablePointer<Float>, with instructions: InstructionSet
   ) {
-    let whole: Activation =
-      switch self {
-      case .none: .none
-      case .relu: .unary(.relu)
-      case .clamp(let low, let high): .unary(.clip, alpha: low, beta: high)
-      case .leaky(let slope): .unary(.leakyRelu, alpha: slope)
-      case .unary: self
-      }
-    unsafe whole.finish(rows: 1, columns: count, at: start, step: 0, with: instructions)
+    unsafe Activation.steps(steps).finish(
+      rows: 1, columns: count, at: start, step: 0, with: instructions)
   }
 }

@@ -26,4 +26,9 @@ extension Int {
     let length = (self + parts - 1) / parts
     return Swift.min(self, (length + unit - 1) / unit * unit)
   }
+
+  /// The largest divisor of a positive number that is no larger than `most`.
+  func largestDivisor(atMost most: Int) -> Int {
+    (1...Swift.min(self, most)).last { self % $0 == 0 }!
+  }
 }

@@ -12,7 +12,7 @@ extension Activation {
         if value < 0 { value *= Double(slope) }
         numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
       }
-    case .unary:
+    case .steps:
       var singles = numbers.map { Float($0.asDouble) }
       unsafe singles.withUnsafeMutableBufferPointer { buffer in
         guard let start = buffer.baseAddress else { return }

@@ -177,9 +177,9 @@ private struct Grid {
     let columnPanels = (columns + width - 1) / width
     // Reading the right factor costs about as much as multiplying it with eight rows.
     let work = 2 * Double(rows + 8) * Double(columns) * Double(shape.depth)
-    // A chunk is some tens of microseconds of work; of a long batch each product is a chunk unless
-    // it is large.
-    let wanted = min(16, max(1, Int(min(work / (count < 8 ? 6e6 : 1e8), 16))))
+    // A chunk is some microseconds of work; of a long batch each product is a chunk unless it is
+    // large.
+    let wanted = min(16, max(1, Int(min(work / (count < 8 ? 1e6 : 1e8), 16))))
     // The larger factor is cut first, so that it is read once.
     let cutsRows = rows > columns
     let most = min(wanted, cutsRows ? rowPanels : columnPanels)
@@ -245,8 +245,8 @@ private struct Grid {
     {
       return unsafe runDots(rows, columns, x, step, matrix, rowStep)
     }
-    let leftRoom =
-      unsafe product.left.isPacked ? 0 : (rows.count + height - 1) / height * height * shape.depth
+    let packsLeft = unsafe !product.left.isPacked && rows.count > 1
+    let leftRoom = unsafe packsLeft ? (rows.count + height - 1) / height * height * shape.depth : 0
     let rightRoom = unsafe Block.panelsAtOnce * width * pass
     unsafe crew.scratch.withFloats(rightRoom + leftRoom) { scratch in
       let left = unsafe leftPanels(rows, scratch + rightRoom)
@@ -267,8 +267,8 @@ private struct Grid {
 
   /// One pass over some panels of columns.
   private func multiply(
-    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Range<Int>, _ left: UnsafePointer<Float>,
-    _ scratch: UnsafeMutablePointer<Float>
+    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Range<Int>,
+    _ left: (start: UnsafePointer<Float>, depthStep: Int), _ scratch: UnsafeMutablePointer<Float>
   ) {
     let right = unsafe rightPanels(columns, depth, rows: rows.count, scratch)
     for (index, column) in unsafe stride(
@@ -277,7 +277,7 @@ private struct Grid {
       unsafe multiply(
         rows, column..<min(column + width, columns.upperBound), depth.count,
         isFirst: depth.lowerBound == 0, isLast: depth.upperBound == shape.depth,
-        (left + depth.lowerBound * height, height * shape.depth),
+        (left.start + depth.lowerBound * left.depthStep, height * shape.depth, left.depthStep),
         (right.start + index * right.panelStep, right.rowStep))
     }
   }
@@ -300,7 +300,8 @@ private struct Grid {
           let first = columns.lowerBound + column
           let panel = unsafe first..<min(first + width, columns.upperBound)
           unsafe multiply(
-            row..<row + 1, panel, 1, isFirst: true, isLast: true, (UnsafePointer(one), height),
+            row..<row + 1, panel, 1, isFirst: true, isLast: true,
+            (UnsafePointer(one), height, height),
             (UnsafePointer(dots + column), width))
         }
       }
@@ -315,16 +316,22 @@ private struct Grid {
       step: product.resultStep, with: crew.instructions)
   }
 
-  /// The left factor's panels for these rows.
+  /// The left factor's panels for these rows, and the step of depth in them; a single row is read where
+  /// it lies.
   private func leftPanels(
     _ rows: Range<Int>, _ scratch: UnsafeMutablePointer<Float>
-  ) -> UnsafePointer<Float> {
-    if case .panels(let start) = unsafe product.left {
-      return unsafe start + rows.lowerBound * shape.depth
+  ) -> (start: UnsafePointer<Float>, depthStep: Int) {
+    switch unsafe product.left {
+    case .panels(let start):
+      return unsafe (start + rows.lowerBound * shape.depth, height)
+    case .strided(let start, let laneStep, let depthStep) where rows.count == 1:
+      return unsafe (start + rows.lowerBound * laneStep, depthStep)
+    default:
+      unsafe product.left.pack(
+        lanes: rows, depth: 0..<shape.depth, width: height, into: scratch,
+        with: crew.instructions)
+      return unsafe (UnsafePointer(scratch), height)
     }
-    unsafe product.left.pack(
-      lanes: rows, depth: 0..<shape.depth, width: height, into: scratch, with: crew.instructions)
-    return unsafe UnsafePointer(scratch)
   }
 
   /// The right factor's panels for these columns and this depth, and the steps from panel to panel
@@ -353,13 +360,13 @@ private struct Grid {
 
   private func multiply(
     _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Int, isFirst: Bool, isLast: Bool,
-    _ left: (start: UnsafePointer<Float>, step: Int),
+    _ left: (start: UnsafePointer<Float>, step: Int, depthStep: Int),
     _ right: (start: UnsafePointer<Float>, step: Int)
   ) {
     let place = unsafe rows.lowerBound * product.resultStep + columns.lowerBound
     var panel = unsafe PanelProduct(
       rows: rows.count, columns: columns.count, depth: depth,
-      a: left.start, a_step: left.step, b: right.start, b_step: right.step,
+      a: left.start, a_step: left.step, a_depth: left.depthStep, b: right.start, b_step: right.step,
       c: product.result + place, c_step: product.resultStep,
       alpha: shape.alpha, beta: isFirst ? shape.beta : 1,
       row_bias: nil, column_bias: nil, residual: nil, residual_step: product.resultStep,

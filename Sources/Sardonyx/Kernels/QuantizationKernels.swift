@@ -19,6 +19,19 @@ extension Elementwise {
     unsafe dequantize(count, x, into: y, on: crew) { unsafe kernel($0, $1, scale, zero, $2) }
   }
 
+  /// Bytes y[i] = saturate(round(x[i] / scale) + zero) of int8 or uint8; the zero point for NaN.
+  static func quantize(
+    _ count: Int, _ x: UnsafePointer<Float>, scale: Float, zero: Int32, isSigned: Bool,
+    into y: UnsafeMutableRawPointer, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    crew.performRanges(of: count, by: 1 << 15) { range in
+      unsafe crew.instructions.quantize(
+        range.count, x + range.lowerBound, scale: scale, divides: true, zero: zero,
+        isSigned: isSigned, into: y + range.lowerBound)
+    }
+  }
+
   private static func dequantize<Integer>(
     _ count: Int, _ x: UnsafePointer<Integer>, into y: UnsafeMutablePointer<Float>, on crew: Crew,
     _ body: @escaping @Sendable (Int, UnsafePointer<Integer>, UnsafeMutablePointer<Float>) -> Void
@@ -29,7 +42,55 @@ extension Elementwise {
     }
   }
 }
+extension InstructionSet {
+  /// Bytes y[i] = saturate(round(x[i] / scale) + zero), or of x[i]·scale; the zero point for NaN.
+  func quantize(
+    _ count: Int, _ x: UnsafePointer<Float>, scale: Float, divides: Bool, zero: Int32,
+    isSigned: Bool, into y: UnsafeMutableRawPointer
+  ) {
+    let (low, high): (Int32, Int32) = isSigned ? (-128, 127) : (0, 255)
+    if divides {
+      unsafe kernels.quantize_quotients(count, x, scale, zero, low, high, y)
+    } else {
+      unsafe kernels.quantize_products(count, x, scale, zero, low, high, y)
+    }
+  }
+
+  /// Whole numbers in 32 bits.
+  func narrow(
+    _ count: Int, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Int32>
+  ) {
+    unsafe kernels.narrow_to_integers(count, x, y)
+  }
+
+  /// y[i] = (x[i] - zero)·scale of int8 or uint8.
+  func dequantize(
+    _ count: Int, _ x: UnsafeRawPointer, isSigned: Bool, scale: Float = 1, zero: Int32,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    if isSigned {
+      unsafe kernels.dequantize_signed(
+        count, x.assumingMemoryBound(to: Int8.self), scale, zero, y)
+    } else {
+      unsafe kernels.dequantize_unsigned(
+        count, x.assumingMemoryBound(to: UInt8.self), scale, zero, y)
+    }
+  }
+}
+
 extension QuantizationScales {
+  /// y = saturate(round(x / scale) + zero) from single precision to 8-bit integers.
+  func quantize(
+    _ x: Tensor, _ scales: [Float], _ zeros: [Int64]?, into y: Destination, on crew: Crew
+  ) {
+    forEachRun { run, index in
+      unsafe Elementwise.quantize(
+        run.count, x.pointer(as: Float.self) + run.lowerBound, scale: scales[index],
+        zero: Int32(truncatingIfNeeded: zeros?[index] ?? 0), isSigned: y.type == .int8,
+        into: y.bytes + run.lowerBound, on: crew)
+    }
+  }
+
   /// y = (x - zero)·scale for 8-bit integers and single precision.
   func dequantize(
     _ x: Tensor, _ scales: [Float], _ zeros: [Int64]?, into y: Destination, on crew: Crew

@@ -198,6 +198,10 @@ private struct ChannelBlocking {
         node, BlockedNormalization(numbers, batch.activation), x, result)
       normalized.inputs = pieces(of: x) ?? normalized.inputs
       return normalized
+    case let resize as any AxisResizing where resizesPlanes(node, x):
+      return replace(
+        node, BlockedResize(resize: resize, channels: x.channels), x, result,
+        keeping: Array(parameters))
     case is ElementwiseFunction, is Clip:
       guard parameters.allSatisfy({ $0.map { graph.values[$0].constant != nil } ?? true }) else {
         return nil
@@ -205,6 +209,18 @@ private struct ChannelBlocking {
       return replace(node, node.implementation, x, result, keeping: Array(parameters))
     default: return nil
     }
+  }
+
+  /// Whether a Resize or Upsample leaves the batch and the channels alone, as far as shapes tell.
+  private func resizesPlanes(_ node: Node, _ x: Blocked) -> Bool {
+    guard let source = node.inputs[0], let result = node.outputs[0],
+      let before = facts[source].shape, let after = facts[result].shape, before.count == x.rank,
+      after.count == x.rank, before[0] != .unknown
+    else { return false }
+    return before.prefix(2) == after.prefix(2)
+      && node.inputs.dropFirst().allSatisfy {
+        $0.map { graph.values[$0].constant != nil } ?? true
+      }
   }
 
   /// The tensors that a Concat has joined into a value that nobody else reads.

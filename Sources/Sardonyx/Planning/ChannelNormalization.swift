@@ -32,6 +32,64 @@ struct ChannelNormalization {
     scale = zip(gamma, variance).map { $0 / ($1 + epsilon).squareRoot() }
   }
 
+  private init(scale: [Double], shift: [Double]) {
+    self.scale = scale
+    self.shift = shift
+    mean = scale.map { _ in 0 }
+  }
+
+  /// An Add, Sub, Mul or Div of a value and a floating-point constant, seen as (x − 0)·scale + shift.
+  /// - Returns: the value, and the numbers as they lie in the constant; nil for all else.
+  static func arithmetic(_ node: Node, _ graph: Graph)
+    -> (value: Graph.ValueID, normalization: ConstantOperand)?
+  {
+    guard ["Add", "Sub", "Mul", "Div"].contains(node.operatorName), node.attributes.isEmpty,
+      node.inputs.count == 2, let left = node.inputs[0], let right = node.inputs[1]
+    else { return nil }
+    let constantIsRight = graph.values[right].constant != nil
+    guard let tensor = graph.values[constantIsRight ? right : left].constant,
+      [.float, .double, .float16, .bfloat16].contains(tensor.type)
+    else { return nil }
+    let numbers = tensor.converted(to: Double.self)
+    let (zeros, ones) = (numbers.map { _ in 0.0 }, numbers.map { _ in 1.0 })
+    let normalization: ChannelNormalization
+    switch (node.operatorName, constantIsRight) {
+    case ("Add", _): normalization = .init(scale: ones, shift: numbers)
+    case ("Sub", true): normalization = .init(scale: ones, shift: numbers.map { -$0 })
+    case ("Sub", false): normalization = .init(scale: ones.map { -$0 }, shift: numbers)
+    case ("Mul", _): normalization = .init(scale: numbers, shift: zeros)
+    case ("Div", true) where !numbers.contains(0):
+      normalization = .init(scale: numbers.map { 1 / $0 }, shift: zeros)
+    default: return nil
+    }
+    return (
+      constantIsRight ? left : right,
+      ConstantOperand(shape: tensor.shape, normalization: normalization)
+    )
+  }
+
+  /// A constant of arithmetic as it lies in the graph: a number, or one for each channel.
+  struct ConstantOperand {
+    let shape: Shape
+    let normalization: ChannelNormalization
+
+    /// The numbers of each channel of a tensor of this rank.
+    func spread(over channels: Int, rank: Int) throws(FoldObstacle) -> ChannelNormalization {
+      let (scale, shift) = (normalization.scale, normalization.shift)
+      guard shape.count <= rank else { throw .reason("the constant has more axes") }
+      if scale.count == 1 {
+        return ChannelNormalization(
+          scale: Array(repeating: scale[0], count: channels),
+          shift: Array(repeating: shift[0], count: channels))
+      }
+      let aligned = Array(repeating: 1, count: rank - shape.count) + shape
+      guard aligned == [1, channels] + Array(repeating: 1, count: rank - 2) else {
+        throw .reason("the constant [\(shape.joined)] is not one number for each channel")
+      }
+      return normalization
+    }
+  }
+
   /// b′ = (b − μ)·s + β; no bias counts as 0.
   func folded(bias: [Double]?) -> [Double] {
     let bias = bias ?? Array(repeating: 0, count: channelCount)
@@ -129,6 +187,13 @@ struct ChannelLayout {
     inner = shape[(channelAxis + 1)...].reduce(1, *)
     guard outer % group == 0 else { throw .reason("the channels do not divide into groups") }
     outerPerGroup = max(1, outer / group)
+  }
+
+  /// The output channels of a Conv or ConvTranspose with weights of this shape.
+  static func channels(_ node: Node, _ shape: Shape) throws(FoldObstacle) -> Int {
+    guard shape.count >= 3 else { throw .reason("the weights have \(shape.count) axes") }
+    return node.operatorName == "Conv"
+      ? shape[0] : shape[1] * max(1, node.attributes.int("group") ?? 1)
   }
 
   /// The output channel that channel 0 of this outer index stands for.

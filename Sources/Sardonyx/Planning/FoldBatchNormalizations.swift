@@ -1,5 +1,6 @@
 extension Planner {
-  /// Folds BatchNormalization into the weights of the Conv, ConvTranspose, Gemm or MatMul before it.
+  /// Folds BatchNormalization into the weights of the Conv, ConvTranspose, Gemm or MatMul before it, and
+  /// what exporters leave of one behind a Conv or ConvTranspose: sums and products with constants.
   ///
   /// With s = γ/√(σ² + ε): W′ = s·W and b′ = (b − μ)·s + β, per output channel, computed in double
   /// and rounded once. A BatchNormalization that cannot be folded stays, with a note of the reason.
@@ -28,11 +29,12 @@ private struct BatchNormalizationFold {
   }
 
   mutating func run() throws(ModelError) {
-    for position in graph.nodes.indices
-    where graph.nodes[position].operatorName == "BatchNormalization"
-      && graph.nodes[position].domain.isEmpty
-    {
+    for position in graph.nodes.indices where graph.nodes[position].domain.isEmpty {
       let node = graph.nodes[position]
+      guard node.operatorName == "BatchNormalization" else {
+        try foldArithmetic(position, node)
+        continue
+      }
       do throws(FoldObstacle) {
         let target = try fold(position, node)
         note(.done, node, "into the weights of \(target)")
@@ -42,6 +44,26 @@ private struct BatchNormalizationFold {
         case .fault(let error): throw error.at(node: node.label)
         }
       }
+    }
+  }
+
+  /// Folds a sum, difference, product or quotient of a convolution and a constant; any other stays
+  /// without a word.
+  private mutating func foldArithmetic(_ position: Int, _ node: Node) throws(ModelError) {
+    guard let (source, normalization) = ChannelNormalization.arithmetic(node, graph),
+      let producer = producers[source], graph.nodes[producer].domain.isEmpty,
+      ["Conv", "ConvTranspose"].contains(graph.nodes[producer].operatorName),
+      let weights = graph.constant(graph.nodes[producer], 1)
+    else { return }
+    do throws(FoldObstacle) {
+      let channels = try ChannelLayout.channels(graph.nodes[producer], weights.shape)
+      let spread = try normalization.spread(over: channels, rank: weights.shape.count)
+      try requireSoleReader(source)
+      try foldWeights(producer, spread)
+      note(.done, node, "into the weights of \(graph.nodes[producer].label)")
+      redirect(producer, from: position)
+    } catch {
+      if case .fault(let error) = error { throw error.at(node: node.label) }
     }
   }
 
@@ -84,11 +106,12 @@ private struct BatchNormalizationFold {
     let weights = try constant(node, 1, "the weights of \(node.label)")
     let layout = try ChannelLayout(node, weights.shape, channels: normalization.channelCount)
     let oldBias = try bias(node, channels: normalization.channelCount)
-    let newWeights = try normalization.scaled(weights, layout)
+    let isScaled = normalization.scale.contains { $0 != 1 }
+    let newWeights = isScaled ? try normalization.scaled(weights, layout) : weights
     let newBias = try normalization.rounded(normalization.folded(bias: oldBias), to: weights.type)
     var changed = node
     let name = graph.values[node.inputs[1]!].name
-    changed.inputs[1] = addConstant(name + "_folded", newWeights)
+    if isScaled { changed.inputs[1] = addConstant(name + "_folded", newWeights) }
     let biasInput = addConstant(name + "_folded_bias", newBias)
     if changed.inputs.count > 2 {
       changed.inputs[2] = biasInput

@@ -56,13 +56,15 @@ private struct EpilogueFusion {
   }
 
   private mutating func activate(from position: Int) {
-    guard var implementation = graph.nodes[position].implementation as? any ActivationAccepting,
-      implementation.activation == .none, let next = soleReader(position),
-      graph.nodes[next].inputs.first == graph.nodes[position].outputs.first,
-      let activation = graph.activation(graph.nodes[next])
-    else { return }
-    implementation.activation = activation
-    move(position, to: next, implementation)
+    var position = position
+    while var implementation = graph.nodes[position].implementation as? any ActivationAccepting,
+      let next = soleReader(position), let result = graph.nodes[position].outputs[0],
+      let activation = graph.activation(graph.nodes[next], of: result)
+    {
+      implementation.activation = implementation.activation.followed(by: activation)
+      move(position, to: next, implementation)
+      position = next
+    }
   }
 
   /// Lets a MatMul add a row of constants, as Gemm does.
@@ -100,9 +102,10 @@ private struct EpilogueFusion {
 }
 
 extension Graph {
-  /// The function a node applies to each element, if a kernel can do it as it stores.
-  fileprivate func activation(_ node: Node) -> Activation? {
+  /// The function a node applies to each element of a value, if a kernel can do it as it stores.
+  fileprivate func activation(_ node: Node, of value: ValueID) -> Activation? {
     guard node.domain.isEmpty else { return nil }
+    if node.inputs.first != value { return affine(node, of: value) }
     func float(_ name: String, _ fallback: Float) -> Float {
       node.attributes.float(name) ?? fallback
     }
@@ -119,7 +122,23 @@ extension Graph {
     case "HardSigmoid":
       return .unary(.hardSigmoid, alpha: float("alpha", 0.2), beta: float("beta", 0.5))
     case "Clip": return clamp(node, float("min", -.infinity), float("max", .infinity))
-    default: return nil
+    default: return affine(node, of: value)
+    }
+  }
+
+  /// The sum, difference or product of a value and a number.
+  private func affine(_ node: Node, of value: ValueID) -> Activation? {
+    guard ["Add", "Sub", "Mul"].contains(node.operatorName), node.attributes.isEmpty,
+      node.inputs.count == 2, let left = node.inputs[0], let right = node.inputs[1], left != right,
+      let constant = values[left == value ? right : left].constant, constant.type == .float,
+      constant.elementCount == 1, constant.shape.count <= 1
+    else { return nil }
+    let number = constant.converted(to: Float.self)[0]
+    return switch (node.operatorName, left == value) {
+    case ("Add", _): .unary(.affine, alpha: 1, beta: number)
+    case ("Sub", true): .unary(.affine, alpha: 1, beta: -number)
+    case ("Sub", false): .unary(.affine, alpha: -1, beta: number)
+    default: .unary(.affine, alpha: number)
     }
   }
 

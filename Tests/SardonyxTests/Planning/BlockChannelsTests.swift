@@ -140,7 +140,8 @@ import Testing
       [
         node("Conv", ["X", "W"], ["a"]),
         node("Conv", ["a", "V"], ["b"], ["group": .int(count), "pads": .ints([1, 1, 1, 1])]),
-        node("ConvTranspose", ["b", "T"], ["c"], ["group": .int(count), "strides": .ints([2, 2])]),
+        node(
+          "ConvTranspose", ["b", "T"], ["c"], ["group": .int(count), "strides": .ints([2, 2])]),
         node("Relu", ["c"], ["Y"]),
       ], [declared("Y")],
       constants: Self.constants([

@@ -48,6 +48,78 @@ import Testing
 
   // MARK: - Folded
 
+  @Test(
+    "Sums and products with constants fold as a BatchNormalization does",
+    arguments: ["Conv", "ConvTranspose"])
+  func arithmeticWithConstants(_ convolution: String) throws {
+    var constants = parameters(6)
+    constants["w"] = randomTensor(convolution == "Conv" ? [6, 4, 3, 3] : [4, 6, 3, 3])
+    constants["each"] = randomTensor([1, 6, 1, 1], seed: 2)
+    constants["factors"] = Tensor((1...6).map { Float($0) / 3 }, [6, 1, 1])
+    constants["number"] = Tensor(scalar: Float(0.7))
+    constants["one"] = Tensor([Float(-1.5)], [1])
+    let model = try model(
+      graph(
+        [declared("x", .float, [2, 4, 7, 6])],
+        [
+          node(convolution, ["x", "w"], ["a"]),
+          node("Add", ["each", "a"], ["b"]),
+          node("Identity", ["b"], ["c"]),
+          node("Mul", ["one", "c"], ["d"]),
+          normalization("d", "e"),
+          node("Sub", ["number", "e"], ["f"]),
+          node("Div", ["f", "factors"], ["g"]),
+          node("Sub", ["g", "each"], ["y"]),
+        ], [declared("y")], constants: constants))
+    #expect(try operators(model) == [convolution])
+    try expectAgreement(model, randomTensor([2, 4, 7, 6], seed: 5))
+  }
+
+  @Test("What varies within a channel, divides by it or is seen elsewhere is not folded")
+  func arithmeticThatStays() throws {
+    let constants = [
+      "w": randomTensor([6, 4, 1, 1]), "plane": randomTensor([1, 1, 7, 6], seed: 2),
+      "each": randomTensor([1, 6, 1, 1], seed: 3), "images": randomTensor([2, 6, 1, 1], seed: 4),
+    ]
+    for (nodes, outputs) in [
+      ([node("Add", ["a", "plane"], ["y"])], ["y"]),
+      ([node("Mul", ["a", "images"], ["y"])], ["y"]),
+      ([node("Div", ["each", "a"], ["y"])], ["y"]),
+      ([node("Add", ["a", "each"], ["y"])], ["y", "a"]),
+      ([node("Add", ["a", "each"], ["b"]), node("Mul", ["a", "b"], ["y"])], ["y"]),
+    ] {
+      let model = try model(
+        graph(
+          [declared("x", .float, [2, 4, 7, 6])], [node("Conv", ["x", "w"], ["a"])] + nodes,
+          outputs.map { declared($0) }, constants: constants))
+      #expect(try operators(model) == ["Conv"] + nodes.map(\.operatorName))
+      try expectAgreement(model, randomTensor([2, 4, 7, 6], seed: 5))
+    }
+  }
+
+  @Test("Functions and numbers behind a convolution are done by it")
+  func stepsBehindConvolution() throws {
+    var constants = parameters(6)
+    constants["w"] = randomTensor([6, 4, 3, 3])
+    constants["v"] = randomTensor([6, 6, 1, 1], seed: 9)
+    constants["number"] = Tensor(scalar: Float(0.7))
+    constants["one"] = Tensor([Float(-1.5)], [1])
+    let model = try model(
+      graph(
+        [declared("x", .float, [2, 4, 7, 6])],
+        [
+          node("Conv", ["x", "w"], ["a"]),
+          node("HardSwish", ["a"], ["b"]),
+          node("Mul", ["one", "b"], ["c"]),
+          node("Add", ["c", "number"], ["d"]),
+          node("Conv", ["d", "v"], ["e"]),
+          node("Relu", ["e"], ["f"]),
+          node("Sub", ["one", "f"], ["y"]),
+        ], [declared("y")], constants: constants))
+    #expect(try operators(model) == ["Conv", "Conv"])
+    try expectAgreement(model, randomTensor([2, 4, 7, 6], seed: 5))
+  }
+
   @Test(arguments: [1, 2, 4], [true, false])
   func convOfAnyGroupTakesItIn(_ group: Int, _ hasBias: Bool) throws {
     var constants = parameters(8)

@@ -59,11 +59,8 @@ struct BlockedConvolution: Sendable {
     _ crew: Crew
   ) {
     nonisolated(unsafe) let (source, y, epilogue) = unsafe (source, y, epilogue)
-    let grid = geometry.grid(batch: shape.batch, panels: filter.panels)
+    let grid = geometry.grid(panels: filter.panels, threads: crew.threads)
     let stretches = filter.stretches
-    let kernels = unsafe crew.instructions.kernels
-    nonisolated(unsafe) let kernel =
-      unsafe filter.algorithm == .planar ? kernels.multiply_planes : kernels.multiply_blocks
     crew.perform(grid.chunks) { chunk in
       let mode = kernels_flush_denormals()
       defer { kernels_restore_denormals(mode) }
@@ -72,12 +69,12 @@ struct BlockedConvolution: Sendable {
         for panel in grid.panels(of: chunk) {
           for unit in units {
             unsafe multiply(
-              source, epilogue, y, stretch, panel, geometry.area(of: unit), kernel,
+              source, epilogue, y, stretch, panel, geometry.area(of: unit), crew,
               isFirst: index == 0, isLast: index == stretches.count - 1)
           }
         }
       }
-      guard case .unary = unsafe epilogue.activation else { return }
+      guard unsafe epilogue.activation.hasSteps else { return }
       for panel in grid.panels(of: chunk) {
         for unit in units { unsafe finish(epilogue.activation, y, panel, unit, crew) }
       }
@@ -87,11 +84,12 @@ struct BlockedConvolution: Sendable {
   private func multiply(
     _ source: UnsafePointer<Float>, _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>,
     _ stretch: BlockedFilter.Stretch, _ panel: Int, _ area: Area,
-    _ kernel: @convention(c) (UnsafePointer<BlockedProduct>) -> Void, isFirst: Bool, isLast: Bool
+    _ crew: Crew, isFirst: Bool, isLast: Bool
   ) {
     let vectors = filter.vectors(of: panel)
     let lanes = filter.layout.lanes
-    let place = geometry.place(of: area, block: vectors.lowerBound, blocks: filter.outputBlocks)
+    let place = geometry.place(
+      of: area, image: area.images.lowerBound, vectors.lowerBound, of: filter.outputBlocks)
     let bounds = unsafe epilogue.activation.bounds
     unsafe geometry.offsets.withUnsafeBufferPointer { offsets in
       var product = unsafe BlockedProduct(
@@ -104,11 +102,13 @@ struct BlockedConvolution: Sendable {
         offsets: offsets.baseAddress! + stretch.runs.lowerBound,
         weights: filter.start + filter.place(of: panel, in: stretch), y: y + place,
         y_row: geometry.outputRowStep, y_column: geometry.outputStep,
-        y_vector: geometry.outputPlane,
+        y_vector: geometry.outputPlane, x_column: geometry.columnStep,
+        is_placed: geometry.isPlaced, images: area.images.count,
+        x_image: geometry.imageSize, y_image: geometry.outputPlane * filter.outputBlocks,
         bias: filter.bias.map { unsafe $0 + vectors.lowerBound * lanes },
         residual: epilogue.residual.map { unsafe $0 + place }, is_first: isFirst, is_last: isLast,
         slope: bounds.slope, low: bounds.low, high: bounds.high)
-      unsafe kernel(&product)
+      unsafe crew.instructions.kernels.multiply_blocks(&product)
     }
   }
 
@@ -119,16 +119,18 @@ struct BlockedConvolution: Sendable {
   ) {
     let area = geometry.area(of: unit)
     let lanes = filter.layout.lanes
-    for block in filter.vectors(of: panel) {
-      let place = geometry.place(of: area, block: block, blocks: filter.outputBlocks)
-      for row in 0..<area.rows.count {
-        // Neighbours adjoin, or each is a row of its own.
-        let isDense = geometry.outputStep == lanes
-        unsafe activation.finish(
-          rows: isDense ? 1 : area.columns.count,
-          columns: isDense ? area.columns.count * lanes : lanes,
-          at: y + (place + row * geometry.outputRowStep), step: geometry.outputStep,
-          with: crew.instructions)
+    for image in area.images {
+      for block in filter.vectors(of: panel) {
+        let place = geometry.place(of: area, image: image, block, of: filter.outputBlocks)
+        for row in 0..<area.rows.count {
+          // Neighbours adjoin, or each is a row of its own.
+          let isDense = geometry.outputStep == lanes
+          unsafe activation.finish(
+            rows: isDense ? 1 : area.columns.count,
+            columns: isDense ? area.columns.count * lanes : lanes,
+            at: y + (place + row * geometry.outputRowStep), step: geometry.outputStep,
+            with: crew.instructions)
+        }
       }
     }
   }
@@ -144,17 +146,22 @@ struct BlockedConvolution: Sendable {
     let (inputs, outputs) = (shape.input.elementCount, shape.output.elementCount)
     let blocks = filter.outputBlocks
     let bounds = unsafe epilogue.activation.bounds
-    // A chunk is some tens of microseconds of work, and whole planes where they are small.
+    // A chunk is some microseconds of work. Planes of several areas of a product are cut into rows, as
+    // it cuts them, so that each thread reads what it has made before; smaller ones are not.
     let rows = unsafe windows.rows
     let rowWork = max(1, outputs / max(1, rows) * (shape.taps + 4))
-    let rowsAtOnce = min(rows, max(1, (1 << 17) / rowWork))
+    let isCut = outputs > 32 * filter.tilePixels && crew.threads > 1
+    let rowsAtOnce = min(
+      isCut ? (rows + 1) / 2 : rows, max(1, (isCut ? 1 << 14 : 1 << 20) / rowWork))
     let parts = (rows + rowsAtOnce - 1) / rowsAtOnce
-    let planesAtOnce = max(1, (1 << 17) / (rowWork * rows))
-    crew.performRanges(of: shape.batch * blocks * parts, by: parts > 1 ? 1 : planesAtOnce) {
+    let planes = shape.batch * blocks
+    let planesAtOnce = max(1, (1 << 14) / (rowWork * rowsAtOnce))
+    let planeGroups = (planes + planesAtOnce - 1) / planesAtOnce
+    crew.perform(parts * planeGroups) { chunk in
       let mode = kernels_flush_denormals()
       defer { kernels_restore_denormals(mode) }
-      for index in $0 {
-        let (plane, part) = (index / parts, index % parts)
+      let (part, group) = chunk.quotientAndRemainder(dividingBy: planeGroups)
+      for plane in group * planesAtOnce..<min((group + 1) * planesAtOnce, planes) {
         var correlation = unsafe BlockCorrelation(
           windows: windows, taps: filter.start + plane % blocks * shape.taps * lanes,
           bias: filter.bias.map { unsafe $0 + plane % blocks * lanes },
@@ -213,25 +220,26 @@ extension [Int] {
   }
 }
 
-/// Some output rows and columns of an image.
+/// Some output rows and columns of an image, or of some images.
 struct Area: Sendable {
-  let image: Int
+  let images: Range<Int>
   let rows: Range<Int>
   let columns: Range<Int>
 }
 
 /// Where the kernel of a product finds what an output sees, and how the outputs are cut.
 private struct Geometry: Sendable {
-  /// Whether the input is copied first: with its padding, and columns that are one stride apart side
-  /// by side, so that every step between neighbouring outputs is one column.
+  /// Whether the input is copied first: with its padding, and blocks that are one stride apart side by
+  /// side, which are then read by one panel after the other.
   let isCopied: Bool
   /// Outputs as the kernel goes through them: a plane without taps is a single row.
   let rows: Int
   let columns: Int
   /// Of each run of depth, from the input of output (0, 0).
   let offsets: [Int32]
-  /// From the input of an output to that of the one below.
+  /// From the input of an output to that of the one below, and to that of the one beside it.
   let rowStep: Int
+  let columnStep: Int
   /// Floats of a plane and of an image of what the kernel reads.
   let planeSize: Int
   let imageSize: Int
@@ -244,6 +252,11 @@ private struct Geometry: Sendable {
   private let lanes: Int
   private let tilePixels: Int
   private let copies: Copies
+  /// Whether tiles run across the ends of rows and images, which are shorter than a tile or would
+  /// leave much of one unused, or there is no kernel for the step from one column to the next.
+  let isPlaced: Bool
+  private let batch: Int
+  private let imagesPerArea: Int
   private let rowsPerArea: Int
   private let columnsPerArea: Int
   private let work: Int
@@ -257,7 +270,8 @@ private struct Geometry: Sendable {
     copies = Copies(shape, planes: planes, floats: floats)
     let (input, output) = (shape.input.asPlane, shape.output.asPlane)
     let isFlat = shape.isPointwise && spread == nil
-    isCopied = !isFlat && (shape.isPadded || shape.strides.asPlane.columns > 1)
+    let readsPlanes = filter.algorithm == .planar
+    isCopied = !isFlat && (shape.isPadded || shape.strides.asPlane.columns > 1 && !readsPlanes)
     (rows, columns) = isFlat ? (1, output.rows * output.columns) : output
     let (steps, strides) = (shape.dilations.asPlane, shape.strides.asPlane)
     if let spread {
@@ -279,6 +293,7 @@ private struct Geometry: Sendable {
       planeSize = input.rows * input.columns * floats
     }
     imageSize = planeSize * planes
+    columnStep = readsPlanes ? strides.columns : floats
     offsets = (0..<filter.runs).map { [isCopied, copies, planeSize, floats] index in
       let run = filter.place(ofRun: index)
       let (row, column) = (run.row * steps.rows, run.column * steps.columns)
@@ -291,28 +306,39 @@ private struct Geometry: Sendable {
     let most = 32 * tilePixels
     columnsPerArea = columns.evenPart(atMost: most, multipleOf: tilePixels)
     rowsPerArea = max(1, min(rows, most / max(1, columnsPerArea)))
+    // Five sixths of a tile's pixels at least.
+    let tiles = (columns + tilePixels - 1) / tilePixels
+    isPlaced =
+      ![1, 2, lanes].contains(columnStep)
+      || 6 * columns < 5 * tiles * tilePixels && rows * shape.batch > 1
+    batch = shape.batch
+    imagesPerArea = isPlaced ? max(1, min(batch, most / max(1, rows * columns))) : 1
     work = filter.inputChannels * shape.taps * shape.outputChannels
   }
 
   private var rowAreas: Int { (rows + rowsPerArea - 1) / rowsPerArea }
   private var columnAreas: Int { (columns + columnsPerArea - 1) / columnsPerArea }
 
+  private var imageAreas: Int { (batch + imagesPerArea - 1) / imagesPerArea }
+
   func area(of unit: Int) -> Area {
     let (rest, column) = unit.quotientAndRemainder(dividingBy: columnAreas)
     let (image, row) = rest.quotientAndRemainder(dividingBy: rowAreas)
     return Area(
-      image: image, rows: row * rowsPerArea..<min((row + 1) * rowsPerArea, rows),
+      images: image * imagesPerArea..<min((image + 1) * imagesPerArea, batch),
+      rows: row * rowsPerArea..<min((row + 1) * rowsPerArea, rows),
       columns: column * columnsPerArea..<min((column + 1) * columnsPerArea, columns))
   }
 
   /// Where the input of an area's first output lies.
   func start(of area: Area) -> Int {
-    area.image * imageSize + area.rows.lowerBound * rowStep + area.columns.lowerBound * floats
+    area.images.lowerBound * imageSize + area.rows.lowerBound * rowStep
+      + area.columns.lowerBound * columnStep
   }
 
-  /// Where an area's first output lies in a block of channels.
-  func place(of area: Area, block: Int, blocks: Int) -> Int {
-    (area.image * blocks + block) * outputPlane + firstOutput
+  /// Where an area's first output of an image lies in a block of channels.
+  func place(of area: Area, image: Int, _ block: Int, of blocks: Int) -> Int {
+    (image * blocks + block) * outputPlane + firstOutput
       + area.rows.lowerBound * outputRowStep + area.columns.lowerBound * outputStep
   }
 
@@ -322,12 +348,12 @@ private struct Geometry: Sendable {
     unsafe copies.run(x, into: source, batch: batch, on: crew)
   }
 
-  /// Cuts the work into chunks of some tens of microseconds.
-  func grid(batch: Int, panels: Int) -> ProductGrid {
-    ProductGrid(
-      units: batch * rowAreas * columnAreas, panels: panels,
-      unitWork: work * rowsPerArea * columnsPerArea,
-      unitsAtOnce: max(1, 32 * tilePixels / (rowsPerArea * columnsPerArea)))
+  /// Cuts the work into chunks. An output is computed in one of them however they are cut.
+  func grid(panels: Int, threads: Int) -> ProductGrid {
+    let pixels = imagesPerArea * rowsPerArea * columnsPerArea
+    return ProductGrid(
+      units: imageAreas * rowAreas * columnAreas, panels: panels, unitWork: work * pixels,
+      unitsAtOnce: max(1, 32 * tilePixels / pixels), threads: threads)
   }
 }
 
@@ -338,15 +364,18 @@ struct ProductGrid: Sendable {
   private let unitsPerChunk: Int
   private let panelsPerChunk: Int
 
-  init(units: Int, panels: Int, unitWork: Int, unitsAtOnce: Int) {
+  init(units: Int, panels: Int, unitWork: Int, unitsAtOnce: Int, threads: Int) {
     self.units = units
     self.panels = panels
-    // Multiply-adds of a chunk: about 20 µs.
-    let chunkWork = 1_500_000
     unitsPerChunk = min(units, unitsAtOnce)
-    let groupWork = unitWork * unitsPerChunk
     let groups = (units + unitsPerChunk - 1) / unitsPerChunk
-    let parts = groups >= 8 ? 1 : min(panels, max(1, min(16, groupWork / chunkWork)))
+    // Four chunks for each thread even them out. More of them would read the input more often, from
+    // beyond the caches where it is deep: 1024 to 128 channels at 14×14 took half as long again by
+    // chunks of one panel. Below a quarter of a million multiply-adds, 3 to 6 µs, none is worth it.
+    let wanted = threads == 1 ? 1 : (4 * threads + groups - 1) / groups
+    // Above some hundred millions an interruption would come late.
+    let chunkWork = unitWork * unitsPerChunk
+    let parts = max(1, min(panels, max(min(wanted, chunkWork >> 18), chunkWork >> 28)))
     panelsPerChunk = (panels + parts - 1) / parts
   }
 
@@ -365,9 +394,10 @@ struct ProductGrid: Sendable {
   }
 }
 
-/// A copy of the input with its padding, in which the columns that a tap meets lie side by side.
+/// A copy of the input with its padding.
 ///
-/// A row is [phase][column]: phase p holds the columns p, p + stride, p + 2·stride, …
+/// A row of blocks is [phase][column]: phase p holds the columns p, p + stride, p + 2·stride, …, so
+/// that those that a tap meets lie side by side. Rows of planes are as they were.
 private struct Copies: Sendable {
   let rowStep: Int
   let planeSize: Int
@@ -376,6 +406,7 @@ private struct Copies: Sendable {
   private let input: (rows: Int, columns: Int)
   private let pads: (rows: Int, columns: Int)
   private let strides: (rows: Int, columns: Int)
+  private let columnStride: Int
   private let copiedRows: Int
   private let copiedColumns: Int
   private let phases: Int
@@ -395,15 +426,17 @@ private struct Copies: Sendable {
     let span = (taps.rows - 1) * steps.rows
     copiedRows = skipsRows ? output.rows : (output.rows - 1) * strides.rows + span + 1
     let lastColumn = (taps.columns - 1) * steps.columns
-    phases = taps.columns == 1 ? 1 : min(strides.columns, lastColumn + 1)
-    copiedColumns = output.columns + lastColumn / strides.columns
+    columnStride = floats == 1 ? 1 : strides.columns
+    phases = taps.columns == 1 ? 1 : min(columnStride, lastColumn + 1)
+    copiedColumns =
+      (output.columns - 1) * strides.columns / columnStride + 1 + lastColumn / columnStride
     rowStep = (skipsRows ? 1 : strides.rows) * phases * copiedColumns * floats
     planeSize = copiedRows * phases * copiedColumns * floats
   }
 
   /// Where a tap's inputs begin.
   func offset(plane: Int, row: Int, column: Int) -> Int {
-    let (shift, phase) = column.quotientAndRemainder(dividingBy: strides.columns)
+    let (shift, phase) = column.quotientAndRemainder(dividingBy: columnStride)
     return plane * planeSize
       + ((row * phases + phase) * copiedColumns + shift) * floats
   }
@@ -424,7 +457,7 @@ private struct Copies: Sendable {
             if row >= 0, row < input.rows {
               unsafe kernels.copy_columns(
                 copiedColumns, x + (plane * inputSize + row * input.columns * floats),
-                input.columns, phase - pads.columns, strides.columns, floats, target)
+                input.columns, phase - pads.columns, columnStride, floats, target)
             } else {
               unsafe target.update(repeating: 0, count: rowLength)
             }

@@ -89,7 +89,11 @@ struct BlockedFilter: Sendable {
   let tilePixels: Int
   /// Vectors of output channels in a panel; the last panel may have fewer.
   let panelVectors: Int
-  private let columnStride: Int
+  /// Taps that go together in planes: the most that divide a row and are no more than a pass.
+  private let rowTaps: Int
+  /// The depth in parts whose input, for as many pixels as are computed at a time, fills half of the
+  /// second-level cache.
+  private(set) var stretches: [Stretch] = []
   private let memory: AlignedMemory
   private let biases: AlignedMemory?
 
@@ -108,10 +112,8 @@ struct BlockedFilter: Sendable {
     inputChannels = shape.inputChannels / groups
     outputChannels = shape.outputChannels / groups
     kernel = shape.kernel.asPlane
-    // Taps with gaps between them are runs of their own, and so are those of very long rows.
-    let stride = shape.strides.asPlane.columns
-    let adjoin = shape.dilations.asPlane.columns == 1 && kernel.columns <= 128 * stride
-    columnStride = adjoin ? stride : kernel.columns
+    let tapsAdjoin = shape.dilations.asPlane.columns == 1
+    rowTaps = tapsAdjoin ? kernel.columns.largestDivisor(atMost: 128) : 1
     panelVectors = unsafe instructions.kernels.tile_columns / layout.lanes
     let outputs = layout.blocks(shape.outputChannels) * layout.lanes
     memory = AlignedMemory(
@@ -124,6 +126,7 @@ struct BlockedFilter: Sendable {
     }
     switch algorithm {
     case .product, .planar:
+      stretches = depthInStretches
       for group in 0..<groups { unsafe pack(group, weights, together, instructions) }
     case .winograd(let m): unsafe packWinograd(weights, m, instructions)
     case .depthwise: unsafe packDepthwise(weights, instructions)
@@ -182,41 +185,20 @@ struct BlockedFilter: Sendable {
     let depth: Int
   }
 
-  /// Numbers that adjoin in the input for a tap and in the weights: the channels of a block, or, in
-  /// planes, the taps of a row that are a stride apart. The short runs follow those of full length:
-  /// the last block's, or those of the later columns in a stride.
-  var run: Int {
-    algorithm == .planar
-      ? (kernel.columns + columnStride - 1) / columnStride : min(layout.lanes, inputChannels)
-  }
+  /// Numbers that adjoin in the input and in the weights: a block's channels, of which the last block
+  /// may have fewer, or taps in a row of a plane.
+  var run: Int { algorithm == .planar ? rowTaps : min(layout.lanes, inputChannels) }
   var shortRun: Int {
-    algorithm == .planar
-      ? max(1, kernel.columns / columnStride) : inputChannels - (inputBlocks - 1) * layout.lanes
+    algorithm == .planar ? rowTaps : inputChannels - (inputBlocks - 1) * layout.lanes
   }
   private var inputBlocks: Int { layout.blocks(inputChannels) }
-  var runs: Int { algorithm == .planar ? rowsOfTaps * columnRuns.all : inputBlocks * taps }
-  private var fullRuns: Int {
-    if algorithm == .planar { return rowsOfTaps * columnRuns.full }
-    return shortRun == run ? runs : (inputBlocks - 1) * taps
-  }
+  var runs: Int { algorithm == .planar ? inputChannels * taps / rowTaps : inputBlocks * taps }
+  private var fullRuns: Int { shortRun == run ? runs : (inputBlocks - 1) * taps }
 
-  /// In planes: rows of taps over all channels, and the runs in each.
-  private var rowsOfTaps: Int { inputChannels * kernel.rows }
-  private var columnRuns: (all: Int, full: Int) {
-    let all = min(columnStride, kernel.columns)
-    return (all, kernel.columns % all == 0 ? all : kernel.columns % all)
-  }
-
-  /// Where a run begins: its plane of the input (of a group), and its first tap.
+  /// Where a run begins: its plane or block of the input (of a group), and its first tap.
   func place(ofRun index: Int) -> (plane: Int, row: Int, column: Int) {
-    guard algorithm == .planar else {
-      let (plane, tap) = index.quotientAndRemainder(dividingBy: taps)
-      return (plane, tap / kernel.columns, tap % kernel.columns)
-    }
-    let isFull = index < fullRuns
-    let inRow = isFull ? columnRuns.full : columnRuns.all - columnRuns.full
-    let (row, column) = (isFull ? index : index - fullRuns).quotientAndRemainder(dividingBy: inRow)
-    return (row / kernel.rows, row % kernel.rows, column + (isFull ? 0 : columnRuns.full))
+    let tap = algorithm == .planar ? index * rowTaps : index
+    return (tap / taps, tap % taps / kernel.columns, tap % kernel.columns)
   }
 
   /// Runs summed in registers before they are added to what came before: 128 numbers, whose sums
@@ -229,9 +211,7 @@ struct BlockedFilter: Sendable {
     return max(1, 128 / run)
   }
 
-  /// The depth in parts whose input, for as many pixels as are computed at a time, fills half of the
-  /// second-level cache.
-  var stretches: [Stretch] {
+  private var depthInStretches: [Stretch] {
     let pixels = 32 * tilePixels
     let most =
       max(1, Caches.level2 / 2 / (MemoryLayout<Float>.stride * pixels) / (pass * run)) * pass
@@ -278,7 +258,6 @@ struct BlockedFilter: Sendable {
     _ group: Int, _ weights: UnsafePointer<Float>, _ instructions: InstructionSet
   ) {
     let rowLength = inputChannels * taps
-    let depthStep = algorithm == .planar ? columnStride : taps
     for stretch in stretches {
       for panel in group * groupPanels..<(group + 1) * groupPanels {
         let vectors = vectors(of: panel)
@@ -286,7 +265,7 @@ struct BlockedFilter: Sendable {
         let width = vectors.count * layout.lanes
         var target = unsafe memory.floats + place(of: panel, in: stretch)
         let lanes = min(width, outputChannels - first)
-        if taps == 1 {
+        if algorithm == .planar || taps == 1 {
           unsafe instructions.kernels.pack_panels(
             stretch.depth, lanes, width, weights + (first * rowLength + stretch.firstDepth),
             rowLength, 1, target, width * stretch.depth)
@@ -295,11 +274,10 @@ struct BlockedFilter: Sendable {
         for index in stretch.runs {
           let depth = index - stretch.runs.lowerBound < stretch.fullRuns ? run : shortRun
           let place = place(ofRun: index)
-          let channel = algorithm == .planar ? place.plane : place.plane * run
           let source =
-            first * rowLength + channel * taps + place.row * kernel.columns + place.column
+            first * rowLength + place.plane * run * taps + place.row * kernel.columns + place.column
           unsafe instructions.kernels.pack_panels(
-            depth, lanes, width, weights + source, rowLength, depthStep, target, width * depth)
+            depth, lanes, width, weights + source, rowLength, taps, target, width * depth)
           unsafe target += width * depth
         }
       }

@@ -31,7 +31,7 @@ struct BlockedPooling: Sendable {
     let (inputs, outputs) = (axes.inputCount * lanes, axes.outputCount * lanes)
     nonisolated(unsafe) let (x, y) = unsafe (x, y)
     let work = max(1, axes.outputCount * axes.tapCount)
-    crew.performRanges(of: planes, by: max(1, (1 << 16) / work)) { range in
+    crew.performRanges(of: planes, by: max(1, (1 << 14) / work)) { range in
       unsafe taps.rows.withUnsafeBufferPointer { rows in
         unsafe taps.columns.withUnsafeBufferPointer { columns in
           for plane in range {

@@ -127,7 +127,9 @@ struct WinogradConvolution: Sendable {
             x: factors + point * factorStep, x_row: 0, offsets: offsets.baseAddress!,
             weights: filter.start + (point * filter.pointStep + place),
             y: products + (point * productStep + vectors.lowerBound * count * lanes), y_row: 0,
-            y_column: lanes, y_vector: count * lanes, bias: nil, residual: nil, is_first: true,
+            y_column: lanes, y_vector: count * lanes, x_column: lanes, is_placed: false, images: 1,
+            x_image: 0,
+            y_image: 0, bias: nil, residual: nil, is_first: true,
             is_last: true, slope: 1, low: -.infinity, high: .infinity)
           unsafe crew.instructions.kernels.multiply_blocks(&product)
         }
@@ -161,7 +163,7 @@ struct WinogradConvolution: Sendable {
   private func finish(
     _ activation: Activation, _ range: Range<Int>, _ y: UnsafeMutablePointer<Float>, _ crew: Crew
   ) {
-    guard case .unary = activation else { return }
+    guard activation.hasSteps else { return }
     let (rows, columns) = (shape.output[0], shape.output[1])
     for tile in range {
       let (image, place) = tile.quotientAndRemainder(dividingBy: tilesPerImage)

@@ -63,9 +63,37 @@ struct QLinearCombination: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    if inputs[0].shape == inputs[3].shape, inputs[0].type.isByte, inputs[3].type == inputs[0].type {
+      return combine(inputs, outputs)
+    }
     let numbers = try Broadcast([inputs[0].shape, inputs[3].shape]).combine(
       kernel, inputs.dequantized(0), inputs.dequantized(3), on: outputs.context.crew)
     outputs[0].quantize(numbers, inputs.quantization(6))
+  }
+
+  /// The same for bytes of equal shapes, some at a time.
+  private func combine(_ inputs: Inputs, _ outputs: Outputs) {
+    let crew = outputs.context.crew
+    let isSigned = inputs[0].type == .int8
+    let (a, b, y) = (inputs.quantization(1), inputs.quantization(4), inputs.quantization(6))
+    nonisolated(unsafe) let (left, right) = unsafe (inputs[0].bytes, inputs[3].bytes)
+    nonisolated(unsafe) let result = unsafe outputs[0].bytes
+    let (operation, instructions) = (kernel, crew.instructions)
+    let atOnce = 1 << 12
+    crew.performRanges(of: outputs[0].elementCount, by: atOnce) { range in
+      unsafe crew.scratch.withFloats(2 * atOnce) { x in
+        let (first, count) = (range.lowerBound, range.count)
+        unsafe instructions.dequantize(
+          count, left + first, isSigned: isSigned, scale: a.scale, zero: Int32(a.zero), into: x)
+        unsafe instructions.dequantize(
+          count, right + first, isSigned: isSigned, scale: b.scale, zero: Int32(b.zero),
+          into: x + atOnce)
+        unsafe operation.kernel(of: instructions)(count, x, 1, x + atOnce, 1, x)
+        unsafe instructions.quantize(
+          count, x, scale: y.scale, divides: true, zero: Int32(y.zero), isSigned: isSigned,
+          into: result + first)
+      }
+    }
   }
 }
 
@@ -85,8 +113,28 @@ struct QLinearFunction: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {
-    let numbers = inputs.dequantized(0).map { Float(function.real(Double($0))) }
-    outputs[0].quantize(numbers, inputs.quantization(3))
+    guard inputs[0].type.isByte else {
+      let numbers = inputs.dequantized(0).map { Float(function.real(Double($0))) }
+      return outputs[0].quantize(numbers, inputs.quantization(3))
+    }
+    // Of each byte once.
+    let (scale, zero) = inputs.quantization(1)
+    let isSigned = inputs[0].type == .int8
+    let table = Destination(
+      outputs[0].type, [256], storage: Storage(byteCount: 256))
+    table.quantize(
+      (0..<256).map { byte in
+        let number = isSigned ? Float(Int8(truncatingIfNeeded: byte)) : Float(byte)
+        return Float(function.real(Double((number - zero) * scale)))
+      }, inputs.quantization(3))
+    nonisolated(unsafe) let results = unsafe table.bytes.assumingMemoryBound(to: UInt8.self)
+    nonisolated(unsafe) let (x, y) = unsafe (
+      inputs[0].bytes.assumingMemoryBound(to: UInt8.self),
+      outputs[0].bytes.assumingMemoryBound(to: UInt8.self)
+    )
+    outputs.context.crew.performRanges(of: outputs[0].elementCount, by: 1 << 15) { range in
+      for place in range { unsafe y[place] = unsafe results[Int(x[place])] }
+    }
   }
 }
 

@@ -43,6 +43,10 @@ struct QuantizeLinear: Operator {
     }
     let zeros = inputs.tensor(2)?.converted(to: Int64.self)
     let precision = precision ?? scale.type
+    if precision == .float, x.type == .float, outputs[0].type.isByte {
+      return scales.quantize(
+        x, scale.converted(), zeros, into: outputs[0], on: outputs.context.crew)
+    }
     if precision == .float, range.upperBound <= 1 << 16, x.type.computed is Float.Type {
       let quantized = quantizeInSinglePrecision(
         x.converted(), scale.converted(), zeros, scales, range)
@@ -145,6 +149,11 @@ struct DequantizeLinear: Operator {
   }
 }
 
+extension ElementType {
+  /// Whether it is one of the 8-bit integers.
+  var isByte: Bool { self == .int8 || self == .uint8 }
+}
+
 /// Checks the shapes of scale and zero point, inputs 1 and 2.
 private func checkScales(_ inputs: Facts, axis: Int, blockSize: Int) throws(ModelError) {
   let scale = try inputs.shape(1)
@@ -182,8 +191,9 @@ struct DynamicQuantizeLinear: Operator {
       low: block.reduce(.minimum, inputs[0], on: crew)[0],
       high: block.reduce(.maximum, inputs[0], on: crew)[0])
     if outputs.wants(0) {
-      outputs[0].store(
-        inputs[0].converted(to: Float.self).map { Int64(range.integer(nearest: $0)) })
+      unsafe Elementwise.quantize(
+        inputs[0].elementCount, inputs[0].pointer(as: Float.self), scale: range.scale,
+        zero: Int32(range.zero), isSigned: false, into: outputs[0].bytes, on: crew)
     }
     if outputs.wants(1) { outputs[1].store([range.scale]) }
     if outputs.wants(2) { outputs[2].store([Int64(range.zero)]) }

@@ -9,6 +9,8 @@ private struct IntegerConvolution: Sendable {
   let group: Int
   /// The weights of each group, packed once they are known.
   var weights: [IntegerFactor]?
+  /// The weights and the bias for kernels of single precision, where they are exact.
+  var filter: IntegerBlockedFilter?
 
   init(_ node: inout NodeReader) throws(ModelError) {
     window = try Window(&node)
@@ -31,12 +33,35 @@ private struct IntegerConvolution: Sendable {
   }
 
   /// Packs constant weights; nothing where their shapes are at fault, which is for ``extents`` to say.
-  mutating func prepare(_ w: Fact, zeroPoint: Fact?) {
+  mutating func prepare(_ w: Fact, zeroPoint: Fact?, bias: Fact? = nil) {
     guard let w = w.value?.tensor, w.shape.count > 2, w.shape[0] % group == 0 else { return }
     if let zeroPoint, zeroPoint.value == nil { return }
     let zero = zeroPoint?.value?.tensor
     let count = zero?.elementCount ?? 1
-    if count == 1 || count == w.shape[0] { weights = Self.pack(w, group: group, zeroPoint: zero) }
+    guard count == 1 || count == w.shape[0] else { return }
+    if bias == nil || bias?.value != nil {
+      filter = packFilter(w, zeroPoint: zero, bias: bias?.value?.tensor)
+    }
+    if filter == nil { weights = Self.pack(w, group: group, zeroPoint: zero) }
+  }
+
+  private func packFilter(_ w: Tensor, zeroPoint: Tensor?, bias: Tensor?) -> IntegerBlockedFilter? {
+    guard w.type.isByte, bias.map({ $0.elementCount == w.shape[0] }) ?? true,
+      let shape = ConvolutionShape(
+        weights: w.shape, groups: group, window: window,
+        input: w.shape.dropFirst(2).map { _ in nil })
+    else { return nil }
+    return IntegerBlockedFilter(
+      w, zeroPoints: zeroPoint?.converted(to: Int64.self) ?? [0],
+      bias: bias?.converted(to: Int64.self), shape)
+  }
+
+  /// The convolution by kernels of single precision; nil where it would not be exact, or needs more
+  /// room than a copy with padding should take.
+  func blocked(_ x: Shape, _ w: Shape) throws(ModelError) -> IntegerBlockedConvolution? {
+    let extents = try extents(x, w)
+    guard let filter, extents.paddingIsModest, extents.countsFitBlocks else { return nil }
+    return IntegerBlockedConvolution(ConvolutionShape(extents), filter)
   }
 
   /// The weights of each group as left factors, with the zero points of their output channels.
@@ -107,6 +132,14 @@ private struct IntegerConvolution: Sendable {
   }
 }
 
+extension Int32 {
+  /// The number that a byte stands for.
+  fileprivate init(byte: UnsafePointer<UInt8>, isSigned: Bool) {
+    let byte = unsafe byte.pointee
+    self = isSigned ? Int32(Int8(bitPattern: byte)) : Int32(byte)
+  }
+}
+
 extension Int {
   fileprivate func multipliedExactly(by factor: Int) -> Int? {
     let (product, overflow) = multipliedReportingOverflow(by: factor)
@@ -131,7 +164,26 @@ struct ConvInteger: Operator {
     convolution.prepare(inputs[1], zeroPoint: inputs.has(3) ? inputs[3] : nil)
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard let blocked = try convolution.blocked(inputs.shape(0), inputs.shape(1)),
+      let shape = outputs[0]?.shape
+    else { return nil }
+    let (isSigned, hasZero) = (try inputs.type(0) == .int8, inputs.has(2))
+    let (channels, size) = (shape[1], shape.dropFirst(2).reduce(1, *))
+    return { addresses, crew in
+      let zero = hasZero ? unsafe Int32(byte: addresses.input(2), isSigned: isSigned) : 0
+      nonisolated(unsafe) let y = unsafe addresses.output(as: Int32.self)
+      unsafe blocked.run(
+        addresses.input(0, as: UInt8.self), isSigned: isSigned, zeroPoint: zero, on: crew
+      ) { image, channel, sums in
+        unsafe crew.instructions.narrow(
+          size, sums, into: y + (image * channels + channel) * size)
+      }
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    guard try !compute(inputs, outputs) else { return }
     outputs[0].store(
       elements: try convolution.run(
         inputs[0], zeroPoint: inputs.tensor(2), inputs[1], zeroPoint: inputs.tensor(3),
@@ -161,10 +213,40 @@ struct QLinearConv: Operator {
   }
 
   mutating func prepare(_ inputs: Facts) throws(ModelError) {
-    convolution.prepare(inputs[3], zeroPoint: inputs[5])
+    convolution.prepare(
+      inputs[3], zeroPoint: inputs[5], bias: inputs.has(8) ? inputs[8] : nil)
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard let blocked = try convolution.blocked(inputs.shape(0), inputs.shape(3)),
+      let result = outputs[0], let shape = result.shape, try inputs.type(1) == .float,
+      try inputs.type(4) == .float, try inputs.type(6) == .float
+    else { return nil }
+    let isSigned = (x: try inputs.type(0) == .int8, y: result.type == .tensor(.int8))
+    let (channels, size) = (shape[1], shape.dropFirst(2).reduce(1, *))
+    let scaleStep = try inputs.shape(4).elementCount > 1 ? 1 : 0
+    return { addresses, crew in
+      let zero = unsafe (
+        x: Int32(byte: addresses.input(2), isSigned: isSigned.x),
+        y: Int32(byte: addresses.input(7), isSigned: isSigned.y)
+      )
+      let scale = unsafe (
+        x: addresses.input(1, as: Float.self).pointee, y: addresses.input(6, as: Float.self).pointee
+      )
+      nonisolated(unsafe) let scales = unsafe addresses.input(4, as: Float.self)
+      nonisolated(unsafe) let y = unsafe addresses.output(as: UInt8.self)
+      unsafe blocked.run(
+        addresses.input(0, as: UInt8.self), isSigned: isSigned.x, zeroPoint: zero.x, on: crew
+      ) { image, channel, sums in
+        unsafe crew.instructions.quantize(
+          size, sums, scale: scale.x * scales[channel * scaleStep] / scale.y, divides: false,
+          zero: zero.y, isSigned: isSigned.y, into: y + (image * channels + channel) * size)
+      }
+    }
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    guard try !compute(inputs, outputs) else { return }
     let sums = try convolution.run(
       inputs[0], zeroPoint: inputs[2], inputs[3], zeroPoint: inputs[5], on: outputs.context.crew)
     let extents = try convolution.extents(inputs[0].shape, inputs[3].shape)

@@ -103,6 +103,32 @@ struct ResizeSampling: Sendable {
     (cubicCoefficient, excludesOutside, extrapolation, antialiases) = (0, false, 0, false)
   }
 
+  /// What resizes the axes of a tensor of single precision that are not nil; nil where nothing is
+  /// summed, or nothing is there.
+  /// - Parameter picks: whether single elements are summed, too.
+  func kernel(_ shape: Shape, _ axes: [ResizedAxis?], picks: Bool = false) -> ResamplingKernel? {
+    let output = zip(shape, axes).map { $1?.output ?? $0 }
+    guard picks || mode != .nearest || mapping == .cropAndResize,
+      axes.contains(where: { $0 != nil }), !shape.contains(0), !output.contains(0),
+      shape.allSatisfy({ $0 <= Int(Int32.max) })
+    else { return nil }
+    let taps = axes.map { axis in
+      axis.map { axis in
+        ResamplingKernel.Taps((0..<axis.output).map { neighbours(of: $0, axis) })
+      }
+    }
+    return ResamplingKernel(shape, taps, filler: Float(extrapolation))
+  }
+
+  func computation(_ facts: Facts, _ axes: [ResizedAxis?]) throws(ModelError) -> Computation? {
+    guard try facts.type(0) == .float, let kernel = kernel(try facts.shape(0), axes) else {
+      return nil
+    }
+    return { addresses, crew in
+      unsafe kernel.run(addresses.input(0), into: addresses.output(), on: crew)
+    }
+  }
+
   /// Resizes the axes of a tensor that are not nil.
   func resize(
     _ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination, on crew: Crew
@@ -117,19 +143,16 @@ struct ResizeSampling: Sendable {
     guard x.type.computed != nil else {
       throw .unexpected("type of X", expected: "numbers, as mode is \(mode)", got: "\(x.type)")
     }
-    // Single precision is enough for itself; all else is rounded once, at the end.
-    if x.type == .float {
-      destination.store(interpolated(x.converted(to: Float.self), x.shape, axes))
-    } else {
-      let numbers = interpolated(x.converted(to: Double.self), x.shape, axes)
-      destination.store(x.type.isFloatingPoint ? numbers : numbers.map { x.type.saturated($0) })
+    if x.type == .float, let kernel = kernel(x.shape, axes) {
+      return unsafe kernel.run(
+        x.pointer(as: Float.self), into: destination.pointer(as: Float.self), on: crew)
     }
+    let numbers = interpolated(x.converted(to: Double.self), x.shape, axes)
+    destination.store(x.type.isFloatingPoint ? numbers : numbers.map { x.type.saturated($0) })
   }
 
   /// The numbers of a tensor resized along one axis after the other.
-  private func interpolated<T: RealNumber>(_ x: [T], _ shape: Shape, _ axes: [ResizedAxis?])
-    -> [T]
-  {
+  func interpolated(_ x: [Double], _ shape: Shape, _ axes: [ResizedAxis?]) -> [Double] {
     var (shape, numbers) = (shape, x)
     for (index, axis) in axes.enumerated() {
       guard let axis else { continue }
@@ -248,16 +271,15 @@ struct ResizeSampling: Sendable {
     return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0
   }
 
-  @_specialize(where T == Float)
-  @_specialize(where T == Double)
-  private func interpolate<T: RealNumber>(
-    _ x: [T], _ view: AxisBlock, _ neighbours: [[(index: Int, weight: Double)]?]
-  ) -> [T] {
-    var y = [T](repeating: T(extrapolation), count: view.outer * neighbours.count * view.inner)
-    let weighted = neighbours.map { $0?.map { (index: $0.index, weight: T($0.weight)) } }
+  private func interpolate(
+    _ x: [Double], _ view: AxisBlock, _ neighbours: [[(index: Int, weight: Double)]?]
+  ) -> [Double] {
+    var y = [Double](repeating: extrapolation, count: view.outer * neighbours.count * view.inner)
+    var interruption = Interruption()
     var row = 0
     for outer in 0..<view.outer {
-      for near in weighted {
+      for near in neighbours {
+        if interruption.isDue(after: 2 &* view.inner &* (near?.count ?? 1)) { return y }
         defer { row += view.inner }
         guard let near else { continue }
         for place in row..<row + view.inner { y[place] = 0 }

@@ -8,7 +8,7 @@ let resizing: OperatorFamily = [
 
 /// Resizes axes by interpolation.
 struct Resize: Operator {
-  private let sampling: ResizeSampling
+  let sampling: ResizeSampling
   private let axes: [Int]?
   private let policy: AspectPolicy
   /// The positions of the inputs roi, scales and sizes; version 10 has scales alone.
@@ -34,13 +34,17 @@ struct Resize: Operator {
     return [Fact(try facts.type(0), shape.indices.map { axes[$0]?.output ?? shape[$0] })]
   }
 
+  func computation(_ facts: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    try sampling.computation(facts, try resizedAxes(facts))
+  }
+
   func run(_ values: Inputs, _ outputs: Outputs) throws(ModelError) {
     let axes = try resizedAxes(values.facts)
     try sampling.resize(values[0], axes, outputs[0], on: outputs.context.crew)
   }
 
   /// The change of each axis of X, nil for one that stays as it is.
-  private func resizedAxes(_ facts: Facts) throws(ModelError) -> [ResizedAxis?] {
+  func resizedAxes(_ facts: Facts) throws(ModelError) -> [ResizedAxis?] {
     let shape = try facts.shape(0)
     let axes = try axes?.axes(ofRank: shape.count) ?? Array(shape.indices)
     let roi = try regionOfInterest(facts, count: axes.count)
@@ -114,7 +118,7 @@ private func checkedScales(_ scales: [Double], count: Int) throws(ModelError) ->
 
 /// The operator that Resize took the place of: every axis by its scale, from its first element on.
 struct Upsample: Operator {
-  private let sampling: ResizeSampling
+  let sampling: ResizeSampling
   /// The scales where they are attributes, as before version 9.
   private let scales: [Double]?
 
@@ -138,12 +142,16 @@ struct Upsample: Operator {
     return [Fact(try inputs.type(0), shape.indices.map { axes[$0]?.output ?? shape[$0] })]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    try sampling.computation(inputs, try resizedAxes(inputs))
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let axes = try resizedAxes(inputs.facts)
     try sampling.resize(inputs[0], axes, outputs[0], on: outputs.context.crew)
   }
 
-  private func resizedAxes(_ inputs: Facts) throws(ModelError) -> [ResizedAxis?] {
+  func resizedAxes(_ inputs: Facts) throws(ModelError) -> [ResizedAxis?] {
     let shape = try inputs.shape(0)
     let given: [Double]
     if let scales { given = scales } else { given = try inputs.numbers(1) }

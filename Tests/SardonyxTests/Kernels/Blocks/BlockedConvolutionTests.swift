@@ -91,6 +91,19 @@ extension Kernels {
           cases.append((.planar, shape(2, 17, size: [150], kernel: kernel, stride: stride, pad: 1)))
         }
       }
+      // Small images, several of which go together.
+      for side in 1...8 {
+        for (batch, outputs, stride) in [(1, 40, 1), (3, 8, 1), (3, 40, 2), (70, 17, 1)] {
+          for kernel in [1, 3] {
+            let size = [side, side + 1]
+            cases.append(
+              (
+                .product,
+                shape(18, outputs, size: size, kernel: kernel, stride: stride, batch: batch)
+              ))
+          }
+        }
+      }
       // More depth and more places than go together.
       cases.append((.product, shape(600, 40, size: [3, 3], kernel: 3)))
       cases.append((.product, shape(16, 70, size: [40, 41], kernel: 1)))

@@ -34,6 +34,51 @@ import Testing
     #expect(try mode("round_prefer_ceil") == [1, 2, 2, 3, 3, 4, 4, 4])
   }
 
+  @Test(
+    "Single precision, in planes and in blocks, agrees with double",
+    arguments: ["nearest", "linear", "cubic"],
+    ["half_pixel", "asymmetric", "align_corners", "tf_crop_and_resize"])
+  func kernelsAgree(mode: String, mapping: String) throws {
+    for (sizes, antialias) in [
+      ([2, 20, 14, 18], 0), ([2, 20, 5, 27], 0), ([2, 20, 3, 4], 1), ([2, 20, 1, 9], 0),
+    ] where antialias == 0 || mode != "nearest" {
+      let attributes: [String: Attribute] = [
+        "mode": .string(mode), "coordinate_transformation_mode": .string(mapping),
+        "antialias": .int(antialias), "extrapolation_value": .float(0.25),
+      ]
+      func resized(_ type: ElementType, blocks: Bool) throws -> [Float] {
+        let x = Tensor(
+          converting: randomTensor([2, 20, 7, 9]).converted(to: Double.self), to: type,
+          [2, 20, 7, 9])
+        let weights = Tensor(
+          converting: (0..<400).map { $0 % 21 == 0 ? 1 : 0 }, to: type, [20, 20, 1, 1])
+        let roi = Tensor(
+          converting: [0, 0, 0.1, -0.2, 1, 1, 0.8, 1.1], to: type, [8])
+        let model = try model(
+          graph(
+            [declared("x", type, [2, 20, 7, 9])],
+            [
+              node("Conv", ["x", "w"], ["a"]),
+              node("Resize", ["a", "roi", "", "sizes"], ["b"], attributes),
+              node("Conv", ["b", "w"], ["y"]),
+            ], [declared("y", type)],
+            constants: ["w": weights, "roi": roi, "sizes": Tensor(sizes.map { Int64($0) })]))
+        var options = Session.Options()
+        options.usesBlocks = blocks
+        let session = try Session(model, options: options)
+        let reorders = session.graph.nodes.filter { $0.operatorName.hasSuffix("Channels") }
+        #expect(reorders.count == (blocks ? 2 : 0) || type == .double)
+        return try session.run(["x": .tensor(x)])["y"]!.tensor!.converted(to: Float.self)
+      }
+      let expected = try resized(.double, blocks: false)
+      for blocks in [true, false] {
+        let y = try resized(.float, blocks: blocks)
+        let worst = zip(y, expected).map { abs($0 - $1) }.max() ?? 1
+        #expect(y.count == expected.count && worst < 2e-6, "\(mode) \(mapping) \(sizes) \(worst)")
+      }
+    }
+  }
+
   /// Where an output lies among the inputs, as a fraction of whole numbers.
   private static func point(_ mapping: String, _ place: Int, _ input: Int, _ output: Int)
     -> (numerator: Int, denominator: Int)
