@@ -98,6 +98,8 @@ struct PackedRecurrence: Sendable {
 
   /// Floats in the state of a sequence, filled up to whole blocks.
   private var stateWidth: Int { unsafe blocks * instructions.kernels.lanes }
+  /// Multiply-adds of a step of a sequence.
+  private var depthOfStep: Int { sumWidth * hidden }
   /// Floats that the input gives for a step of a sequence.
   private var sumWidth: Int { gates * stateWidth }
 }
@@ -185,7 +187,15 @@ extension PackedRecurrence {
         }
       }
       unsafe withUnsafeTemporaryAllocation(of: State.self, capacity: 4 * count) { table in
+        // About the nanoseconds of a step, and of the steps since the last look at the clock.
+        let cost = (depthOfStep * count) / 8 + 1
+        var work = 0
         for index in 0..<extents.steps {
+          work += cost
+          if work >= 1 << 18 {
+            if crew.isCancelled { return }
+            work = 0
+          }
           var active = 0
           for (row, sample) in samples.enumerated() {
             let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
