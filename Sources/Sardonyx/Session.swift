@@ -141,6 +141,7 @@ public final class Session: Sendable {
       do throws(ModelError) {
         results = try context.crew.withWorkers { () throws(ModelError) in
           let (plan, values) = try self.plan(for: inputs)
+          try plan.check(timeLimit: options.timeLimit, threads: threads)
           return try Executor.run(plan, values, context)
         }
       } catch {

@@ -236,9 +236,10 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// y[i] = x[first + i·stride], 0 where that is beside 0 ..< extent, for i < n, in numbers of so many floats: `lanes` or 1.
   void (*copy_columns)(long n, const float *x, long extent, long first, long stride, long floats, float *y);
   /// Weights of 3×3 taps as Winograd's products take them, for WinogradTiles.outputs = m: those of lane i and input channel k,
-  /// x[i·lane_step + 9·k + tap], become y[point·y_point + k·y_depth + i] for all (m + 2)² points; from `count` on lanes are 0.
+  /// x[i·lane_step + 9·k + tap], become y[point·y_point + k·vectors·lanes + i] for all (m + 2)² points, in up to `tile_columns`
+  /// lanes; from `count` on they are 0.
   void (*spread_weights)(
-      long m, long channels, long count, const float *x, long lane_step, float *y, long y_point, long y_depth);
+      long m, long channels, long count, long vectors, const float *x, long lane_step, float *y, long y_point);
   void (*spread_tiles)(const WinogradTiles *);
   void (*gather_tiles)(const WinogradTiles *);
   void (*correlate_block)(const BlockCorrelation *);
@@ -287,6 +288,8 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// y[i] = max(x[i]·scale[i] + shift[i], low), which keeps NaN.
   void (*scale_shift)(
       long n, const float *x, const float *scale, const float *shift, float low, float *y);
+  /// y[i] = x[i]·factor, computed in double and rounded once; the floats of x may lie at an odd address.
+  void (*scale_doubly)(long n, const void *x, double factor, float *y);
 
   // MARK: Reductions
 

@@ -12,25 +12,29 @@ private import Synchronization
 /// contract, kept by the executor, is what makes it `Sendable`.
 @safe final class Storage: @unchecked Sendable {
   let byteCount: Int
-  /// Where the bytes first lay.
-  private let source: UnsafeRawPointer
-  /// Where the bytes are; nil while they lie at an odd address and nobody has asked for them.
+  private let origin: Origin
+  /// Where the bytes are; nil while they are to be made and nobody has asked for them in place.
   private let place: Atomic<UnsafeMutableRawPointer?>
-  /// What keeps borrowed memory alive; nil for memory of our own.
-  private let owner: (any AnyObject & Sendable)?
   /// Where the bytes count as long as they are held.
   private let account: MemoryAccount?
+
+  private enum Origin {
+    /// Memory of our own.
+    case own
+    /// Memory that the owner keeps alive, such as a mapped file.
+    case borrowed(any AnyObject & Sendable)
+    /// Bytes that are made in memory of our own when somebody asks for them.
+    case source(any ByteSource)
+  }
 
   /// Aligned for every SIMD width and for cache lines.
   static let alignment = 64
 
   /// Uninitialised memory of `byteCount` bytes.
   init(byteCount: Int) {
-    let memory = unsafe Self.allocate(byteCount)
     self.byteCount = byteCount
-    unsafe source = UnsafeRawPointer(memory)
-    unsafe place = Atomic(memory)
-    owner = nil
+    unsafe place = Atomic(Self.allocate(byteCount))
+    origin = .own
     account = nil
   }
 
@@ -39,68 +43,168 @@ private import Synchronization
   init?(byteCount: Int, _ account: MemoryAccount) {
     guard account.reserve(byteCount) else { return nil }
     var memory: UnsafeMutableRawPointer?
-    guard unsafe posix_memalign(&memory, Self.alignment, max(byteCount, 1)) == 0,
+    guard
+      unsafe posix_memalign(&memory, LargePages.alignment(of: byteCount), max(byteCount, 1)) == 0,
       let memory = unsafe memory
     else {
       account.release(byteCount)
       return nil
     }
+    unsafe LargePages.advise(memory, byteCount)
     self.byteCount = byteCount
-    unsafe source = UnsafeRawPointer(memory)
     unsafe place = Atomic(memory)
-    owner = nil
+    origin = .own
     self.account = account
   }
 
   /// Memory that `owner` keeps alive, such as a mapped file.
   ///
   /// - Parameter alignment: what the address must be a multiple of. A block that lies elsewhere is
-  ///   copied when it is first read, so that loading a model costs nothing for its weights.
+  ///   copied when it is first read in place, so that loading a model costs nothing for its weights.
   init(
     borrowing base: UnsafeRawPointer, byteCount: Int, alignment: Int = 1,
     owner: some AnyObject & Sendable
   ) {
     self.byteCount = byteCount
-    unsafe source = base
     let isAligned = Int(bitPattern: base) % alignment == 0
     unsafe place = Atomic(isAligned ? UnsafeMutableRawPointer(mutating: base) : nil)
-    self.owner = owner
+    origin =
+      isAligned ? .borrowed(owner) : .source(unsafe RaggedBytes(start: base, owner: owner))
+    account = nil
+  }
+
+  /// Bytes that are made when somebody asks for them.
+  init(byteCount: Int, from source: some ByteSource) {
+    self.byteCount = byteCount
+    unsafe place = Atomic(nil)
+    origin = .source(source)
     account = nil
   }
 
   /// The first byte.
   var base: UnsafeMutableRawPointer {
     if let place = unsafe place.load(ordering: .acquiring) { return unsafe place }
-    return unsafe align()
+    return unsafe make()
   }
 
   /// The first byte for those who read nothing but bytes, and need no alignment.
   var unalignedBase: UnsafeRawPointer {
-    guard let place = unsafe place.load(ordering: .acquiring) else { return unsafe source }
-    return UnsafeRawPointer(place)
+    guard unsafe place.load(ordering: .acquiring) == nil,
+      case .source(let ragged as RaggedBytes) = origin
+    else { return unsafe UnsafeRawPointer(base) }
+    return unsafe ragged.start
   }
 
   /// Where the block began, as a number that tells blocks apart.
-  var address: Int { unsafe Int(bitPattern: source) }
+  var address: Int {
+    switch origin {
+    case .source(let ragged as RaggedBytes): unsafe Int(bitPattern: ragged.start)
+    case .source: Int(bitPattern: ObjectIdentifier(self))
+    case .own, .borrowed: unsafe Int(bitPattern: base)
+    }
+  }
 
-  /// Copies the bytes; of threads that do so at once, the first one's copy stays.
-  private func align() -> UnsafeMutableRawPointer {
-    let copy = unsafe Self.allocate(byteCount)
-    unsafe copy.copyMemory(from: source, byteCount: byteCount)
+  /// Lends some of the bytes: where they are, or made for the occasion in memory of the pool.
+  func withBytes<Result>(
+    _ range: Range<Int>, _ scratch: ScratchPool, _ body: (UnsafeRawPointer) -> Result
+  ) -> Result {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    if let place = unsafe place.load(ordering: .acquiring) {
+      return unsafe body(UnsafeRawPointer(place + range.lowerBound))
+    }
+    return unsafe scratch.withBytes(range.count) { target in
+      unsafe write(range, to: target, scratch)
+      return unsafe body(UnsafeRawPointer(target))
+    }
+  }
+
+  /// The same for those who need no alignment.
+  func withUnalignedBytes<Result>(
+    _ range: Range<Int>, _ scratch: ScratchPool, _ body: (UnsafeRawPointer) -> Result
+  ) -> Result {
+    guard case .source(let ragged as RaggedBytes) = origin else {
+      return unsafe withBytes(range, scratch, body)
+    }
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    return unsafe body(ragged.start + range.lowerBound)
+  }
+
+  /// Tells that some of the bytes are not needed for a while: pages of a file go back to the system,
+  /// which reads them again when they are.
+  func letGo(_ range: Range<Int>) {
+    switch origin {
+    case .own: return
+    case .borrowed(let owner):
+      guard let owner = owner as? any PageOwner, let place = unsafe place.load(ordering: .relaxed)
+      else { return }
+      unsafe owner.letGo(
+        UnsafeRawBufferPointer(start: place + range.lowerBound, count: range.count))
+    case .source(let source): source.letGo(range)
+    }
+  }
+
+  private func write(
+    _ range: Range<Int>, to target: UnsafeMutableRawPointer, _ scratch: ScratchPool
+  ) {
+    guard case .source(let source) = origin else { preconditionFailure("bytes without a place") }
+    unsafe source.write(range, to: target, scratch)
+  }
+
+  /// Makes the bytes in place; of threads that do so at once, the first one's stay.
+  private func make() -> UnsafeMutableRawPointer {
+    let made = unsafe Self.allocate(byteCount)
+    unsafe write(0..<byteCount, to: made, ScratchPool())
     let (isFirst, other) = unsafe place.compareExchange(
-      expected: nil, desired: copy, ordering: .acquiringAndReleasing)
-    guard !isFirst, let other = unsafe other else { return unsafe copy }
-    unsafe copy.deallocate()
+      expected: nil, desired: made, ordering: .acquiringAndReleasing)
+    guard !isFirst, let other = unsafe other else { return unsafe made }
+    unsafe made.deallocate()
     return unsafe other
   }
 
   private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: alignment)
+    let memory = UnsafeMutableRawPointer.allocate(
+      byteCount: max(byteCount, 1), alignment: LargePages.alignment(of: byteCount))
+    unsafe LargePages.advise(memory, byteCount)
+    return unsafe memory
   }
 
   deinit {
     account?.release(byteCount)
-    guard let place = unsafe place.load(ordering: .acquiring) else { return }
-    if unsafe owner == nil || UnsafeRawPointer(place) != source { unsafe place.deallocate() }
+    if case .borrowed = origin { return }
+    if let place = unsafe place.load(ordering: .acquiring) { unsafe place.deallocate() }
+  }
+}
+
+extension Storage: PageOwner {
+  func letGo(_ bytes: UnsafeRawBufferPointer) {
+    if case .borrowed(let owner as any PageOwner) = origin { unsafe owner.letGo(bytes) }
+  }
+}
+
+/// Makes the bytes of a ``Storage``, all of them or some, as often as they are wanted.
+protocol ByteSource: Sendable {
+  func write(_ range: Range<Int>, to target: UnsafeMutableRawPointer, _ scratch: ScratchPool)
+
+  /// Tells that what these bytes are made of is not needed for a while.
+  func letGo(_ range: Range<Int>)
+}
+
+/// What owns memory that comes again when it is read after it was let go.
+protocol PageOwner: AnyObject {
+  func letGo(_ bytes: UnsafeRawBufferPointer)
+}
+
+/// Bytes of a file that do not lie as their elements have to.
+@safe private struct RaggedBytes: ByteSource {
+  nonisolated(unsafe) let start: UnsafeRawPointer
+  let owner: any AnyObject & Sendable
+
+  func write(_ range: Range<Int>, to target: UnsafeMutableRawPointer, _ scratch: ScratchPool) {
+    unsafe target.copyMemory(from: start + range.lowerBound, byteCount: range.count)
+  }
+
+  func letGo(_ range: Range<Int>) {
+    guard let owner = owner as? any PageOwner else { return }
+    unsafe owner.letGo(UnsafeRawBufferPointer(start: start + range.lowerBound, count: range.count))
   }
 }

@@ -13,11 +13,13 @@ final class TextPool: Sendable {
 
   private let texts: [Text]
 
-  init(_ strings: [String]) { texts = strings.map(Text.init) }
+  /// The texts of strings; where the run is to end, of the first ones.
+  init(_ strings: [String]) { texts = strings.interruptibleMap(cost: 100, Text.init) }
 
   /// The element that stands for text `index`.
   func reference(_ index: Int) -> TextReference {
-    unsafe UInt(bitPattern: Unmanaged.passUnretained(texts[index]).toOpaque())
+    guard index < texts.count else { return 0 }
+    return unsafe UInt(bitPattern: Unmanaged.passUnretained(texts[index]).toOpaque())
   }
 
   /// The text behind an element; its pool must be alive.

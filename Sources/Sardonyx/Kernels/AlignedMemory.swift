@@ -8,6 +8,24 @@ import Synchronization
   import Darwin
 #endif
 
+/// Pages of 2 MiB for large blocks: a five-hundredth of the page faults, and of the entries that
+/// the processor has to look up.
+enum LargePages {
+  static let byteCount = 2 << 20
+
+  /// What the address of a block should be a multiple of.
+  static func alignment(of byteCount: Int) -> Int {
+    byteCount >= self.byteCount ? self.byteCount : 64
+  }
+
+  /// Asks for large pages where they fit.
+  static func advise(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
+    #if os(Linux)
+      if byteCount >= self.byteCount { unsafe _ = madvise(start, byteCount, MADV_HUGEPAGE) }
+    #endif
+  }
+}
+
 /// Memory of its own, aligned to cache lines, and to large pages when it is large.
 ///
 /// It is shared as raw memory: who writes it, and when, is for its users to agree on.
@@ -16,27 +34,77 @@ import Synchronization
   nonisolated(unsafe) let start: UnsafeMutableRawPointer
   /// That of the run or the preparation the memory was taken for.
   private let account: MemoryAccount?
+  /// The memory that this is a part of, if it is.
+  private let whole: AlignedMemory?
 
   /// The memory is not initialised; a count of 0 gives a valid place of some bytes.
   init(byteCount: Int) {
-    let largePage = 2 << 20
-    let isLarge = byteCount >= largePage
     self.byteCount = byteCount
     account = Interruption.crew?.account
     account?.charge(byteCount)
+    whole = nil
     unsafe start = UnsafeMutableRawPointer.allocate(
-      byteCount: max(byteCount, 64), alignment: isLarge ? largePage : 64)
-    #if os(Linux)
-      if isLarge { unsafe _ = madvise(start, byteCount, MADV_HUGEPAGE) }
-    #endif
+      byteCount: max(byteCount, 64), alignment: LargePages.alignment(of: byteCount))
+    unsafe LargePages.advise(start, byteCount)
+  }
+
+  /// A part of other memory, which lives as long.
+  fileprivate init(_ whole: AlignedMemory, _ range: Range<Int>) {
+    precondition(range.upperBound <= max(whole.byteCount, 64))
+    byteCount = range.count
+    account = nil
+    self.whole = whole
+    unsafe start = whole.start + range.lowerBound
   }
 
   deinit {
     account?.release(byteCount)
-    unsafe start.deallocate()
+    if whole == nil { unsafe start.deallocate() }
   }
 
   var floats: UnsafeMutablePointer<Float> { unsafe start.assumingMemoryBound(to: Float.self) }
+}
+
+/// Room for the packed weights of a session, one after the other: what is smaller than a large page
+/// lies in one with others, and nothing is filled up to whole pages.
+final class WeightArena: Sendable {
+  /// That of the session which the current thread prepares.
+  @TaskLocal static var current: WeightArena?
+
+  private let blockByteCount: Int
+  private let last = Mutex<(block: AlignedMemory, taken: Int)?>(nil)
+
+  /// - Parameter expected: bytes that are about to be packed.
+  init(expecting expected: Int) {
+    blockByteCount = min(max(expected, 1 << 12), 16 * LargePages.byteCount)
+  }
+
+  /// Lets ``take(_:)`` on the current thread take from here.
+  func asCurrent<Result, Failure>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    let result = Self.$current.withValue(self) {
+      Swift.Result { () throws(Failure) in try body() }
+    }
+    return try result.get()
+  }
+
+  /// Memory for packed weights, of the arena of the current thread or of its own.
+  static func take(_ byteCount: Int) -> AlignedMemory {
+    current?.take(byteCount) ?? AlignedMemory(byteCount: byteCount)
+  }
+
+  private func take(_ byteCount: Int) -> AlignedMemory? {
+    guard byteCount <= blockByteCount / 2 else { return nil }
+    let room = (byteCount + 63) / 64 * 64
+    return last.withLock { last in
+      if let (block, taken) = last, taken + room <= block.byteCount {
+        last = (block, taken + room)
+        return AlignedMemory(block, taken..<taken + byteCount)
+      }
+      let block = AlignedMemory(byteCount: blockByteCount)
+      last = (block, room)
+      return AlignedMemory(block, 0..<byteCount)
+    }
+  }
 }
 
 /// Blocks of scratch memory that are kept for the next user.
@@ -47,9 +115,18 @@ final class ScratchPool: Sendable {
   func withFloats<Result>(
     _ count: Int, _ body: (UnsafeMutablePointer<Float>) throws -> Result
   ) rethrows -> Result {
-    let memory = take(count * MemoryLayout<Float>.stride)
+    unsafe try withBytes(count * MemoryLayout<Float>.stride) { bytes in
+      try unsafe body(bytes.assumingMemoryBound(to: Float.self))
+    }
+  }
+
+  /// Lends room for so many bytes, uninitialised.
+  func withBytes<Result>(
+    _ count: Int, _ body: (UnsafeMutableRawPointer) throws -> Result
+  ) rethrows -> Result {
+    let memory = take(count)
     defer { idle.withLock { $0.append(memory) } }
-    return try unsafe body(memory.floats)
+    return try unsafe body(memory.start)
   }
 
   /// The smallest idle block that is large enough, or else a new one in place of the smallest.

@@ -65,24 +65,34 @@ struct PackedFilter: Sendable {
   fileprivate let layout: Layout
 
   init(
-    _ weights: UnsafePointer<Float>, _ shape: ConvolutionShape,
+    _ weights: PackingSource, _ shape: ConvolutionShape,
     for instructions: InstructionSet = .current
   ) {
     let rows = shape.outputChannels / shape.groups
     let depth = shape.inputChannels / shape.groups * shape.taps
     if shape.isDepthwise {
       let count = shape.outputChannels * shape.taps
-      let memory = AlignedMemory(byteCount: count * MemoryLayout<Float>.stride)
-      unsafe memory.floats.initialize(from: weights, count: count)
+      let memory = WeightArena.take(count * MemoryLayout<Float>.stride)
+      unsafe weights.withNumbers(0..<count) { numbers in
+        unsafe memory.floats.initialize(from: numbers, count: count)
+      }
       layout = .taps(memory)
     } else {
       layout = .factors(
         (0..<shape.groups).map { group in
-          unsafe PackedMatrix(
-            .left, lanes: rows, depth: depth, from: weights + group * rows * depth,
+          PackedMatrix(
+            .left, lanes: rows, depth: depth, from: weights, first: group * rows * depth,
             laneStep: depth, depthStep: 1, for: instructions)
         })
     }
+  }
+
+  /// The same of weights in memory.
+  init(
+    _ weights: UnsafePointer<Float>, _ shape: ConvolutionShape,
+    for instructions: InstructionSet = .current
+  ) {
+    unsafe self.init(PackingSource(weights), shape, for: instructions)
   }
 }
 

@@ -252,8 +252,15 @@ private struct Grid {
       let left = unsafe leftPanels(rows, scratch + rightRoom)
       // What is packed is read in one sweep, panel by panel.
       let group = unsafe (product.right.isPacked ? 1 : Block.panelsAtOnce) * width
+      // About the nanoseconds since the last look at the clock.
+      var work = 0
       for first in stride(from: columns.lowerBound, to: columns.upperBound, by: group) {
         let group = first..<min(first + group, columns.upperBound)
+        unsafe work += rows.count * group.count * shape.depth / 32
+        if work >= 1 << 20 {
+          if unsafe crew.isCancelled { return }
+          work = 0
+        }
         var k = 0
         repeat {
           let depth = unsafe k..<min(k + pass, shape.depth)

@@ -55,8 +55,9 @@ struct ProductBatch: Sendable {
           columnBias: bias.isEmpty ? nil : bias.baseAddress,
           residual: residual.isEmpty ? nil : residual.baseAddress, activation: activation)
         unsafe multiply(
-          a.pointer(as: Float.self), b.pointer(as: Float.self), packedRight: packedRight,
-          alpha: alpha, epilogue, into: c.pointer(as: Float.self), on: crew)
+          a.pointer(as: Float.self), (packedRight == nil ? b : a).pointer(as: Float.self),
+          packedRight: packedRight, alpha: alpha, epilogue, into: c.pointer(as: Float.self),
+          on: crew)
       }
     }
   }
@@ -132,6 +133,7 @@ struct MatrixView: Sendable {
 extension ProductBatch {
   /// The products of single-precision matrices, with what is known of them worked out.
   /// - Parameters:
+  ///   - packedRight: the right factor, in place of input 1.
   ///   - columnBias: numbers to add to each row, if there are any.
   ///   - biasInput: the input that holds them instead.
   func computation(
@@ -145,13 +147,13 @@ extension ProductBatch {
         let bias =
           unsafe biasInput.map { unsafe addresses.input($0) as UnsafePointer<Float> }
           ?? (columnBias == nil ? nil : constants.baseAddress)
+        let right: UnsafePointer<Float> = unsafe addresses.input(packedRight == nil ? 1 : 0)
         if let small {
           return unsafe small.multiply(
-            addresses.input(0), addresses.input(1), columnBias: bias, into: addresses.output(),
-            on: crew)
+            addresses.input(0), right, columnBias: bias, into: addresses.output(), on: crew)
         }
         unsafe batch.multiply(
-          addresses.input(0), addresses.input(1), packedRight: packedRight, alpha: alpha,
+          addresses.input(0), right, packedRight: packedRight, alpha: alpha,
           MatrixProduct.Epilogue(columnBias: bias, activation: activation),
           into: addresses.output(), on: crew)
       }
@@ -162,9 +164,9 @@ extension ProductBatch {
 extension PackedMatrix {
   /// The right factor that a single-precision matrix is.
   init(right matrix: Tensor, _ view: MatrixView, columns: Int, depth: Int) {
-    unsafe self.init(
-      .right, lanes: columns, depth: depth, from: matrix.pointer(as: Float.self),
-      laneStep: view.columnStep, depthStep: view.rowStep)
+    self.init(
+      .right, lanes: columns, depth: depth, from: PackingSource(matrix), laneStep: view.columnStep,
+      depthStep: view.rowStep)
   }
 
   /// The same of an array.

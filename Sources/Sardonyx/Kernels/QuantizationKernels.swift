@@ -56,6 +56,32 @@ extension InstructionSet {
     }
   }
 
+  /// The least and the greatest of some numbers and 0.
+  func extremes(_ count: Int, _ x: UnsafePointer<Float>) -> (low: Float, high: Float) {
+    guard count > 0 else { return (0, 0) }
+    return unsafe (min(0, kernels.row_minimum(count, x)), max(0, kernels.row_maximum(count, x)))
+  }
+
+  /// The numbers that the integers of a range nearest to numbers stand for.
+  func round(
+    _ count: Int, _ x: UnsafePointer<Float>, to range: DynamicRange,
+    into y: UnsafeMutablePointer<Float>
+  ) {
+    let atOnce = 1024
+    unsafe withUnsafeTemporaryAllocation(byteCount: atOnce, alignment: 1) { bytes in
+      let bytes = bytes.baseAddress!
+      for first in stride(from: 0, to: count, by: atOnce) {
+        let part = min(atOnce, count - first)
+        unsafe quantize(
+          part, x + first, scale: range.scale, divides: true, zero: Int32(range.zero),
+          isSigned: false, into: bytes)
+        unsafe dequantize(
+          part, bytes, isSigned: false, scale: range.scale, zero: Int32(range.zero),
+          into: y + first)
+      }
+    }
+  }
+
   /// Whole numbers in 32 bits.
   func narrow(
     _ count: Int, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Int32>

@@ -98,6 +98,8 @@ struct PackedRecurrence: Sendable {
 
   /// Floats in the state of a sequence, filled up to whole blocks.
   private var stateWidth: Int { unsafe blocks * instructions.kernels.lanes }
+  /// Multiply-adds of a step of a sequence.
+  private var depthOfStep: Int { sumWidth * hidden }
   /// Floats that the input gives for a step of a sequence.
   private var sumWidth: Int { gates * stateWidth }
 }
@@ -118,6 +120,12 @@ extension PackedRecurrence {
   /// Sequences that one thread takes through all steps together.
   private static let rowsAtOnce = 4
 
+  /// Whether it can compute a network: where factors are rounded, all sequences that go on share the
+  /// range of a step, and so have to go together.
+  static func takes(_ extents: RecurrentExtents, _ equations: RecurrentEquations) -> Bool {
+    !equations.quantizesFactors || equations.cell == .lstm && extents.batch <= rowsAtOnce
+  }
+
   /// Runs all directions over all sequences, some sequences of a direction at a time in each chunk.
   static func run(
     _ directions: [PackedRecurrence], _ extents: RecurrentExtents, isReverse: [Bool],
@@ -128,10 +136,25 @@ extension PackedRecurrence {
     if unsafe operands.lengths != nil, let sequence = unsafe operands.sequence {
       unsafe sequence.update(repeating: 0, count: extents.outputShape.elementCount)
     }
-    unsafe crew.scratch.withFloats(max(1, directions.count * rows * width)) { sums in
+    let inputs = rows * extents.input
+    let rounds = directions[0].equations.quantizesFactors
+    let room = max(1, directions.count * rows * width)
+    unsafe crew.scratch.withFloats(room + (rounds ? inputs : 0)) { sums in
       nonisolated(unsafe) let (sums, operands) = unsafe (sums, operands)
+      var x = unsafe operands.x
+      if rounds {
+        // What no sequence reaches does not count.
+        let steps = unsafe operands.lengths.map { lengths in
+          (0..<extents.batch).reduce(0) { unsafe max($0, Int(lengths[$1])) }
+        }
+        let reached = (steps ?? extents.steps) * extents.batch * extents.input
+        let (low, high) = unsafe crew.instructions.extremes(reached, operands.x)
+        unsafe crew.instructions.round(
+          inputs, x, to: DynamicRange(low: low, high: high), into: sums + room)
+        unsafe x = UnsafePointer(sums + room)
+      }
       for (index, direction) in directions.enumerated() {
-        unsafe direction.project(operands.x, rows, extents, into: sums + index * rows * width, crew)
+        unsafe direction.project(x, rows, extents, into: sums + index * rows * width, crew)
       }
       let groups = (extents.batch + rowsAtOnce - 1) / rowsAtOnce
       crew.perform(directions.count * groups) { chunk in
@@ -168,8 +191,9 @@ extension PackedRecurrence {
   ) {
     let width = stateWidth
     let count = samples.count
-    unsafe crew.scratch.withFloats(3 * count * max(width, 1)) { room in
-      unsafe room.update(repeating: 0, count: 3 * count * width)
+    unsafe crew.scratch.withFloats(4 * count * max(width, 1)) { room in
+      unsafe room.update(repeating: 0, count: 4 * count * width)
+      let rounded = unsafe room + 3 * count * width
       // Per sequence the state, the next state and the cell.
       typealias State = UnsafeMutablePointer<Float>
       var states = unsafe [(now: State, next: State, cell: State)]()
@@ -185,7 +209,15 @@ extension PackedRecurrence {
         }
       }
       unsafe withUnsafeTemporaryAllocation(of: State.self, capacity: 4 * count) { table in
+        // About the nanoseconds of a step, and of the steps since the last look at the clock.
+        let cost = (depthOfStep * count) / 8 + 1
+        var work = 0
         for index in 0..<extents.steps {
+          work += cost
+          if work >= 1 << 18 {
+            if crew.isCancelled { return }
+            work = 0
+          }
           var active = 0
           for (row, sample) in samples.enumerated() {
             let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
@@ -199,6 +231,9 @@ extension PackedRecurrence {
             active += 1
           }
           guard active > 0 else { break }
+          if equations.quantizesFactors {
+            unsafe round(table, count, active: active, into: rounded)
+          }
           unsafe take(rows: active, table, count)
           for (row, sample) in samples.enumerated() {
             let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
@@ -220,6 +255,23 @@ extension PackedRecurrence {
         unsafe operands.lastCell?.advanced(by: place)
           .update(from: states[row].cell, count: hidden)
       }
+    }
+  }
+
+  /// Lets the products of a step see the rounded states of the sequences that go on.
+  private func round(
+    _ table: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>, _ count: Int, active: Int,
+    into rounded: UnsafeMutablePointer<Float>
+  ) {
+    let extremes = (0..<active).map {
+      unsafe instructions.extremes(hidden, table[count + $0])
+    }
+    let range = DynamicRange(
+      low: extremes.reduce(0) { min($0, $1.low) }, high: extremes.reduce(0) { max($0, $1.high) })
+    for row in 0..<active {
+      let target = unsafe rounded + row * stateWidth
+      unsafe instructions.round(hidden, table[count + row], to: range, into: target)
+      unsafe table[count + row] = target
     }
   }
 

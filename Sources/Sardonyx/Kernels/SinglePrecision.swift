@@ -31,7 +31,7 @@ extension Destination {
 
 extension PackedFilter {
   /// Packs single-precision weights.
-  init(_ weights: Tensor, _ shape: ConvolutionShape) { unsafe self.init(weights.floats, shape) }
+  init(_ weights: Tensor, _ shape: ConvolutionShape) { self.init(PackingSource(weights), shape) }
 }
 
 extension Convolution {
@@ -49,7 +49,11 @@ extension Convolution {
 extension PackedTransposedFilter {
   /// Packs single-precision weights.
   init(_ weights: Tensor, _ shape: TransposedConvolutionShape) {
-    unsafe self.init(weights.floats, shape)
+    var filter: PackedTransposedFilter?
+    unsafe PackingSource(weights).withNumbers(0..<weights.elementCount) { numbers in
+      filter = unsafe PackedTransposedFilter(numbers, shape)
+    }
+    self = filter!
   }
 }
 

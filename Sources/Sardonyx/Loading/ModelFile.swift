@@ -83,7 +83,7 @@ struct ModelFile: Sendable {
 func systemMessage() -> String { unsafe String(cString: strerror(errno)) }
 
 /// Pages of a file, given back when the last tensor in them goes.
-@safe private final class Mapping: @unchecked Sendable {
+@safe private final class Mapping: @unchecked Sendable, PageOwner {
   let base: UnsafeRawPointer
   let byteCount: Int
 
@@ -92,6 +92,16 @@ func systemMessage() -> String { unsafe String(cString: strerror(errno)) }
     guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { return nil }
     unsafe base = UnsafeRawPointer(pages)
     self.byteCount = byteCount
+  }
+
+  func letGo(_ bytes: UnsafeRawBufferPointer) {
+    guard let start = bytes.baseAddress, unsafe start >= base else { return }
+    // Neighbours in the first and the last page read them again from the system's cache.
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = unsafe (start - base) / page * page
+    let end = unsafe min(start - base + bytes.count, byteCount)
+    unsafe _ = madvise(
+      UnsafeMutableRawPointer(mutating: base + first), end - first, MADV_DONTNEED)
   }
 
   deinit { unsafe munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }

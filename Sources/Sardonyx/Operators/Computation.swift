@@ -8,7 +8,7 @@ typealias Computation = @Sendable (Addresses, Crew) throws(ModelError) -> Void
 /// Where the inputs and the outputs of a node lie during a run.
 ///
 /// All are tensors of the types and shapes that the ``Computation`` was made for; an input that is
-/// left out has no address.
+/// left out, or that the operator does not read, has no address.
 @safe struct Addresses {
   private let inputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   private let outputs: UnsafeMutablePointer<UnsafeMutableRawPointer?>
@@ -51,7 +51,8 @@ extension Operator {
     guard let computation = try computation(inputs.facts, wanted) else { return false }
     let inputCount = inputs.count
     var places: [UnsafeMutableRawPointer?] = unsafe (0..<inputCount).map { index in
-      unsafe inputs.tensor(index).map { unsafe UnsafeMutableRawPointer(mutating: $0.bytes) }
+      guard reads(index) else { return nil }
+      return unsafe inputs.tensor(index).map { unsafe UnsafeMutableRawPointer(mutating: $0.bytes) }
     }
     for index in 0..<outputs.count {
       unsafe places.append(outputs.wants(index) ? outputs[index].bytes : nil)

@@ -24,6 +24,10 @@ protocol Operator: Sendable {
   /// Prepares constant inputs once per session, such as packing weights.
   mutating func prepare(_ inputs: Facts) throws(ModelError)
 
+  /// Whether computing still reads the constant that input `index` is: what ``prepare(_:)`` has put
+  /// into a form of the operator's own need not be in memory.
+  func reads(_ index: Int) -> Bool
+
   /// The input whose memory output 0 may take over when nothing else reads it: `run` then finds
   /// both at the same address, and must read each element before it writes it.
   var reusableInput: Int? { get }
@@ -49,6 +53,7 @@ protocol Operator: Sendable {
 extension Operator {
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? { nil }
   mutating func prepare(_ inputs: Facts) throws(ModelError) {}
+  func reads(_ index: Int) -> Bool { true }
   var reusableInput: Int? { nil }
   var isView: Bool { false }
   func concatenates(_ inputs: Facts) -> Bool { false }

@@ -1,3 +1,6 @@
+import CKernels
+import Synchronization
+
 /// A BatchNormalization in inference as numbers: y = (x − mean)·scale + shift per channel, in
 /// double, with scale = γ/√(σ² + ε).
 struct ChannelNormalization {
@@ -115,28 +118,19 @@ struct ChannelNormalization {
     return try rounded(numbers, to: weights.type, shape: weights.shape)
   }
 
-  /// The same for single precision, number by number; nil for other types, and where one of the
-  /// results is not finite.
+  /// The same for single precision, computed when somebody reads it; nil for other types, and where
+  /// a result could be too large.
   private func scaledSingle(_ weights: Tensor, _ layout: ChannelLayout) -> Tensor? {
     guard weights.type == .float else { return nil }
-    let result = Destination(
-      .float, weights.shape, storage: Storage(byteCount: weights.byteCount))
-    var from = unsafe weights.pointer(as: Float.self)
-    var to = unsafe result.pointer(as: Float.self)
-    var isFinite = true
-    for outer in 0..<layout.outer {
-      for channel in 0..<layout.channels {
-        let factor = scale[layout.firstChannel(outer) + channel]
-        for index in 0..<layout.inner {
-          let product = unsafe Float(Double(from[index]) * factor)
-          isFinite = isFinite && abs(product) <= .greatestFiniteMagnitude
-          unsafe to[index] = product
-        }
-        unsafe from += layout.inner
-        unsafe to += layout.inner
-      }
+    let largestScale = scale.reduce(0) { max($0, abs($1)) }
+    guard Double(weights.largestMagnitude) * largestScale <= Self.largestFinite(.float) else {
+      return nil
     }
-    return isFinite ? result.tensor(texts: .none) : nil
+    return Tensor(
+      .float, weights.shape,
+      storage: Storage(
+        byteCount: weights.byteCount,
+        from: ScaledWeights(weights: weights, factors: scale, layout: layout)))
   }
 
   /// A tensor of the numbers rounded to `type`, all of which must be finite there.
@@ -157,6 +151,75 @@ struct ChannelNormalization {
     case .bfloat16: 0x1.FEp127
     default: Double.greatestFiniteMagnitude
     }
+  }
+}
+
+extension Tensor {
+  /// The largest magnitude of single-precision numbers; NaN where there is one.
+  fileprivate var largestMagnitude: Float {
+    let (source, count) = (PackingSource(self), elementCount)
+    let largest = Mutex<Float>(0)
+    let pieces = (count + PackingSource.pieceCount - 1) / PackingSource.pieceCount
+    PackingSource.perform(pieces) { piece in
+      let first = piece * PackingSource.pieceCount
+      let range = first..<min(first + PackingSource.pieceCount, count)
+      unsafe source.withNumbers(range) { numbers in
+        let kernels = unsafe InstructionSet.current.kernels
+        let own = unsafe max(
+          kernels.row_maximum(range.count, numbers), -kernels.row_minimum(range.count, numbers))
+        largest.withLock { if !(own <= $0) && !$0.isNaN { $0 = own } }
+      }
+    }
+    return largest.withLock { $0 }
+  }
+}
+
+/// Single-precision weights times the factor of their channel, each product rounded once.
+private struct ScaledWeights: ByteSource {
+  let weights: Tensor
+  let factors: [Double]
+  let layout: ChannelLayout
+
+  func write(_ range: Range<Int>, to target: UnsafeMutableRawPointer, _ scratch: ScratchPool) {
+    let size = MemoryLayout<Float>.stride
+    precondition(range.lowerBound % size == 0 && range.count % size == 0)
+    let numbers = range.lowerBound / size..<range.upperBound / size
+    unsafe weights.storage.withUnalignedBytes(place(of: range), scratch) { source in
+      if layout.inner == 1 {
+        return unsafe scaleColumns(
+          numbers, source, into: target.assumingMemoryBound(to: Float.self))
+      }
+      var index = numbers.lowerBound
+      while index < numbers.upperBound {
+        let (row, offset) = index.quotientAndRemainder(dividingBy: layout.inner)
+        let (outer, channel) = row.quotientAndRemainder(dividingBy: layout.channels)
+        let count = min(layout.inner - offset, numbers.upperBound - index)
+        let place = (index - numbers.lowerBound) * size
+        unsafe InstructionSet.current.kernels.scale_doubly(
+          count, source + place, factors[layout.firstChannel(outer) + channel],
+          (target + place).assumingMemoryBound(to: Float.self))
+        index += count
+      }
+    }
+  }
+
+  /// Neighbouring numbers of different channels.
+  private func scaleColumns(
+    _ numbers: Range<Int>, _ source: UnsafeRawPointer, into target: UnsafeMutablePointer<Float>
+  ) {
+    for index in numbers {
+      let (outer, channel) = index.quotientAndRemainder(dividingBy: layout.channels)
+      let place = index - numbers.lowerBound
+      let number = unsafe source.loadUnaligned(
+        fromByteOffset: place * MemoryLayout<Float>.stride, as: Float.self)
+      unsafe target[place] = Float(Double(number) * factors[layout.firstChannel(outer) + channel])
+    }
+  }
+
+  func letGo(_ range: Range<Int>) { weights.storage.letGo(place(of: range)) }
+
+  private func place(of range: Range<Int>) -> Range<Int> {
+    range.lowerBound + weights.byteOffset..<range.upperBound + weights.byteOffset
   }
 }
 

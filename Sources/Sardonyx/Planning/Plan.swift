@@ -67,6 +67,8 @@ final class Plan: Sendable {
   let facts: [Fact?]
   let steps: [Step]
   let arenaByteCount: Int
+  /// Those of the steps whose shapes are known, bodies left out.
+  let multiplyAdds: Int
   /// Per value, whether it is the same tensor in every run in one workspace.
   let fixed: [Bool]
   /// The values that steps make and that are not fixed.
@@ -98,6 +100,28 @@ final class Plan: Sendable {
     uses = assembly.uses
     operandCount = assembly.operandCount
     arenaByteCount = memory.arenaByteCount
+    multiplyAdds = running.reduce(0) { sum, position in
+      let node = graph.nodes[position]
+      guard let outputs = inference.outputs[position], let checked = inference.checked[position]
+      else { return sum }
+      let inputs = node.inputs.map { id in id.map { inference.facts[$0] ?? .unknown } }
+      return sum.addingReportingOverflow(
+        max(0, node.implementation.multiplyAdds(Facts(inputs, checked), outputs))
+      ).partialValue
+    }
+  }
+
+  /// More than any thread of a machine does in a second.
+  private static let mostMultiplyAdds = 1e12
+
+  /// Refuses a run that cannot end in time before it takes the memory.
+  func check(timeLimit: Double?, threads: Int) throws(ModelError) {
+    guard let timeLimit, timeLimit > 0 else { return }
+    guard Double(multiplyAdds) <= Self.mostMultiplyAdds * timeLimit * Double(threads) else {
+      throw ModelError(
+        .limit,
+        "the run would take longer than its time limit: it has \(multiplyAdds) multiply-adds")
+    }
   }
 
   /// Whether the plan was made for values of these types and shapes.

@@ -42,31 +42,49 @@ extension Graph {
     }
   }
 
+  /// Bytes of constants from which on a node is prepared by all threads together.
+  private static var sharedByteCount: Int { 1 << 20 }
+
   /// Lets every operator prepare its constant inputs, in bodies too.
   ///
-  /// Packing reads and writes all weights, so the nodes are shared out.
+  /// Packing reads and writes all weights: the work on large ones is shared out, and so are the other
+  /// nodes.
   fileprivate mutating func prepareOperators(on crew: Crew) throws(ModelError) {
     let graph = self
-    let prepared = Mutex([(any Operator)?](repeating: nil, count: nodes.count))
+    let arena = WeightArena(expecting: constantByteCount)
+    var (large, small): ([Int], [Int]) = ([], [])
+    for position in nodes.indices {
+      let byteCount = nodes[position].inputs.reduce(0) {
+        $0 + ($1.flatMap { values[$0].constant }?.byteCount ?? 0)
+      }
+      if byteCount < Self.sharedByteCount { small.append(position) } else { large.append(position) }
+    }
+    for position in large {
+      nodes[position].implementation = try arena.asCurrent { () throws(ModelError) in
+        try graph.preparedOperator(of: graph.nodes[position], on: crew)
+      }
+    }
+    let others = small
+    let prepared = Mutex([(any Operator)?](repeating: nil, count: others.count))
     let failure = Mutex<(position: Int, error: ModelError)?>(nil)
-    crew.perform(nodes.count) { position in
+    crew.perform(others.count) { index in
       do throws(ModelError) {
         let implementation = try crew.asCurrent { () throws(ModelError) in
-          try graph.preparedOperator(of: graph.nodes[position], on: crew)
+          try arena.asCurrent { () throws(ModelError) in
+            try graph.preparedOperator(of: graph.nodes[others[index]], on: crew)
+          }
         }
-        prepared.withLock { $0[position] = implementation }
+        prepared.withLock { $0[index] = implementation }
       } catch {
         failure.withLock { first in
-          if first.map({ $0.position > position }) ?? true { first = (position, error) }
+          if first.map({ $0.position > index }) ?? true { first = (index, error) }
         }
       }
     }
     if let error = failure.withLock({ $0?.error }) ?? crew.interruption { throw error }
     prepared.withLock { prepared in
-      for position in nodes.indices {
-        if let implementation = prepared[position] {
-          nodes[position].implementation = implementation
-        }
+      for (index, position) in others.enumerated() {
+        if let implementation = prepared[index] { nodes[position].implementation = implementation }
       }
     }
   }

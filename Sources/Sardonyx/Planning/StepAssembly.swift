@@ -42,7 +42,9 @@ struct StepAssembly {
         firstOperand: operandCount))
     guard case .call = action else { return }
     for (index, id) in (node.inputs + node.outputs).enumerated() {
-      let isWanted = index < node.inputs.count || placements[index - node.inputs.count] != .unwanted
+      let isWanted =
+        index < node.inputs.count
+        ? node.implementation.reads(index) : placements[index - node.inputs.count] != .unwanted
       if let id, isWanted { uses[id].append(operandCount + index) }
     }
     operandCount += node.inputs.count + node.outputs.count

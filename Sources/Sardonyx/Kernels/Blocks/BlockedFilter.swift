@@ -98,7 +98,7 @@ struct BlockedFilter: Sendable {
   private let biases: AlignedMemory?
 
   init(
-    _ weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ shape: ConvolutionShape,
+    _ weights: PackingSource, bias: PackingSource?, _ shape: ConvolutionShape,
     _ algorithm: BlockedAlgorithm, for instructions: InstructionSet = .current
   ) {
     self.algorithm = algorithm
@@ -116,21 +116,33 @@ struct BlockedFilter: Sendable {
     rowTaps = tapsAdjoin ? kernel.columns.largestDivisor(atMost: 128) : 1
     panelVectors = unsafe instructions.kernels.tile_columns / layout.lanes
     let outputs = layout.blocks(shape.outputChannels) * layout.lanes
-    memory = AlignedMemory(
-      byteCount: Self.count(algorithm, inputs: inputChannels, outputs: outputs, taps: shape.taps)
+    memory = WeightArena.take(
+      Self.count(algorithm, inputs: inputChannels, outputs: outputs, taps: shape.taps)
         * MemoryLayout<Float>.stride)
-    biases = unsafe bias.map { _ in AlignedMemory(byteCount: outputs * MemoryLayout<Float>.stride) }
-    if let bias = unsafe bias, let biases {
+    biases = bias.map { _ in WeightArena.take(outputs * MemoryLayout<Float>.stride) }
+    if let bias, let biases {
       unsafe biases.floats.update(repeating: 0, count: outputs)
-      unsafe biases.floats.update(from: bias, count: shape.outputChannels)
+      unsafe bias.withNumbers(0..<shape.outputChannels) { numbers in
+        unsafe biases.floats.update(from: numbers, count: shape.outputChannels)
+      }
     }
     switch algorithm {
     case .product, .planar:
       stretches = depthInStretches
-      for group in 0..<groups { unsafe pack(group, weights, together, instructions) }
-    case .winograd(let m): unsafe packWinograd(weights, m, instructions)
-    case .depthwise: unsafe packDepthwise(weights, instructions)
+      for group in 0..<groups { pack(group, weights, together, instructions) }
+    case .winograd(let m): packWinograd(weights, m, instructions)
+    case .depthwise: packDepthwise(weights, instructions)
     }
+  }
+
+  /// The same of numbers in memory.
+  init(
+    _ weights: UnsafePointer<Float>, bias: UnsafePointer<Float>?, _ shape: ConvolutionShape,
+    _ algorithm: BlockedAlgorithm, for instructions: InstructionSet = .current
+  ) {
+    unsafe self.init(
+      PackingSource(weights), bias: bias.map { unsafe PackingSource($0) }, shape, algorithm,
+      for: instructions)
   }
 
   private static func count(_ algorithm: BlockedAlgorithm, inputs: Int, outputs: Int, taps: Int)
@@ -235,52 +247,71 @@ struct BlockedFilter: Sendable {
 
   /// Packs what a group sees; `together` groups of the file are one.
   private func pack(
-    _ group: Int, _ weights: UnsafePointer<Float>, _ together: Int, _ instructions: InstructionSet
+    _ group: Int, _ weights: PackingSource, _ together: Int, _ instructions: InstructionSet
   ) {
     let count = outputChannels * inputChannels * taps
     guard together > 1 else {
-      return unsafe packProduct(group, weights + group * count, instructions)
+      return packProduct(group, weights, first: group * count, instructions)
     }
     let rowLength = inputChannels / together * taps
     let rows = outputChannels / together
     var union = [Float](repeating: 0, count: count)
     unsafe union.withUnsafeMutableBufferPointer { union in
-      for row in 0..<outputChannels {
-        let source = unsafe weights + (group * outputChannels + row) * rowLength
-        let place = (row * together + row / rows) * rowLength
-        unsafe (union.baseAddress! + place).update(from: source, count: rowLength)
+      let union = union.baseAddress!
+      let first = group * outputChannels * rowLength
+      unsafe weights.withNumbers(first..<first + outputChannels * rowLength) { numbers in
+        for row in 0..<outputChannels {
+          let place = (row * together + row / rows) * rowLength
+          unsafe (union + place).update(from: numbers + row * rowLength, count: rowLength)
+        }
       }
-      unsafe packProduct(group, UnsafePointer(union.baseAddress!), instructions)
+      unsafe packProduct(group, PackingSource(union), first: 0, instructions)
     }
   }
 
+  /// - Parameter first: where the weights of the group begin.
   private func packProduct(
-    _ group: Int, _ weights: UnsafePointer<Float>, _ instructions: InstructionSet
+    _ group: Int, _ weights: PackingSource, first: Int, _ instructions: InstructionSet
   ) {
     let rowLength = inputChannels * taps
-    for stretch in stretches {
-      for panel in group * groupPanels..<(group + 1) * groupPanels {
-        let vectors = vectors(of: panel)
-        let first = (vectors.lowerBound - group * groupBlocks) * layout.lanes
-        let width = vectors.count * layout.lanes
-        var target = unsafe memory.floats + place(of: panel, in: stretch)
-        let lanes = min(width, outputChannels - first)
-        if algorithm == .planar || taps == 1 {
-          unsafe instructions.kernels.pack_panels(
-            stretch.depth, lanes, width, weights + (first * rowLength + stretch.firstDepth),
-            rowLength, 1, target, width * stretch.depth)
-          continue
-        }
-        for index in stretch.runs {
-          let depth = index - stretch.runs.lowerBound < stretch.fullRuns ? run : shortRun
-          let place = place(ofRun: index)
-          let source =
-            first * rowLength + place.plane * run * taps + place.row * kernel.columns + place.column
-          unsafe instructions.kernels.pack_panels(
-            depth, lanes, width, weights + source, rowLength, taps, target, width * depth)
-          unsafe target += width * depth
+    let stretches = stretches
+    PackingSource.perform(groupPanels) { index in
+      let panel = group * groupPanels + index
+      let vectors = vectors(of: panel)
+      let row = (vectors.lowerBound - group * groupBlocks) * layout.lanes
+      let width = vectors.count * layout.lanes
+      let lanes = min(width, outputChannels - row)
+      let range = first + row * rowLength..<first + (row + lanes) * rowLength
+      unsafe weights.withNumbers(range) { rows in
+        for stretch in stretches {
+          unsafe pack(
+            stretch, rows, lanes: lanes, width: width,
+            into: memory.floats + place(of: panel, in: stretch), instructions)
         }
       }
+      weights.letGo(range)
+    }
+  }
+
+  /// Packs the weights of a panel, which are rows of the file, for a stretch of the sum.
+  private func pack(
+    _ stretch: Stretch, _ rows: UnsafePointer<Float>, lanes: Int, width: Int,
+    into target: UnsafeMutablePointer<Float>, _ instructions: InstructionSet
+  ) {
+    let rowLength = inputChannels * taps
+    guard taps > 1, algorithm != .planar else {
+      return unsafe instructions.kernels.pack_panels(
+        stretch.depth, lanes, width, rows + stretch.firstDepth, rowLength, 1, target,
+        width * stretch.depth)
+    }
+    var target = unsafe target
+    for index in stretch.runs {
+      let depth = index - stretch.runs.lowerBound < stretch.fullRuns ? run : shortRun
+      let place = place(ofRun: index)
+      let source = place.plane * run * taps + place.row * kernel.columns + place.column
+      unsafe instructions.kernels.pack_panels(
+        depth, lanes, width, rows + source, rowLength, taps, target, width * depth)
+      unsafe target += width * depth
     }
   }
 
@@ -289,28 +320,28 @@ struct BlockedFilter: Sendable {
   /// From the weights of one point to those of the next: panel by panel, [channel][vectors][lanes].
   var pointStep: Int { inputChannels * outputBlocks * layout.lanes }
 
-  private func packWinograd(
-    _ weights: UnsafePointer<Float>, _ m: Int, _ instructions: InstructionSet
-  ) {
-    for panel in 0..<panels {
+  private func packWinograd(_ weights: PackingSource, _ m: Int, _ instructions: InstructionSet) {
+    let rowLength = inputChannels * 9
+    PackingSource.perform(panels) { panel in
       let vectors = vectors(of: panel)
-      for vector in vectors {
-        let first = vector * layout.lanes
-        let place =
-          vectors.lowerBound * inputChannels * layout.lanes
-          + (vector - vectors.lowerBound) * layout.lanes
+      let first = vectors.lowerBound * layout.lanes
+      let lanes = min(vectors.count * layout.lanes, outputChannels - first)
+      let range = first * rowLength..<(first + lanes) * rowLength
+      unsafe weights.withNumbers(range) { rows in
         unsafe instructions.kernels.spread_weights(
-          m, inputChannels, min(layout.lanes, outputChannels - first),
-          weights + first * inputChannels * 9, inputChannels * 9, memory.floats + place, pointStep,
-          vectors.count * layout.lanes)
+          m, inputChannels, lanes, vectors.count, rows, rowLength,
+          memory.floats + first * inputChannels, pointStep)
       }
+      weights.letGo(range)
     }
   }
 
   // MARK: Depthwise
 
-  private func packDepthwise(_ weights: UnsafePointer<Float>, _ instructions: InstructionSet) {
-    unsafe instructions.kernels.pack_panels(
-      taps, outputChannels, layout.lanes, weights, taps, 1, memory.floats, taps * layout.lanes)
+  private func packDepthwise(_ weights: PackingSource, _ instructions: InstructionSet) {
+    unsafe weights.withNumbers(0..<outputChannels * taps) { numbers in
+      unsafe instructions.kernels.pack_panels(
+        taps, outputChannels, layout.lanes, numbers, taps, 1, memory.floats, taps * layout.lanes)
+    }
   }
 }

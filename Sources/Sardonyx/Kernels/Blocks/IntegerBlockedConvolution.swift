@@ -32,8 +32,12 @@ struct IntegerBlockedFilter: Sendable {
       }
       guard sum < 0x1p24 else { return nil }
     }
-    filter = unsafe BlockedFilter(
-      numbers, bias: bias.map { $0.map { Float($0) } }, shape, algorithm, for: instructions)
+    guard let bias else {
+      filter = unsafe BlockedFilter(numbers, bias: nil, shape, algorithm, for: instructions)
+      return
+    }
+    let biases = bias.map { Float($0) }
+    filter = unsafe BlockedFilter(numbers, bias: biases, shape, algorithm, for: instructions)
   }
 }
 

@@ -3,9 +3,7 @@ extension BlockedFilter {
   init(
     _ weights: Tensor, bias: Tensor?, _ shape: ConvolutionShape, _ algorithm: BlockedAlgorithm
   ) {
-    unsafe self.init(
-      weights.pointer(as: Float.self), bias: bias.map { unsafe $0.pointer(as: Float.self) }, shape,
-      algorithm)
+    self.init(PackingSource(weights), bias: bias.map { PackingSource($0) }, shape, algorithm)
   }
 }
 

@@ -37,6 +37,9 @@ struct BlockedConv: Operator {
     filter = BlockedFilter(weights, bias: bias, shape.keeping(axes), algorithm)
   }
 
+  /// Weights and bias are packed.
+  func reads(_ index: Int) -> Bool { index != 1 && index != 2 }
+
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }
     let extents = try extents(inputs)
@@ -109,6 +112,9 @@ struct BlockedConvTranspose: Operator {
       groups: transpose.group,
       strides: transpose.window.strides(axisCount: weights.shape.count - 2))
   }
+
+  /// Weights and bias are packed.
+  func reads(_ index: Int) -> Bool { index != 1 && index != 2 }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }

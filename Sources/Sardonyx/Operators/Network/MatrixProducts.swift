@@ -25,6 +25,8 @@ struct MatMul: ActivationAccepting {
       right: b, MatrixView(columns: b.shape[1]), columns: b.shape[1], depth: b.shape[0])
   }
 
+  func reads(_ index: Int) -> Bool { index != 1 || packed == nil }
+
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard try inputs.type(0) == .float, try inputs.type(1) == .float else { return nil }
     let extents = try MatMulExtents(inputs.shape(0), inputs.shape(1))
@@ -148,6 +150,8 @@ struct Gemm: ActivationAccepting {
       right: b, MatrixView(columns: b.shape[1], isTransposed: transB), columns: columns,
       depth: depth)
   }
+
+  func reads(_ index: Int) -> Bool { index != 1 || packed == nil }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard try inputs.type(0) == .float, try inputs.type(1) == .float else { return nil }

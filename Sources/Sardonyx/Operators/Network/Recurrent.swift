@@ -79,8 +79,6 @@ struct Recurrence: Operator {
   var quantized: Self {
     var network = self
     network.equations.quantizesFactors = true
-    // The kernels of standard equations round nothing.
-    network.isStandard = false
     return network
   }
 
@@ -97,7 +95,7 @@ struct Recurrence: Operator {
     if let wrong = lengths?.first(where: { $0 < 0 || $0 > extents.steps }) {
       throw .unexpected("sequence_lens", expected: "0 to \(extents.steps)", got: "\(wrong)")
     }
-    if isStandard, inputs[0].type == .float {
+    if isStandard, inputs[0].type == .float, PackedRecurrence.takes(extents, equations) {
       let packed = packed ?? pack(extents) { inputs.tensor($0) }
       unsafe PackedRecurrence.run(
         packed, extents, isReverse: isReverse,
@@ -143,7 +141,8 @@ struct Recurrence: Operator {
     guard let extents = try? weightExtents(inputs) else { return }
     if isStandard, inputs[1].elementType == .float {
       packed = pack(extents) { tensors[$0] }
-      return
+      // With rounded factors it takes a few sequences only.
+      guard equations.quantizesFactors else { return }
     }
     prepared = (0..<direction.count).map { index in
       RecurrentWeights(extents, equations, direction: index) { tensors[$0] }

@@ -20,6 +20,7 @@ struct RecurrentPass<T: RealNumber> {
       to: equations.factor(x, rangeOf: reached), count: extents.steps * extents.batch, on: crew)
     var states = results.states(extents, direction)
     for index in 0..<extents.steps {
+      if crew.isCancelled { return }
       let samples = (0..<extents.batch).filter { index < length(of: $0) }
       let places = samples.map { sample in
         let step = isReverse ? length(of: sample) - 1 - index : index

@@ -238,7 +238,7 @@ struct QGemm: Operator {
 /// see X and the states as uint8: X with one range over all of it, the states with one at each step
 /// over the sequences that go on.
 struct DynamicQuantizeLSTM: Operator {
-  private let network: Recurrence
+  private var network: Recurrence
   private var weights: [Value]?
 
   init(_ node: inout NodeReader) throws(ModelError) {
@@ -278,7 +278,12 @@ struct DynamicQuantizeLSTM: Operator {
     let constants = [1, 2, 8, 9, 10, 11].compactMap { inputs[$0].value?.tensor }
     guard constants.count == 6 else { return }
     try checkWeights(inputs)
-    weights = Self.widened(constants)
+    let widened = Self.widened(constants)
+    weights = widened
+    try network.prepare(
+      inputs.replaced(
+        by: [inputs[0]] + widened.map { Fact($0) }
+          + (3..<8).map { inputs.has($0) ? inputs[$0] : nil }))
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {

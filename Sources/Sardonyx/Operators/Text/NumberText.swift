@@ -2,17 +2,30 @@ extension Tensor {
   /// The elements as texts: integers in digits, reals as the shortest plain decimal that reads back
   /// as the same number, and `NaN`, `INF`, `-INF`, `True`, `False`.
   func spelled() throws(ModelError) -> [String] {
+    let texts = try allSpelled()
+    try Interruption.check()
+    return texts
+  }
+
+  /// The same; fewer where the run is to end.
+  private func allSpelled() throws(ModelError) -> [String] {
     switch type {
     case .bool: return converted(to: Int64.self).map { $0 == 0 ? "False" : "True" }
-    case .float: return array(of: Float.self).map { plainDecimal($0.description, Double($0)) }
-    case .double: return array(of: Double.self).map { plainDecimal($0.description, $0) }
+    case .float:
+      return array(of: Float.self).interruptibleMap(cost: 400) {
+        plainDecimal($0.description, Double($0))
+      }
+    case .double:
+      return array(of: Double.self).interruptibleMap(cost: 400) { plainDecimal($0.description, $0) }
     default: break
     }
     switch type.computed {
     case nil: return try strings()
-    case is Int64.Type: return converted(to: Int64.self).map(\.description)
-    case is UInt64.Type: return converted(to: UInt64.self).map(\.description)
-    default: return converted(to: Double.self).map(shortText)
+    case is Int64.Type:
+      return converted(to: Int64.self).interruptibleMap(cost: 100) { $0.description }
+    case is UInt64.Type:
+      return converted(to: UInt64.self).interruptibleMap(cost: 100) { $0.description }
+    default: return converted(to: Double.self).interruptibleMap(cost: 10_000, shortText)
     }
   }
 

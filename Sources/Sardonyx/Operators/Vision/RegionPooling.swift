@@ -33,6 +33,7 @@ struct MaxRoiPool: Operator {
       let x: [T] = inputs[0].converted()
       let regions: [T] = inputs[1].converted()
       var y: [T] = []
+      var interruption = Interruption()
       for first in stride(from: 0, to: regions.count, by: 5) {
         let image = try imageIndex(regions[first].asDouble.saturated(), of: shape[0])
         let corners = regions[first + 1..<first + 5].map { ($0 * T(scale)).rounded() }
@@ -42,6 +43,7 @@ struct MaxRoiPool: Operator {
           let plane = (image * shape[1] + channel) * shape[2] * shape[3]
           for row in rows {
             for column in columns {
+              if interruption.isDue(after: row.count &* column.count &+ 2) { return }
               var maximum: T? = nil
               for h in row {
                 for w in column {

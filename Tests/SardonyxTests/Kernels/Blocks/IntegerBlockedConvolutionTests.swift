@@ -114,9 +114,9 @@ extension Kernels {
             var x = (0..<length).map { _ in Float(numbers.next(in: -400...400)) / 4 }
             x[length / 2] = [.nan, .infinity, -.infinity, 1e30, -0.0][length % 5]
             var y = [UInt8](repeating: 7, count: length + 1)
-            let kernels = unsafe crew.instructions.kernels
-            unsafe (isQuotient ? kernels.quantize_quotients : kernels.quantize_products)(
-              length, x, scale, zero, low, high, &y)
+            unsafe crew.instructions.quantize(
+              length, x, scale: scale, divides: isQuotient, zero: zero, isSigned: isSigned, into: &y
+            )
             for (index, number) in x.enumerated() {
               let scaled = isQuotient ? number / scale : number * scale
               let nearest = scaled.isNaN ? 0 : Double(scaled).rounded(.toNearestOrEven)

@@ -62,7 +62,8 @@ import Testing
               node("Resize", ["a", "roi", "", "sizes"], ["b"], attributes),
               node("Conv", ["b", "w"], ["y"]),
             ], [declared("y", type)],
-            constants: ["w": weights, "roi": roi, "sizes": Tensor(sizes.map { Int64($0) })]))
+            constants: ["w": weights, "roi": roi, "sizes": Tensor(sizes.map { Int64($0) })]),
+          opset: 18)
         var options = Session.Options()
         options.usesBlocks = blocks
         let session = try Session(model, options: options)
