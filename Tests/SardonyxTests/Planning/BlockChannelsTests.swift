@@ -174,6 +174,30 @@ import Testing
     }
   }
 
+  @Test("An axis that seemed to have extent 1 may turn out longer")
+  func axisThatGrows() throws {
+    var numbers = Numbers(seed: 8)
+    // A column for every 256 samples: shapes are probed with fewer.
+    let definition = graph(
+      [
+        ValueDefinition(
+          name: "X", type: .tensor(.float), shape: [.known(1), .known(20), .known(9), .symbol("T")])
+      ],
+      [
+        node(
+          "MaxPool", ["X"], ["a"],
+          ["kernel_shape": .ints([1, 1]), "strides": .ints([1, 256])]),
+        node(
+          "Conv", ["a", "V"], ["b"], ["pads": .ints([2, 0, 2, 0]), "dilations": .ints([2, 1])]),
+        node("Conv", ["b", "W"], ["Y"], ["group": .int(20), "pads": .ints([1, 0, 1, 0])]),
+      ], [declared("Y")], constants: Self.constants(["V": [20, 20, 3, 1], "W": [20, 1, 3, 1]]))
+    for length in [200, 1500] {
+      let results = try Self.run(definition, ["X": .tensor(numbers.tensor(1, 20, 9, length))])
+      Self.expectEqual(results)
+      #expect(results.nodes.filter { $0.hasSuffix("Channels") }.count == 2)
+    }
+  }
+
   @Test("Transposed convolutions work phase by phase", arguments: 1...3)
   func transposed(stride: Int) throws {
     var numbers = Numbers(seed: stride)

@@ -294,8 +294,9 @@ private struct Geometry: Sendable {
     }
     imageSize = planeSize * planes
     columnStep = readsPlanes ? strides.columns : floats
+    let kernelColumns = shape.kernel.asPlane.columns
     offsets = (0..<filter.runs).map { [isCopied, copies, planeSize, floats] index in
-      let run = filter.place(ofRun: index)
+      let run = filter.place(ofRun: index, columns: kernelColumns)
       let (row, column) = (run.row * steps.rows, run.column * steps.columns)
       return Int32(
         isCopied

@@ -207,10 +207,11 @@ struct BlockedFilter: Sendable {
   var runs: Int { algorithm == .planar ? inputChannels * taps / rowTaps : inputBlocks * taps }
   private var fullRuns: Int { shortRun == run ? runs : (inputBlocks - 1) * taps }
 
-  /// Where a run begins: its plane or block of the input (of a group), and its first tap.
-  func place(ofRun index: Int) -> (plane: Int, row: Int, column: Int) {
+  /// Where a run begins: its plane or block of the input (of a group), and its first tap, where a row
+  /// of the kernel has so many columns.
+  func place(ofRun index: Int, columns: Int) -> (plane: Int, row: Int, column: Int) {
     let tap = algorithm == .planar ? index * rowTaps : index
-    return (tap / taps, tap % taps / kernel.columns, tap % kernel.columns)
+    return (tap / taps, tap % taps / columns, tap % columns)
   }
 
   /// Runs summed in registers before they are added to what came before: 128 numbers, whose sums
@@ -307,7 +308,7 @@ struct BlockedFilter: Sendable {
     var target = unsafe target
     for index in stretch.runs {
       let depth = index - stretch.runs.lowerBound < stretch.fullRuns ? run : shortRun
-      let place = place(ofRun: index)
+      let place = place(ofRun: index, columns: kernel.columns)
       let source = place.plane * run * taps + place.row * kernel.columns + place.column
       unsafe instructions.kernels.pack_panels(
         depth, lanes, width, rows + source, rowLength, taps, target, width * depth)

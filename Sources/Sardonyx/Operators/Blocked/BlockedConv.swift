@@ -5,7 +5,8 @@
 struct BlockedConv: Operator {
   let conv: Conv
   let algorithm: BlockedAlgorithm
-  /// The spatial axes along which there is something to do, one or two; all others have extent 1.
+  /// The spatial axes along which there is something to do, one or two: all others have extent 1, as
+  /// far as could be told before a run.
   let axes: [Int]
   private var filter: BlockedFilter?
 
@@ -44,16 +45,23 @@ struct BlockedConv: Operator {
     guard let filter else { preconditionFailure("a convolution over blocks was not prepared") }
     let extents = try extents(inputs)
     let shape = ConvolutionShape(extents)
-    guard extents.paddingIsModest, extents.countsFitBlocks,
-      Set(axes).isSuperset(of: shape.trueAxes)
-    else { return nil }
-    let convolution = BlockedConvolution(shape.keeping(axes), filter)
+    guard extents.paddingIsModest, extents.countsFitBlocks, let shape = kept(shape) else {
+      return nil
+    }
+    let convolution = BlockedConvolution(shape, filter)
     let (addsResidual, activation) = (conv.addsResidual, conv.activation)
     return { addresses, crew in
       let epilogue = unsafe BlockedConvolution.Epilogue(
         residual: addsResidual ? addresses.input(3) : nil, activation: activation)
       unsafe convolution.run(addresses.input(0), epilogue, into: addresses.output(), on: crew)
     }
+  }
+
+  /// The sizes without the axes that were left out of the filter; with them where there is more along
+  /// them after all, as far as the filter goes with that.
+  private func kept(_ shape: ConvolutionShape) -> ConvolutionShape? {
+    if Set(axes).isSuperset(of: shape.trueAxes) { return shape.keeping(axes) }
+    return shape.input.count <= 2 && !readsPlanes ? shape : nil
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
