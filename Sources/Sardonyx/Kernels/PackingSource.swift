@@ -25,7 +25,9 @@
         unsafe body(start.assumingMemoryBound(to: Float.self))
       }
     }
-    release = { tensor.storage.letGo(bytes($0)) }
+    // What a run packs, such as weights that the caller may override, the next run reads again.
+    let isForGood = WeightArena.current != nil
+    release = { if isForGood { tensor.storage.letGo(bytes($0)) } }
   }
 
   /// Lends the numbers of a range, aligned as floats are.
