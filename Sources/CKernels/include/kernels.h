@@ -40,10 +40,10 @@ typedef void (*Transposition)(
 /// C = activation(alpha·A·B + beta·C + row_bias + column_bias + residual).
 typedef struct PanelProduct {
   long rows, columns, depth;
-  /// Panels of `tile_rows` rows, each [depth][tile_rows] and filled up with zeros; a_step leads from one to the next.
-  /// a_depth is tile_rows, or for a single row the distance of its elements.
+  /// Element (m, k) is a[m·a_row + k·a_depth]. Or panels of `tile_rows` rows, `a_panel` apart and filled up, whose elements
+  /// lie so; without them a_panel is 0.
   const float *a;
-  long a_step, a_depth;
+  long a_row, a_depth, a_panel;
   /// Row k begins at b + k·b_step. Whole vectors are read: the columns are filled up, or a multiple of the lanes.
   const float *b;
   long b_step;

@@ -90,6 +90,14 @@ extension Graph {
     return tensor
   }
 
+  /// The number that a constant of single precision holds, if it is a single one.
+  func scalar(_ id: ValueID?) -> Float? {
+    guard let tensor = id.flatMap({ values[$0].constant }), tensor.type == .float,
+      tensor.elementCount == 1, tensor.shape.count <= 1
+    else { return nil }
+    return tensor.converted(to: Float.self)[0]
+  }
+
   /// For each value, the positions of the nodes that read it (once per reading).
   func readers() -> [[Int]] {
     var readers = [[Int]](repeating: [], count: values.count)

@@ -3,11 +3,21 @@ import CKernels
 /// softmax(Q·Kᵀ·scale + bias)·V of single precision, some queries of a head at a time, so that
 /// their scores stay in the cache.
 struct AttentionKernel: Sendable {
-  /// Where a vector of HeadLayout begins: batch, head and position steps.
-  private struct Steps: Sendable {
+  /// Where the vectors of all heads lie.
+  struct Steps: Sendable {
+    var start = 0
     let batch: Int
     let head: Int
     let position: Int
+    /// From an element of a vector to the next.
+    var element = 1
+
+    /// The steps of a region that is batch×heads×length×size.
+    init(_ region: Region) {
+      start = region.start
+      (batch, head, position) = (region.strides[0], region.strides[1], region.strides[2])
+      element = region.strides[3]
+    }
 
     init(_ layout: HeadLayout, length: Int? = nil) {
       let length = length ?? layout.length
@@ -18,15 +28,39 @@ struct AttentionKernel: Sendable {
         (batch, head, position) = (heads * length * size, length * size, size)
       }
     }
+
+    /// Where a vector begins.
+    func place(_ sample: Int, _ head: Int, _ position: Int) -> Int {
+      start + sample * batch + head * self.head + position * self.position
+    }
   }
 
   let extents: AttentionExtents
   let scale: Float
   let softcap: Float
   let visibility: KeyVisibility
-  /// The shape of the mask, of rank 4; nil without one.
-  let maskShape: Shape?
-  let maskIsBool: Bool
+  private let maskSteps: Steps
+  private let maskIsBool: Bool
+  /// Of a mask of flags, the one that hides a key, and the score that it gets.
+  var hidingFlag = false
+  var hiddenScore = -Float.infinity
+  /// Whether a query that the mask hides all keys from gives 0, and not what softmax makes of it.
+  var hiddenGivesZero = true
+  /// Where queries, keys, values and results lie, if not as the extents' layouts say.
+  var query: Steps?
+  var key: Steps?
+  var value: Steps?
+  var result: Steps?
+
+  /// - Parameter maskShape: the shape of the mask, of rank 4; nil without one.
+  init(
+    extents: AttentionExtents, scale: Float, softcap: Float = 0, visibility: KeyVisibility,
+    maskShape: Shape?, maskIsBool: Bool
+  ) {
+    (self.extents, self.scale, self.softcap) = (extents, scale, softcap)
+    (self.visibility, self.maskIsBool) = (visibility, maskIsBool)
+    maskSteps = Steps(Region(maskShape ?? [1, 1, 1, 1]).broadcast(to: extents.productShape))
+  }
 
   /// Where the tensors lie.
   @unsafe struct Operands {
@@ -42,23 +76,31 @@ struct AttentionKernel: Sendable {
     let presentValue: UnsafeMutablePointer<Float>?
   }
 
-  /// Queries that are scored together.
-  private static let queriesAtOnce = 64
+  /// Queries that are scored together: their scores stay in the second cache, and with enough heads for
+  /// all threads as many share a packing of the keys as do.
+  private func queriesAtOnce(_ crew: Crew) -> Int {
+    let heads = extents.query.batch * extents.query.heads
+    let most = Caches.level2 / 4 / MemoryLayout<Float>.stride / max(1, extents.totalLength)
+    return extents.query.length.evenPart(
+      atMost: heads < 8 ? 64 : max(64, most), multipleOf: crew.instructions.width(of: .left))
+  }
 
   func run(_ operands: Operands, on crew: Crew) {
     guard extents.query.batch > 0, extents.query.heads > 0 else { return }
-    unsafe withJoined(operands.pastKey, operands.key, extents.key, operands.presentKey, crew) {
-      keys, keySteps in
+    unsafe withJoined(
+      operands.pastKey, operands.key, extents.key, key, operands.presentKey, crew
+    ) { keys, keySteps in
       unsafe withJoined(
-        operands.pastValue, operands.value, extents.value, operands.presentValue, crew
+        operands.pastValue, operands.value, extents.value, value, operands.presentValue, crew
       ) { values, valueSteps in
         nonisolated(unsafe) let (keys, values, operands) = unsafe (keys, values, operands)
-        let blocks = max(1, (extents.query.length + Self.queriesAtOnce - 1) / Self.queriesAtOnce)
+        let together = max(1, queriesAtOnce(crew))
+        let blocks = max(1, (extents.query.length + together - 1) / together)
         crew.perform(extents.query.batch * extents.query.heads * blocks) { chunk in
           let (head, block) = chunk.quotientAndRemainder(dividingBy: blocks)
-          let first = block * Self.queriesAtOnce
+          let first = block * together
           unsafe attend(
-            head, first..<min(first + Self.queriesAtOnce, extents.query.length), keys, keySteps,
+            head, first..<min(first + together, extents.query.length), keys, keySteps,
             values, valueSteps, operands, crew)
         }
       }
@@ -68,7 +110,7 @@ struct AttentionKernel: Sendable {
   /// Keys or values of the past and the present: where they lie, or joined where there is a past.
   private func withJoined(
     _ past: UnsafePointer<Float>?, _ new: UnsafePointer<Float>, _ layout: HeadLayout,
-    _ present: UnsafeMutablePointer<Float>?, _ crew: Crew,
+    _ steps: Steps?, _ present: UnsafeMutablePointer<Float>?, _ crew: Crew,
     _ body: (UnsafePointer<Float>, Steps) -> Void
   ) {
     let total = extents.totalLength
@@ -96,7 +138,7 @@ struct AttentionKernel: Sendable {
       unsafe join(into: present)
       return unsafe body(UnsafePointer(present), Steps(whole))
     }
-    guard unsafe past != nil else { return unsafe body(new, Steps(layout)) }
+    guard unsafe past != nil else { return unsafe body(new, steps ?? Steps(layout)) }
     unsafe crew.scratch.withFloats(layout.batch * layout.heads * total * layout.size) { room in
       unsafe join(into: room)
       unsafe body(UnsafePointer(room), Steps(whole))
@@ -116,18 +158,17 @@ struct AttentionKernel: Sendable {
     // Nothing behind the last key that any of them sees matters.
     let count = visible.map { $0.isEmpty ? 0 : $0.upperBound }.max() ?? 0
     let (size, valueSize) = (extents.query.size, extents.value.size)
-    let querySteps = Steps(extents.query)
-    let resultSteps = Steps(extents.output)
+    let querySteps = query ?? Steps(extents.query)
+    let resultSteps = result ?? Steps(extents.output)
     let width = instructions.width(of: .right)
     func panels(_ columns: Int, _ depth: Int) -> Int {
       (columns + width - 1) / width * width * depth
     }
     let result =
       unsafe operands.result
-      + (sample * resultSteps.batch + headOfSample * resultSteps.head
-        + queries.lowerBound * resultSteps.position)
-    let key = unsafe keys + (sample * keySteps.batch + keyHead * keySteps.head)
-    let value = unsafe values + (sample * valueSteps.batch + keyHead * valueSteps.head)
+      + resultSteps.place(sample, headOfSample, queries.lowerBound)
+    let key = unsafe keys + keySteps.place(sample, keyHead, 0)
+    let value = unsafe values + valueSteps.place(sample, keyHead, 0)
     let rowStep = max(count, 1)
     let scoreRoom = queries.count * rowStep
     unsafe crew.scratch.withFloats(scoreRoom + panels(count, size) + panels(valueSize, count)) {
@@ -135,14 +176,13 @@ struct AttentionKernel: Sendable {
       let packed = unsafe room + scoreRoom
       if count > 0 {
         unsafe instructions.kernels.pack_panels(
-          size, count, width, key, keySteps.position, 1, packed, width * size)
+          size, count, width, key, keySteps.position, keySteps.element, packed, width * size)
       }
       var product = unsafe SmallProduct(
         rows: queries.count, columns: count, depth: size,
-        a: operands.query
-          + (sample * querySteps.batch + headOfSample * querySteps.head
-            + queries.lowerBound * querySteps.position),
-        a_row: querySteps.position, a_depth: 1, b: packed, b_step: width, b_panel: width * size,
+        a: operands.query + querySteps.place(sample, headOfSample, queries.lowerBound),
+        a_row: querySteps.position, a_depth: querySteps.element, b: packed, b_step: width,
+        b_panel: width * size,
         c: room, c_step: rowStep, alpha: scale, column_bias: nil, slope: 1, low: -.infinity,
         high: .infinity)
       unsafe instructions.kernels.multiply_small(&product)
@@ -152,25 +192,30 @@ struct AttentionKernel: Sendable {
         unsafe instructions.kernels.affine(scoreRoom, room, room, softcap, 0)
       }
       for (row, query) in queries.enumerated() {
+        let mask = unsafe operands.mask.map {
+          unsafe $0 + maskSteps.place(sample, headOfSample, query) * (maskIsBool ? 1 : 4)
+        }
         unsafe weigh(
-          room + row * rowStep, count, visible[row],
-          mask: maskRow(operands.mask, sample, headOfSample, query), instructions)
+          room + row * rowStep, count, visible[row], mask: mask, step: maskSteps.element,
+          instructions)
       }
       unsafe product.columns = valueSize
       unsafe product.depth = count
       unsafe product.a = UnsafePointer(room)
       unsafe product.a_row = rowStep
+      unsafe product.a_depth = 1
       unsafe product.alpha = 1
       unsafe product.c = result
       unsafe product.c_step = resultSteps.position
-      if unsafe valueSize % instructions.kernels.lanes == 0 {
+      if unsafe valueSteps.element == 1 && valueSize % instructions.kernels.lanes == 0 {
         unsafe product.b = value
         unsafe product.b_step = valueSteps.position
         unsafe product.b_panel = width
       } else if count > 0 {
         let packedValues = unsafe packed + panels(count, size)
         unsafe instructions.kernels.pack_panels(
-          count, valueSize, width, value, 1, valueSteps.position, packedValues, width * count)
+          count, valueSize, width, value, valueSteps.element, valueSteps.position, packedValues,
+          width * count)
         unsafe product.b = UnsafePointer(packedValues)
         unsafe product.b_step = width
         unsafe product.b_panel = width * count
@@ -179,23 +224,10 @@ struct AttentionKernel: Sendable {
     }
   }
 
-  /// The mask's row for a query, and the step from key to key in it.
-  private func maskRow(_ mask: UnsafeRawPointer?, _ sample: Int, _ head: Int, _ query: Int)
-    -> (start: UnsafeRawPointer, step: Int)?
-  {
-    guard let mask = unsafe mask, let maskShape else { return nil }
-    let strides = maskShape.strides
-    var place = 0
-    for (axis, index) in [sample, head, query].enumerated() where maskShape[axis] != 1 {
-      place += index * strides[axis]
-    }
-    return unsafe (mask + place * (maskIsBool ? 1 : 4), maskShape[3] == 1 ? 0 : 1)
-  }
-
   /// Makes weights of the scores of a query: 0 for keys that it does not see.
   private func weigh(
     _ scores: UnsafeMutablePointer<Float>, _ count: Int, _ visible: Range<Int>,
-    mask: (start: UnsafeRawPointer, step: Int)?, _ instructions: InstructionSet
+    mask: UnsafeRawPointer?, step: Int, _ instructions: InstructionSet
   ) {
     unsafe scores.update(repeating: 0, count: min(visible.lowerBound, count))
     if visible.upperBound < count {
@@ -207,24 +239,26 @@ struct AttentionKernel: Sendable {
     if let mask = unsafe mask {
       var isMasked = true
       if maskIsBool {
-        let flags = unsafe mask.start.assumingMemoryBound(to: UInt8.self)
+        let flags = unsafe mask.assumingMemoryBound(to: UInt8.self)
+        var shown = 0
         for key in visible {
-          if unsafe flags[key * mask.step] == 0 {
-            unsafe scores[key] = -.infinity
-          } else {
-            isMasked = false
-          }
+          let isHidden = unsafe (flags[key * step] != 0) == hidingFlag
+          unsafe scores[key] = isHidden ? hiddenScore : scores[key]
+          shown += isHidden ? 0 : 1
         }
+        isMasked = shown == 0
       } else {
-        let terms = unsafe mask.start.assumingMemoryBound(to: Float.self)
-        let first = unsafe terms + visible.lowerBound * mask.step
+        let terms = unsafe mask.assumingMemoryBound(to: Float.self)
+        let first = unsafe terms + visible.lowerBound * step
         let largest =
-          unsafe mask.step == 0
+          unsafe step == 0
           ? first.pointee : instructions.kernels.row_maximum(visible.count, first)
         isMasked = largest == -.infinity
-        unsafe instructions.kernels.add(visible.count, start, 1, first, mask.step, start)
+        unsafe instructions.kernels.add(visible.count, start, 1, first, step, start)
       }
-      if isMasked { return unsafe start.update(repeating: 0, count: visible.count) }
+      if isMasked && hiddenGivesZero {
+        return unsafe start.update(repeating: 0, count: visible.count)
+      }
     }
     unsafe instructions.kernels.softmax(visible.count, start, start)
   }

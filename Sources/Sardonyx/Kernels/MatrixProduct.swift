@@ -3,8 +3,8 @@ import CKernels
 /// Products of single-precision matrices: C = activation(alpha·A·B + beta·C + biases + residual).
 ///
 /// An operator calls `multiply` for one product and `multiplyEach` for a batch; constant factors
-/// are packed before (`PackedMatrix`). The work is cut into chunks by the shape alone and depth is
-/// never split between chunks, so the result is the same to the bit for any number of threads.
+/// are packed before (`PackedMatrix`). Depth is never split between chunks, and no chunk has so few rows that
+/// tiles sum in another order, so the result is the same to the bit for any number of threads.
 enum MatrixProduct {
   /// The sizes of a product, and its factors before the sum and before what C holds.
   struct Shape: Sendable {
@@ -77,8 +77,12 @@ enum MatrixProduct {
       (turned.rows, turned.columns) = (1, shape.rows)
       return unsafe multiplyEach(count, turned, on: crew) { unsafe product($0).turned }
     }
-    let grid = Grid(shape, count: count, for: crew.instructions)
-    if grid.chunks == 1 {
+    let isCutAnywhere = unsafe product(0).left.isReadInPlace(rows: shape.rows)
+    let grid = Grid(
+      shape, count: count, rowUnit: isCutAnywhere ? 1 : crew.instructions.width(of: .left), on: crew
+    )
+    let isReadOnce = shape.rows <= shape.rowsAtOnce(crew.instructions)
+    if grid.chunks == 1, isReadOnce || count >= crew.threads {
       crew.perform(count) { index in
         let block = unsafe Block(product(index), shape, crew)
         unsafe block.run(rows: 0..<shape.rows, columns: 0..<shape.columns)
@@ -103,12 +107,14 @@ enum MatrixProduct {
     var packed = unsafe product
     unsafe withPanels(
       of: product.left, .left, lanes: shape.rows, depth: shape.depth,
-      if: grid.columnBlocks > 1 && shape.rows > Block.mostDotRows, crew
+      if: grid.columnBlocks > 1 && !product.left.isReadInPlace(rows: shape.rows), crew
     ) { left in
       unsafe packed.left = left
       unsafe withPanels(
         of: product.right, .right, lanes: shape.columns, depth: shape.depth,
-        if: grid.rowBlocks > 1, crew
+        if: grid.rowBlocks > 1
+          || shape.rows > shape.rowsAtOnce(crew.instructions),
+        crew
       ) { right in
         unsafe packed.right = right
         unsafe body(packed)
@@ -159,48 +165,64 @@ extension MatrixProduct.Factor {
   }
 }
 
-/// How a product is cut: into blocks of whole tiles.
+extension MatrixProduct.Shape {
+  /// Rows whose whole depth stays in the second cache while the right factor goes by.
+  fileprivate func rowsAtOnce(_ instructions: InstructionSet) -> Int {
+    max(
+      4 * instructions.width(of: .left),
+      Caches.level2 / 2 / MemoryLayout<Float>.stride / max(1, depth))
+  }
+}
+
+/// How a product is cut: into blocks of whole panels of columns, and of rows so many that none is left with
+/// less than a tile.
 private struct Grid {
   let rowBlocks: Int
   let columnBlocks: Int
-  private let rowsPerBlock: Int
-  private let columnsPerBlock: Int
   private let rows: Int
   private let columns: Int
+  private let width: Int
+  /// What row blocks are multiples of, but for the last: panels are not cut.
+  private let rowUnit: Int
 
-  init(_ shape: MatrixProduct.Shape, count: Int, for instructions: InstructionSet) {
-    rows = shape.rows
-    columns = shape.columns
-    let height = instructions.width(of: .left)
-    let width = instructions.width(of: .right)
-    let rowPanels = (rows + height - 1) / height
-    let columnPanels = (columns + width - 1) / width
-    // Reading the right factor costs about as much as multiplying it with eight rows.
-    let work = 2 * Double(rows + 8) * Double(columns) * Double(shape.depth)
-    // A chunk is some microseconds of work; of a long batch each product is a chunk unless it is
-    // large.
-    let wanted = min(16, max(1, Int(min(work / (count < 8 ? 1e6 : 1e8), 16))))
-    // The larger factor is cut first, so that it is read once.
-    let cutsRows = rows > columns
-    let most = min(wanted, cutsRows ? rowPanels : columnPanels)
-    let rest = min((wanted + most - 1) / most, cutsRows ? columnPanels : rowPanels)
-    let (rowParts, columnParts) = cutsRows ? (most, rest) : (rest, most)
-    rowsPerBlock = (rowPanels + rowParts - 1) / rowParts * height
-    columnsPerBlock = (columnPanels + columnParts - 1) / columnParts * width
-    rowBlocks = (rows + rowsPerBlock - 1) / rowsPerBlock
-    columnBlocks = (columns + columnsPerBlock - 1) / columnsPerBlock
+  /// - Parameter count: products of this shape that are computed one after the other.
+  init(_ shape: MatrixProduct.Shape, count: Int, rowUnit: Int, on crew: Crew) {
+    (rows, columns, self.rowUnit) = (shape.rows, shape.columns, rowUnit)
+    width = crew.instructions.width(of: .right)
+    let panels = (columns + width - 1) / width
+    // Four chunks for each thread even them out; below a million operations, some microseconds, none is
+    // worth it.
+    let work = 2 * Double(rows) * Double(columns) * Double(shape.depth)
+    let even = crew.threads == 1 ? 1 : (4 * crew.threads + count - 1) / count
+    let wanted = max(1, min(even, Int(min(work / 1e6, 1e6))))
+    // Each block of rows reads the whole right factor, and each of columns the whole left one: 197×768 times
+    // 768×192 took half as long again by sixteen blocks of rows as by columns.
+    let mostRowBlocks = max(1, rows / (2 * crew.instructions.width(of: .left)))
+    let cuts = (1...min(wanted, panels)).map { columnBlocks in
+      let rowBlocks = min(mostRowBlocks, (wanted + columnBlocks - 1) / columnBlocks)
+      return (rowBlocks, columnBlocks)
+    }
+    let most = cuts.map { $0.0 * $0.1 }.max()!
+    (rowBlocks, columnBlocks) =
+      cuts.filter { $0.0 * $0.1 >= min(most, wanted) }
+      .min { $0.0 * shape.columns + $0.1 * shape.rows < $1.0 * shape.columns + $1.1 * shape.rows }!
   }
 
   var chunks: Int { rowBlocks * columnBlocks }
 
   func rows(of chunk: Int) -> Range<Int> {
-    let first = chunk % rowBlocks * rowsPerBlock
-    return first..<min(first + rowsPerBlock, rows)
+    Self.part(chunk % rowBlocks, of: rowBlocks, rows, rowUnit)
   }
 
   func columns(of chunk: Int) -> Range<Int> {
-    let first = chunk / rowBlocks * columnsPerBlock
-    return first..<min(first + columnsPerBlock, columns)
+    Self.part(chunk / rowBlocks, of: columnBlocks, columns, width)
+  }
+
+  /// The i-th of so many parts of nearly one length, each but the last a multiple of `unit`.
+  static func part(_ index: Int, of parts: Int, _ extent: Int, _ unit: Int) -> Range<Int> {
+    let units = (extent + unit - 1) / unit
+    return min(
+      extent, units * index / parts * unit)..<min(extent, units * (index + 1) / parts * unit)
   }
 }
 
@@ -245,37 +267,52 @@ private struct Grid {
     {
       return unsafe runDots(rows, columns, x, step, matrix, rowStep)
     }
-    let packsLeft = unsafe !product.left.isPacked && rows.count > 1
+    let packsLeft = unsafe !product.left.isPacked && !product.left.isReadInPlace(rows: rows.count)
     let leftRoom = unsafe packsLeft ? (rows.count + height - 1) / height * height * shape.depth : 0
     let rightRoom = unsafe Block.panelsAtOnce * width * pass
     unsafe crew.scratch.withFloats(rightRoom + leftRoom) { scratch in
-      let left = unsafe leftPanels(rows, scratch + rightRoom)
-      // What is packed is read in one sweep, panel by panel.
-      let group = unsafe (product.right.isPacked ? 1 : Block.panelsAtOnce) * width
-      // About the nanoseconds since the last look at the clock.
-      var work = 0
-      for first in stride(from: columns.lowerBound, to: columns.upperBound, by: group) {
-        let group = first..<min(first + group, columns.upperBound)
-        unsafe work += rows.count * group.count * shape.depth / 32
-        if work >= 1 << 20 {
-          if unsafe crew.isCancelled { return }
-          work = 0
-        }
-        var k = 0
-        repeat {
-          let depth = unsafe k..<min(k + pass, shape.depth)
-          unsafe multiply(rows, group, depth, left, scratch)
-          unsafe k += pass
-        } while unsafe k < shape.depth
+      let left = unsafe leftRows(rows, scratch + rightRoom)
+      let most = unsafe shape.rowsAtOnce(crew.instructions)
+      let parts = (rows.count + most - 1) / most
+      for index in 0..<parts {
+        let part = unsafe Grid.part(index, of: parts, rows.count, left.panelStep == 0 ? 1 : height)
+        unsafe multiply(
+          rows.lowerBound + part.lowerBound..<rows.lowerBound + part.upperBound, columns,
+          left.rows(from: part.lowerBound, height: height), scratch)
       }
     }
     unsafe finish(rows, columns)
   }
 
+  /// All columns of a chunk, some panels at a time, pass by pass over the depth.
+  private func multiply(
+    _ rows: Range<Int>, _ columns: Range<Int>, _ left: LeftRows,
+    _ scratch: UnsafeMutablePointer<Float>
+  ) {
+    // What is packed is read in one sweep, panel by panel.
+    let group = unsafe (product.right.isPacked ? 1 : Block.panelsAtOnce) * width
+    // About the nanoseconds since the last look at the clock.
+    var work = 0
+    for first in stride(from: columns.lowerBound, to: columns.upperBound, by: group) {
+      let group = first..<min(first + group, columns.upperBound)
+      unsafe work += rows.count * group.count * shape.depth / 32
+      if work >= 1 << 20 {
+        if unsafe crew.isCancelled { return }
+        work = 0
+      }
+      var k = 0
+      repeat {
+        let depth = unsafe k..<min(k + pass, shape.depth)
+        unsafe multiply(rows, group, depth, left, scratch)
+        unsafe k += pass
+      } while unsafe k < shape.depth
+    }
+  }
+
   /// One pass over some panels of columns.
   private func multiply(
-    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Range<Int>,
-    _ left: (start: UnsafePointer<Float>, depthStep: Int), _ scratch: UnsafeMutablePointer<Float>
+    _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Range<Int>, _ left: LeftRows,
+    _ scratch: UnsafeMutablePointer<Float>
   ) {
     let right = unsafe rightPanels(columns, depth, rows: rows.count, scratch)
     for (index, column) in unsafe stride(
@@ -284,8 +321,7 @@ private struct Grid {
       unsafe multiply(
         rows, column..<min(column + width, columns.upperBound), depth.count,
         isFirst: depth.lowerBound == 0, isLast: depth.upperBound == shape.depth,
-        (left.start + depth.lowerBound * left.depthStep, height * shape.depth, left.depthStep),
-        (right.start + index * right.panelStep, right.rowStep))
+        left.from(depth.lowerBound), (right.start + index * right.panelStep, right.rowStep))
     }
   }
 
@@ -308,7 +344,7 @@ private struct Grid {
           let panel = unsafe first..<min(first + width, columns.upperBound)
           unsafe multiply(
             row..<row + 1, panel, 1, isFirst: true, isLast: true,
-            (UnsafePointer(one), height, height),
+            LeftRows(start: UnsafePointer(one), rowStep: 1, depthStep: 1, panelStep: 0),
             (UnsafePointer(dots + column), width))
         }
       }
@@ -323,21 +359,25 @@ private struct Grid {
       step: product.resultStep, with: crew.instructions)
   }
 
-  /// The left factor's panels for these rows, and the step of depth in them; a single row is read where
-  /// it lies.
-  private func leftPanels(
-    _ rows: Range<Int>, _ scratch: UnsafeMutablePointer<Float>
-  ) -> (start: UnsafePointer<Float>, depthStep: Int) {
+  /// The left factor's elements for these rows: where they lie, or packed.
+  private func leftRows(_ rows: Range<Int>, _ scratch: UnsafeMutablePointer<Float>) -> LeftRows {
+    let panelStep = unsafe height * shape.depth
     switch unsafe product.left {
     case .panels(let start):
-      return unsafe (start + rows.lowerBound * shape.depth, height)
-    case .strided(let start, let laneStep, let depthStep) where rows.count == 1:
-      return unsafe (start + rows.lowerBound * laneStep, depthStep)
+      return unsafe LeftRows(
+        start: start + rows.lowerBound * shape.depth, rowStep: 1, depthStep: height,
+        panelStep: panelStep)
+    case .strided(let start, let laneStep, let depthStep)
+    where unsafe product.left.isReadInPlace(rows: rows.count):
+      return unsafe LeftRows(
+        start: start + rows.lowerBound * laneStep, rowStep: laneStep, depthStep: depthStep,
+        panelStep: 0)
     default:
       unsafe product.left.pack(
         lanes: rows, depth: 0..<shape.depth, width: height, into: scratch,
         with: crew.instructions)
-      return unsafe (UnsafePointer(scratch), height)
+      return unsafe LeftRows(
+        start: UnsafePointer(scratch), rowStep: 1, depthStep: height, panelStep: panelStep)
     }
   }
 
@@ -367,13 +407,14 @@ private struct Grid {
 
   private func multiply(
     _ rows: Range<Int>, _ columns: Range<Int>, _ depth: Int, isFirst: Bool, isLast: Bool,
-    _ left: (start: UnsafePointer<Float>, step: Int, depthStep: Int),
+    _ left: LeftRows,
     _ right: (start: UnsafePointer<Float>, step: Int)
   ) {
     let place = unsafe rows.lowerBound * product.resultStep + columns.lowerBound
     var panel = unsafe PanelProduct(
       rows: rows.count, columns: columns.count, depth: depth,
-      a: left.start, a_step: left.step, a_depth: left.depthStep, b: right.start, b_step: right.step,
+      a: left.start, a_row: left.rowStep, a_depth: left.depthStep, a_panel: left.panelStep,
+      b: right.start, b_step: right.step,
       c: product.result + place, c_step: product.resultStep,
       alpha: shape.alpha, beta: isFirst ? shape.beta : 1,
       row_bias: nil, column_bias: nil, residual: nil, residual_step: product.resultStep,
@@ -389,7 +430,35 @@ private struct Grid {
   }
 }
 
+/// Rows of the left factor: their elements' steps, and that from panel to panel where they are packed.
+@unsafe private struct LeftRows {
+  var start: UnsafePointer<Float>
+  let rowStep: Int
+  let depthStep: Int
+  let panelStep: Int
+
+  /// The rows from one on that begins a panel of `height` rows.
+  func rows(from first: Int, height: Int) -> LeftRows {
+    unsafe moved(by: panelStep == 0 ? first * rowStep : first / height * panelStep)
+  }
+
+  func from(_ depth: Int) -> LeftRows { unsafe moved(by: depth * depthStep) }
+
+  private func moved(by count: Int) -> LeftRows {
+    var moved = unsafe self
+    unsafe moved.start += count
+    return unsafe moved
+  }
+}
+
 extension MatrixProduct.Factor {
+  /// Whether kernels read the rows of a left factor where they lie: at 192…4096 columns the tiles that do
+  /// are as fast as those that read panels (260 of 272 GFLOP/s with AVX-512), and packing costs a tenth.
+  fileprivate func isReadInPlace(rows: Int) -> Bool {
+    guard case .strided(_, _, let depthStep) = unsafe self else { return false }
+    return depthStep == 1 || rows == 1
+  }
+
   fileprivate var isPacked: Bool {
     if case .panels = unsafe self { true } else { false }
   }

@@ -65,6 +65,13 @@ extension Operator {
   var isDeterministic: Bool { true }
 }
 
+/// An operator whose outputs show elements of input 0, rearranged but not changed.
+protocol Viewing: Operator {
+  /// What an output shows of what input 0 shows; nil where no view does.
+  func view(_ output: Int, of whole: StridedView, _ inputs: Facts) throws(ModelError)
+    -> StridedView?
+}
+
 /// An operator whose result can go through a function before it is stored.
 protocol ActivationAccepting: Operator {
   var activation: Activation { get set }

@@ -55,7 +55,8 @@ private struct PatternFusion {
       readers[difference].allSatisfy({ $0 == quotient || $0 == square }),
       !graph.outputs.contains(difference)
     else { return }
-    guard let epsilon = scalar(epsilon), epsilon > 0, let scale = row(scale), let bias = row(bias),
+    guard let epsilon = graph.scalar(epsilon), epsilon > 0, let scale = row(scale),
+      let bias = row(bias),
       let count = graph.values[scale].constant?.shape[0],
       graph.values[bias].constant?.shape == [count], shapes[x]?.last == .known(count)
     else { return }
@@ -78,7 +79,7 @@ private struct PatternFusion {
     guard readers[node.outputs[0] ?? 0].count == 1 else { return false }
     switch node.operatorName {
     case "Mul": return node.inputs == [value, value]
-    case "Pow": return node.inputs.first == value && scalar(node.inputs[1]) == 2
+    case "Pow": return node.inputs.first == value && graph.scalar(node.inputs[1]) == 2
     default: return false
     }
   }
@@ -89,7 +90,7 @@ private struct PatternFusion {
   private mutating func fuseGelu(_ position: Int) throws(ModelError) {
     for form in [geluHalvedLast(position), geluHalvedFirst(position)] {
       guard let (x, sum) = form, let (error, one) = operandAndConstant(sum, "Add"),
-        scalar(one) == 1, let erf = maker(of: error, "Erf"),
+        graph.scalar(one) == 1, let erf = maker(of: error, "Erf"),
         let scaled = graph.nodes[erf].inputs[0].flatMap({ producers[$0] }),
         isOverRootOfTwo(scaled, x)
       else { continue }
@@ -99,7 +100,7 @@ private struct PatternFusion {
 
   /// (x·(1 + …))·½.
   private func geluHalvedLast(_ position: Int) -> (x: Graph.ValueID, sum: Int)? {
-    guard let (whole, half) = operandAndConstant(position, "Mul"), scalar(half) == 0.5,
+    guard let (whole, half) = operandAndConstant(position, "Mul"), graph.scalar(half) == 0.5,
       let product = maker(of: whole, "Mul")
     else { return nil }
     return factorAndSum(graph.nodes[product])
@@ -110,7 +111,7 @@ private struct PatternFusion {
     let node = graph.nodes[position]
     for (index, id) in node.inputs.enumerated() {
       guard let id, let halving = maker(of: id, "Mul"),
-        let (inner, half) = operandAndConstant(halving, "Mul"), scalar(half) == 0.5,
+        let (inner, half) = operandAndConstant(halving, "Mul"), graph.scalar(half) == 0.5,
         let other = node.inputs[1 - index]
       else { continue }
       if let sum = maker(of: other, "Add") { return (inner, sum) }
@@ -133,10 +134,10 @@ private struct PatternFusion {
     guard readers[node.outputs[0] ?? 0].count == 1 else { return false }
     switch node.operatorName {
     case "Div":
-      return node.inputs.first == x && isNear(scalar(node.inputs[1]), Float(2).squareRoot())
+      return node.inputs.first == x && isNear(graph.scalar(node.inputs[1]), Float(2).squareRoot())
     case "Mul":
       guard let (operand, factor) = operandAndConstant(position, "Mul") else { return false }
-      return operand == x && isNear(scalar(factor), Float(0.5).squareRoot())
+      return operand == x && isNear(graph.scalar(factor), Float(0.5).squareRoot())
     default: return false
     }
   }
@@ -193,13 +194,6 @@ private struct PatternFusion {
     if graph.values[second].constant?.type == .float { return (first, second) }
     if graph.values[first].constant?.type == .float { return (second, first) }
     return nil
-  }
-
-  private func scalar(_ id: Graph.ValueID?) -> Float? {
-    guard let tensor = id.flatMap({ graph.values[$0].constant }), tensor.type == .float,
-      tensor.elementCount == 1, tensor.shape.count <= 1
-    else { return nil }
-    return tensor.converted(to: Float.self)[0]
   }
 
   /// A constant that has one axis.

@@ -7,7 +7,9 @@ enum Planner {
     let foldConstants = foldConstants(within: folding)
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
     if mode == .folded {
-      passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseEpilogues]
+      passes += [
+        foldBatchNormalizations, foldConstants, fusePatterns, fuseAttention, fuseEpilogues,
+      ]
     }
     return passes
   }

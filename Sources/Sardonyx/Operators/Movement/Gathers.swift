@@ -44,6 +44,20 @@ struct Gather: Operator {
   }
 }
 
+extension Gather: Viewing {
+  /// A single place along the axis, which is dropped.
+  func view(_ output: Int, of whole: StridedView, _ inputs: Facts) throws(ModelError)
+    -> StridedView?
+  {
+    var shape = whole.shape
+    let axis = try axis.axis(ofRank: shape.count)
+    guard try inputs.shape(1).isEmpty, let index = try inputs.integers(1).first else { return nil }
+    let place = try index.index(within: shape[axis])
+    shape.remove(at: axis)
+    return whole.sliced(axis, from: place, count: 1)?.reshaped(to: shape)
+  }
+}
+
 /// The elements whose place along an axis `indices` names, and along the others is its own.
 struct GatherElements: Operator {
   let axis: Int

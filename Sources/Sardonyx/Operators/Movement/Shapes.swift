@@ -73,7 +73,7 @@ struct Identity: Operator {
 }
 
 /// An operator that puts another shape on the elements of its first input.
-protocol ReshapingOperator: Operator {
+protocol ReshapingOperator: Viewing {
   func shape(_ inputs: Facts) throws(ModelError) -> Shape
 }
 
@@ -85,6 +85,12 @@ extension ReshapingOperator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) { outputs[0].copy(inputs[0]) }
 
   var isView: Bool { true }
+
+  func view(_ output: Int, of whole: StridedView, _ inputs: Facts) throws(ModelError)
+    -> StridedView?
+  {
+    whole.reshaped(to: try shape(inputs))
+  }
 }
 
 /// Another shape; -1 stands for what is left, 0 for the extent of the same axis of the input.

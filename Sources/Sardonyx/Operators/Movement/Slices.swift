@@ -50,6 +50,16 @@ struct Slice: Operator {
 
   private func region(_ inputs: Facts) throws(ModelError) -> Region {
     let shape = try inputs.shape(0)
+    return try places(inputs).reduce(Region(shape)) {
+      $0.sliced($1.axis, from: $1.first, step: $1.step, count: $1.count)
+    }
+  }
+
+  /// What is taken along the axes that are cut.
+  private func places(_ inputs: Facts) throws(ModelError)
+    -> [(axis: Int, first: Int, step: Int, count: Int)]
+  {
+    let shape = try inputs.shape(0)
     let bounds = try bounds(inputs)
     let count = bounds.starts.count
     let axes = try (bounds.axes ?? Array(0..<count)).axes(ofRank: shape.count)
@@ -59,16 +69,16 @@ struct Slice: Operator {
         "starts, ends, axes and steps", expected: "as many elements each",
         got: "\(count), \(bounds.ends.count), \(axes.count) and \(steps.count)")
     }
-    var region = Region(shape)
+    var places: [(axis: Int, first: Int, step: Int, count: Int)] = []
     for (index, axis) in axes.enumerated() {
       guard steps[index] != 0 else {
         throw .unexpected("steps", expected: "no 0", got: "[\(steps.joined)]")
       }
       let (first, count) = Self.places(
         shape[axis], bounds.starts[index], bounds.ends[index], steps[index])
-      region = region.sliced(axis, from: first, step: steps[index], count: count)
+      places.append((axis, first, steps[index], count))
     }
-    return region
+    return places
   }
 
   private func bounds(_ inputs: Facts) throws(ModelError) -> Bounds {
@@ -91,6 +101,18 @@ struct Slice: Operator {
     let distance = step > 0 ? last - first : first - last
     guard distance > 0 else { return (0, 0) }
     return (first, 1 + Int(UInt(distance - 1) / step.magnitude))
+  }
+}
+
+extension Slice: Viewing {
+  func view(_ output: Int, of whole: StridedView, _ inputs: Facts) throws(ModelError)
+    -> StridedView?
+  {
+    var view: StridedView? = whole
+    for place in try places(inputs) {
+      view = view?.sliced(place.axis, from: place.first, step: place.step, count: place.count)
+    }
+    return view
   }
 }
 
@@ -163,6 +185,17 @@ struct Split: Operator {
         "split", expected: "sizes that add up to \(extent)", got: "[\(sizes.joined)]")
     }
     return sizes
+  }
+}
+
+extension Split: Viewing {
+  func view(_ output: Int, of whole: StridedView, _ inputs: Facts) throws(ModelError)
+    -> StridedView?
+  {
+    let shape = whole.shape
+    let axis = try axis.axis(ofRank: shape.count)
+    let sizes = try sizes(inputs, extent: shape[axis])
+    return whole.sliced(axis, from: sizes[..<output].reduce(0, +), count: sizes[output])
   }
 }
 

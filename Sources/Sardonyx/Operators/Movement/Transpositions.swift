@@ -13,6 +13,8 @@ let transpositions: OperatorFamily = [
 struct Transpose: Operator {
   let permutation: [Int]?
 
+  init(_ permutation: [Int]) { self.permutation = permutation }
+
   init(_ node: inout NodeReader) throws(ModelError) { permutation = try node.ints("perm") }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -42,6 +44,14 @@ struct Transpose: Operator {
         got: "[\(permutation.joined)]")
     }
     return permutation
+  }
+}
+
+extension Transpose: Viewing {
+  func view(_ output: Int, of whole: StridedView, _ inputs: Facts) throws(ModelError)
+    -> StridedView?
+  {
+    whole.permuted(try order(rank: whole.shape.count))
   }
 }
 
