@@ -8,6 +8,9 @@ public final class Session: Sendable {
     case folded
     /// Computed as written.
     case unfolded
+    /// Computed with the statistics of the run's batch instead of the stored ones, as in training: what a model does
+    /// that was not put into evaluation mode. Nothing else changes.
+    case batch
   }
 
   /// How to prepare and run a model.

@@ -3,7 +3,7 @@ import Sardonyx
 import SardonyxData
 
 /// `sardonyx compare`: how far two ways to compute a model are apart.
-struct CompareCommand: ParsableCommand {
+struct CompareCommand: JudgingCommand {
   static let configuration = CommandConfiguration(
     commandName: "compare",
     abstract: "Compare a model with BatchNormalization folded against the model as written.",

@@ -17,143 +17,33 @@ struct ManyRuns {
     let outputs: NamedValues
   }
 
-  // MARK: - Files
-
   /// Runs the model on each file, and on the files in folders, `count` at a time.
   func run(files: [String], by count: Int?, _ image: ImagePreparation) throws {
-    let fed = try fedInput()
-    var paths: [String] = []
-    for path in files { paths += isFolder(path) ? try inputs(inFolder: path) : [path] }
-    guard !paths.isEmpty else {
-      throw ModelError(
-        .mismatch, "--files: expected images, arrays or TensorProtos, got folders without any")
-    }
-    let declared = fed.declaredBatch
-    let size = count ?? declared ?? 1
-    if let declared, size != declared {
-      throw ModelError(
-        .mismatch, "--batch: expected \(declared), as input \"\(fed.name)\" declares, got \(size)")
-    }
+    let batches = DataBatches(model: session.model, shared: shared)
     var results: [Result] = []
-    for first in stride(from: 0, to: paths.count, by: size) {
-      let part = Array(paths[first..<min(first + size, paths.count)])
-      var tensors = try part.map { path throws(ModelError) in try row(path, fed, image) }
-      // A model of a fixed batch gets the last file again where files run out.
-      while tensors.count < size, declared != nil { tensors.append(tensors[tensors.count - 1]) }
-      let joined: Tensor
-      do throws(ModelError) { joined = try Tensor(joining: tensors) } catch {
-        throw ModelError(
-          .mismatch, "\(part[0]) and what follows: \(error.message)",
-          hint: "files of one --batch must have one shape: --resize makes images so")
-      }
-      try run([fed.name: .tensor(joined)], batch: tensors.count, labels: part, &results)
-      Terminal.progress(done: first + part.count, of: paths.count)
+    try batches.forEach(ofFiles: files, by: count, image) { batch throws(ModelError) in
+      try run(batch, &results)
     }
-    Terminal.endProgress()
     try finish(results)
   }
 
-  /// The images, arrays and protobuf values in a folder; what else is there is told.
-  private func inputs(inFolder folder: String) throws(ModelError) -> [String] {
-    var (known, others): ([String], [String]) = ([], [])
-    for path in try filesIn(folder: folder) {
-      if try InputFile.isKnown(path) { known.append(path) } else { others.append(path) }
-    }
-    if !others.isEmpty {
-      Terminal.warn(
-        "\(folder): left out \(others.count) of \(known.count + others.count) files that are no "
-          + "images, arrays or TensorProtos, such as \(others[0])")
-    }
-    return known
-  }
-
-  /// The only input that has no value yet.
-  private func fedInput() throws(ModelError) -> ValueDefinition {
-    let open = session.model.requiredInputs.filter { shared[$0.name] == nil }
-    guard open.count == 1 else {
-      throw ModelError(
-        .mismatch,
-        "--files: expected one input without a value, got \(open.count): "
-          + open.map(\.name).quotedList,
-        hint: "give the others with --input NAME=FILE, the same for all files")
-    }
-    return open[0]
-  }
-
-  /// A file's value with a batch axis.
-  private func row(
-    _ path: String, _ fed: ValueDefinition, _ image: ImagePreparation
-  ) throws(ModelError) -> Tensor {
-    guard let tensor = try InputFile(path).value(for: fed, image).tensor else {
-      throw ModelError(.mismatch, "expected a tensor", file: path)
-    }
-    let rank = fed.shape?.count ?? tensor.shape.count
-    let isBare = tensor.shape.count == rank - 1
-    let shaped = isBare ? try tensor.withBatchAxis() : tensor
-    guard shaped.shape.first == 1 else {
-      throw ModelError(
-        .mismatch,
-        "expected one row for input \"\(fed.name)\", got shape "
-          + "[\(tensor.shape.map(String.init).joined(separator: ","))]",
-        hint: "give an array of many rows with --inputs and --batch", file: path)
-    }
-    return shaped
-  }
-
-  // MARK: - Rows
-
   /// Runs the model on the rows of the inputs' first axis, `count` at a time.
   func run(rowsBy count: Int) throws {
-    var extents: [String: Int] = [:]
-    for (name, value) in shared {
-      guard let extent = value.tensor?.shape.first else {
-        throw ModelError(
-          .mismatch, "--batch: input \"\(name)\" has no first axis to take rows of")
-      }
-      extents[name] = extent
-    }
-    guard let rows = extents.values.max(), rows > 0 else {
-      throw ModelError(.mismatch, "--batch: expected inputs with rows, got none")
-    }
-    // An input of one row serves all.
-    if let odd = extents.first(where: { $0.value != rows && $0.value != 1 }) {
-      throw ModelError(
-        .mismatch,
-        "--batch: expected \(rows) rows in each input, got \(odd.value) in \"\(odd.key)\"")
-    }
+    let batches = DataBatches(model: session.model, shared: shared)
     var results: [Result] = []
-    for first in stride(from: 0, to: rows, by: count) {
-      let range = first..<min(first + count, rows)
-      let part = try shared.mapValues { value throws(ModelError) -> Value in
-        guard let tensor = value.tensor, tensor.shape[0] == rows, rows > 1 else { return value }
-        return .tensor(try tensor.rows(range))
-      }
-      try run(part, batch: range.count, labels: range.map { "row \($0)" }, &results)
-      Terminal.progress(done: range.upperBound, of: rows)
-    }
-    Terminal.endProgress()
+    try batches.forEach(ofRowsBy: count) { batch throws(ModelError) in try run(batch, &results) }
     try finish(results)
   }
 
   // MARK: - Results
 
-  private func run(
-    _ inputs: [String: Value], batch: Int, labels names: [String], _ results: inout [Result]
-  ) throws(ModelError) {
-    let values: [String: Value]
-    do throws(ModelError) {
-      values = try session.run(shared.merging(inputs) { $1 })
-    } catch {
-      var named = error
-      let last = names.count > 1 ? " to \(names[names.count - 1])" : ""
-      named.message = "\(names[0])\(last): \(error.message)"
-      throw named
-    }
-    for (index, label) in names.enumerated() {
+  private func run(_ batch: DataBatches.Batch, _ results: inout [Result]) throws(ModelError) {
+    let values = try batch.naming { () throws(ModelError) in try session.run(batch.inputs) }
+    for (index, label) in batch.labels.enumerated() {
       var outputs: NamedValues = []
       for name in order {
         guard let value = values[name] else { continue }
-        outputs.append((name, try value.row(index, of: batch, name)))
+        outputs.append((name, try value.row(index, of: batch.size, name)))
       }
       let result = Result(label: label, outputs: outputs)
       try show(result)
@@ -187,21 +77,6 @@ struct ManyRuns {
         ("inputs", .tensor(try Tensor(strings: results.map(\.label), shape: [results.count]))))
     }
     try output.save(gathered)
-  }
-}
-
-extension ValueDefinition {
-  /// The extent that the first axis must have; nil where any will do.
-  fileprivate var declaredBatch: Int? {
-    if case .known(let extent)? = shape?.first, (shape?.count ?? 0) > 1 { extent } else { nil }
-  }
-}
-
-extension Tensor {
-  /// The same elements with an axis of extent 1 in front.
-  fileprivate func withBatchAxis() throws(ModelError) -> Tensor {
-    if type == .string { return try Tensor(strings: try strings(), shape: [1] + shape) }
-    return try Tensor(type, [1] + shape, bytes: rawBytes)
   }
 }
 

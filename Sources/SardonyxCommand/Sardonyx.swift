@@ -20,14 +20,15 @@ struct SardonyxCommand: ParsableCommand {
     discussion: """
       Results go to standard output, errors and progress to standard error.
 
-      Exit status: 0 good; 1 failed, or values differ (`compare`, where 2 is failed); 64 wrong usage; \
-      69 the model is valid but uses what this build does not support.
+      Exit status: 0 good; 1 failed, or what `compare`, `doctor` and `drift` judge is not good, where \
+      2 is failed; 64 wrong usage; 69 the model is valid but uses what this build does not support.
 
       `sardonyx help images` and `sardonyx help tolerances` tell more.
       """,
     version: version,
     subcommands: [
       RunCommand.self, CompareCommand.self, InspectCommand.self, BenchCommand.self,
+      DoctorCommand.self, DriftCommand.self, RecalibrateCommand.self,
       ImagesTopic.self, TolerancesTopic.self,
     ])
 
@@ -38,8 +39,7 @@ struct SardonyxCommand: ParsableCommand {
     var faultStatus: Int32 = 1
     do {
       var command = try parseAsRoot()
-      // That two things differ is no fault, and has a status of its own.
-      if command is CompareCommand { faultStatus = 2 }
+      if command is any JudgingCommand { faultStatus = 2 }
       try command.run()
       // What was printed may still be waiting, and a full disk must not pass for success.
       guard fflush(nil) == 0 else {
@@ -53,3 +53,6 @@ struct SardonyxCommand: ParsableCommand {
     }
   }
 }
+
+/// A command that says yes or no: no is no fault, and has a status of its own.
+protocol JudgingCommand: ParsableCommand {}

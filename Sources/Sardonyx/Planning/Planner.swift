@@ -6,6 +6,7 @@ enum Planner {
   static func passes(_ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget) -> [Pass] {
     let foldConstants = foldConstants(within: folding)
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
+    if mode == .batch { passes.append(useBatchStatistics) }
     if mode == .folded {
       passes += [
         foldBatchNormalizations, foldConstants, fusePatterns, fuseAttention, fuseEpilogues,
@@ -25,6 +26,23 @@ enum Planner {
     if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
     try graph.prepareOperators(on: crew)
     return graph
+  }
+}
+
+extension Planner {
+  /// Lets every BatchNormalization take mean and variance of its batch, as in training.
+  static let useBatchStatistics = Pass(name: "use batch statistics") { graph throws(ModelError) in
+    for position in graph.nodes.indices {
+      let node = graph.nodes[position]
+      guard var normalization = node.implementation as? BatchNormalization,
+        normalization.isInference
+      else { continue }
+      normalization.isInference = false
+      graph.nodes[position].implementation = normalization
+      graph.note(
+        "use batch statistics", .done, node,
+        "mean and variance are those of the batch, not the stored ones")
+    }
   }
 }
 

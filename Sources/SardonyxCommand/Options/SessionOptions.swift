@@ -13,7 +13,11 @@ struct SessionOptions: ParsableArguments {
     help: ArgumentHelp("End a run that takes longer, with exit status 1.", valueName: "seconds"))
   var timeout: Double?
 
-  @Option(help: "What becomes of BatchNormalization: folded into weights, or unfolded.")
+  @Option(
+    help: """
+      What becomes of BatchNormalization: folded into weights, unfolded, or computed with the \
+      statistics of the batch, as in training.
+      """)
   var batchnorm: Session.BatchNormalizationMode = .folded
 
   @Flag(

@@ -45,8 +45,8 @@ extension NodeReader {
 struct BatchNormalization: ActivationAccepting {
   let epsilon: Double
   let momentum: Double
-  /// Whether the stored statistics are used.
-  let isInference: Bool
+  /// Whether the stored statistics are used, and not those of the batch.
+  var isInference: Bool
   /// Whether parameters belong to channels, and not to single elements as `spatial=0` has it.
   let isSpatial: Bool
   /// What a pass has fused into an inference.
