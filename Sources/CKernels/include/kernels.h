@@ -252,6 +252,8 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*normalize_block)(
       long n, const float *x, const float *mean, const float *scale, const float *shift, float slope,
       float low, float high, float *y);
+  /// y[i][lane] = x[i][lane] < 0 ? x[i][lane]·slopes[lane] : x[i][lane] for i < n; y may be x.
+  void (*bend_block)(long n, const float *x, const float *slopes, float *y);
 
   /// y[i][lane] = x[k][i][lanes[k][lane]] for i < n, where k < count is the one whose lanes[k][lane] is not negative.
   void (*select_lanes)(

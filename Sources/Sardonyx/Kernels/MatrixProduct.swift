@@ -281,7 +281,6 @@ private struct Grid {
           left.rows(from: part.lowerBound, height: height), scratch)
       }
     }
-    unsafe finish(rows, columns)
   }
 
   /// All columns of a chunk, some panels at a time, pass by pass over the depth.
@@ -289,8 +288,9 @@ private struct Grid {
     _ rows: Range<Int>, _ columns: Range<Int>, _ left: LeftRows,
     _ scratch: UnsafeMutablePointer<Float>
   ) {
+    let group = unsafe Block.panelsAtOnce * width
     // What is packed is read in one sweep, panel by panel.
-    let group = unsafe (product.right.isPacked ? 1 : Block.panelsAtOnce) * width
+    let together = unsafe product.right.isPacked ? width : group
     // About the nanoseconds since the last look at the clock.
     var work = 0
     for first in stride(from: columns.lowerBound, to: columns.upperBound, by: group) {
@@ -300,12 +300,17 @@ private struct Grid {
         if unsafe crew.isCancelled { return }
         work = 0
       }
-      var k = 0
-      repeat {
-        let depth = unsafe k..<min(k + pass, shape.depth)
-        unsafe multiply(rows, group, depth, left, scratch)
-        unsafe k += pass
-      } while unsafe k < shape.depth
+      for first in stride(from: group.lowerBound, to: group.upperBound, by: together) {
+        let panels = first..<min(first + together, group.upperBound)
+        var k = 0
+        repeat {
+          let depth = unsafe k..<min(k + pass, shape.depth)
+          unsafe multiply(rows, panels, depth, left, scratch)
+          unsafe k += pass
+        } while unsafe k < shape.depth
+      }
+      // While the results are near.
+      unsafe finish(rows, group)
     }
   }
 

@@ -5,7 +5,11 @@ extension Planner {
   /// Channel counts come from the weights, so this holds for any batch and any image.
   static func blockChannels(winograd: Bool) -> Pass {
     Pass(name: "block channels") { graph throws(ModelError) in
-      guard graph.nodes.contains(where: { $0.implementation is Conv }) else { return }
+      guard
+        graph.nodes.contains(where: {
+          $0.implementation is Conv || $0.implementation is ConvTranspose
+        })
+      else { return }
       var blocking = ChannelBlocking(graph, winograd: winograd)
       for position in graph.nodes.indices { blocking.add(position) }
       blocking.finish()
@@ -177,6 +181,7 @@ private struct ChannelBlocking {
     switch node.operatorName {
     case "Add", "Sub", "Mul", "Div", "Sum", "Max", "Min": return combine(node, result)
     case "Concat": return concatenate(node, result)
+    case "PRelu": return bend(node, result)
     default: break
     }
     guard let x = inBlocks(first) else { return nil }
@@ -284,7 +289,8 @@ private struct ChannelBlocking {
         transpose.group, inputChannels: weights.shape[0],
         outputChannels: weights.shape[1] * transpose.group, layout) != nil,
       !node.hasInput(2) || graph.constant(node, 2) != nil,
-      inBlocks(x).map({ $0.channels == weights.shape[0] }) ?? (weights.shape[0] >= layout.lanes),
+      inBlocks(x).map({ $0.channels == weights.shape[0] })
+        ?? (weights.shape[0] * 2 >= layout.lanes),
       zip(transpose.window.strides(axisCount: weights.shape.count - 2), weights.shape.dropFirst(2))
         .allSatisfy({ $0 <= $1 && $0 <= 8 })
     else { return nil }
@@ -336,6 +342,25 @@ private struct ChannelBlocking {
       node.inputs = [node.inputs[scaled], node.inputs[1 - scaled]]
     }
     node.outputs = [produce(result, channels: leader.channels, rank: leader.rank)]
+    return node
+  }
+
+  /// PRelu with a constant slope for each channel.
+  private mutating func bend(_ node: Node, _ result: Graph.ValueID) -> Node? {
+    guard let first = node.inputs[0], let x = inBlocks(first),
+      let slope = graph.constant(node, 1), slope.type == .float
+    else { return nil }
+    // Up to version 6 a vector has one slope for each channel, axis 1.
+    let ones = Array(repeating: 1, count: x.rank - 2)
+    let shape = node.operatorSet < 7 && slope.shape.count == 1 ? slope.shape + ones : slope.shape
+    guard x.rank >= shape.count,
+      Array(repeating: 1, count: x.rank - shape.count) + shape == [1, x.channels] + ones
+    else { return nil }
+    var node = node
+    let blocks = layout.blocked(slope.reshaped([1, x.channels] + ones))
+    node.implementation = BlockedPRelu()
+    node.inputs = [x.id, graph.addConstant("\(node.name)_slopes_in_blocks", blocks, &names)]
+    node.outputs = [produce(result, channels: x.channels, rank: x.rank)]
     return node
   }
 

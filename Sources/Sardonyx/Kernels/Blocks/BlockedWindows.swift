@@ -118,6 +118,22 @@ struct BlockedScale: Sendable {
     }
   }
 
+  /// y = x < 0 ? x·slope : x with a slope for each of so many blocks and lanes; y may be x.
+  static func bend(
+    _ x: UnsafePointer<Float>, planes: Int, size: Int, by slopes: UnsafePointer<Float>,
+    blocks: Int, into y: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
+    let lanes = BlockLayout(for: crew.instructions).lanes
+    nonisolated(unsafe) let (x, y, slopes) = unsafe (x, y, slopes)
+    crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size * lanes))) { range in
+      for plane in range {
+        let place = plane * size * lanes
+        unsafe crew.instructions.kernels.bend_block(
+          size, x + place, slopes + plane % blocks * lanes, y + place)
+      }
+    }
+  }
+
   /// y = x·factors, a factor for each plane and lane, repeated for each image if there are fewer.
   static func multiply(
     _ x: UnsafePointer<Float>, planes: Int, size: Int, by factors: UnsafePointer<Float>,

@@ -88,3 +88,26 @@ struct BlockedNormalization: Operator {
     _ = try compute(inputs, outputs)
   }
 }
+
+/// PRelu of float32 over blocks of channels with one slope for each channel, input 1, which is in blocks too.
+struct BlockedPRelu: Operator {
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    [Fact(.float, try inputs.shape(0))]
+  }
+
+  var reusableInput: Int? { 0 }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shape = try inputs.shape(0)
+    let size = BlockLayout().extents(shape).elementCount
+    return { addresses, crew in
+      unsafe BlockedScale.bend(
+        addresses.input(0), planes: shape[0] * shape[1], size: size, by: addresses.input(1),
+        blocks: shape[1], into: addresses.output(), on: crew)
+    }
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    _ = try compute(inputs, outputs)
+  }
+}
