@@ -10,8 +10,8 @@ struct DriftCommand: JudgingCommand {
       Runs the model as written on the data and takes mean and variance of each channel that is \
       normalised. A layer's distance is that of the Gaussians met from the stored ones, in their \
       deviations (2-Wasserstein, root mean square over the channels); allowed are 0.35, and what \
-      chance makes of few samples. The model is not fed what it was trained on where the first \
-      layer, or more than half of all, is farther away.
+      chance makes of few samples. Where the first layer is farther away, the data themselves are \
+      others than those of training; where later ones are, what the model makes of them is.
 
       Exit status: 0 no drift, 1 drift, 2 it could not be told.
       """)
@@ -57,10 +57,9 @@ struct DriftCommand: JudgingCommand {
     let count = drift.layers.count { $0.hasDrifted }
     let verdict =
       drift.hasDrifted
-      ? "drift: the data are not those that the model was trained on"
+      ? "drift: \(count) of \(drift.layers.count) layers meet other data than the model was trained on"
       : "no drift: the data are as those that the model was trained on"
-    return "\(table.text)\n\n\(count) of \(drift.layers.count) layers away, by "
-      + "\(drift.layers[0].sampleCount) samples\n\(verdict)"
+    return "\(table.text)\n\n\(drift.layers[0].sampleCount) samples\n\(verdict)"
   }
 
   private func description(_ drift: Drift) -> JSON {

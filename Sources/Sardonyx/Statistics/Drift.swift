@@ -55,11 +55,9 @@ public struct Drift: Sendable {
   /// The layers in the graph's order.
   public let layers: [Layer]
 
-  /// Whether the model is fed something else than it was trained on: drift in the first layer, which sees the data
-  /// themselves, or in more than half of all layers.
-  public var hasDrifted: Bool {
-    (layers.first?.hasDrifted ?? false) || layers.count { $0.hasDrifted } * 2 > layers.count
-  }
+  /// Whether a layer meets other data than the model was trained on: the first where the data themselves are others,
+  /// later ones where what is made of them is.
+  public var hasDrifted: Bool { layers.contains { $0.hasDrifted } }
 
   /// Runs a model as written over batches of data and compares what its BatchNormalizations meet with what they
   /// store.
