@@ -220,6 +220,8 @@ private struct Grid {
   /// Depth in one pass, of even length: a panel of the right factor then stays in the first cache,
   /// and sums of 128 that are then added lose a fraction of what one long sum loses.
   private let pass: Int
+  /// Whole panels of rows between two looks at the clock.
+  private let rowsAtOnce: Int
 
   init(_ product: MatrixProduct.Parts, _ shape: MatrixProduct.Shape, _ crew: Crew) {
     unsafe self.product = product
@@ -229,6 +231,7 @@ private struct Grid {
     unsafe width = crew.instructions.width(of: .right)
     let passes = max(1, (shape.depth + 127) / 128)
     unsafe pass = max(1, (shape.depth + passes - 1) / passes)
+    unsafe rowsAtOnce = max(1, (1 << 22) / max(1, product.resultStep * height)) * height
     // The first pass would overwrite a residual that lies in the result.
     if let residual = unsafe product.epilogue.residual,
       unsafe residual == UnsafePointer(product.result), shape.beta == 0
@@ -281,11 +284,21 @@ private struct Grid {
     for (index, column) in unsafe stride(
       from: columns.lowerBound, to: columns.upperBound, by: width
     ).enumerated() {
-      unsafe multiply(
-        rows, column..<min(column + width, columns.upperBound), depth.count,
-        isFirst: depth.lowerBound == 0, isLast: depth.upperBound == shape.depth,
-        (left.start + depth.lowerBound * left.depthStep, height * shape.depth, left.depthStep),
-        (right.start + index * right.panelStep, right.rowStep))
+      // Pages of the result that are written for the first time are dear: those of a group of rows
+      // take some milliseconds at most.
+      for first in unsafe stride(from: 0, to: rows.count, by: rowsAtOnce) {
+        if first > 0, unsafe crew.isCancelled { return }
+        let group = unsafe first..<min(first + rowsAtOnce, rows.count)
+        unsafe multiply(
+          rows.lowerBound + group.lowerBound..<rows.lowerBound + group.upperBound,
+          column..<min(column + width, columns.upperBound), depth.count,
+          isFirst: depth.lowerBound == 0, isLast: depth.upperBound == shape.depth,
+          (
+            left.start + first * shape.depth + depth.lowerBound * left.depthStep,
+            height * shape.depth, left.depthStep
+          ),
+          (right.start + index * right.panelStep, right.rowStep))
+      }
     }
   }
 

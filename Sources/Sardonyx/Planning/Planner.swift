@@ -50,7 +50,6 @@ extension Graph {
   /// Packing reads and writes all weights: the work on large ones is shared out, and so are the other
   /// nodes.
   fileprivate mutating func prepareOperators(on crew: Crew) throws(ModelError) {
-    let graph = self
     let arena = WeightArena(expecting: constantByteCount)
     var (large, small): ([Int], [Int]) = ([], [])
     for position in nodes.indices {
@@ -61,12 +60,13 @@ extension Graph {
     }
     for position in large {
       nodes[position].implementation = try arena.asCurrent { () throws(ModelError) in
-        try graph.preparedOperator(of: graph.nodes[position], on: crew)
+        try preparedOperator(of: nodes[position], on: crew)
       }
     }
     let others = small
     let prepared = Mutex([(any Operator)?](repeating: nil, count: others.count))
     let failure = Mutex<(position: Int, error: ModelError)?>(nil)
+    let graph = self
     crew.perform(others.count) { index in
       do throws(ModelError) {
         let implementation = try crew.asCurrent { () throws(ModelError) in
