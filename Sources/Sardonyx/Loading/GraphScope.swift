@@ -51,6 +51,9 @@ struct GraphScope {
 
   /// Adds the values that nodes make.
   mutating func addOutputs(of nodes: [NodeDefinition]) throws(ModelError) {
+    let count = nodes.reduce(0) { $0 + $1.outputs.count }
+    graph.values.reserveCapacity(graph.values.count + count)
+    ids.reserveCapacity(ids.count + count)
     for node in nodes {
       for name in node.outputs where !name.isEmpty {
         guard ids[name] == nil else {

@@ -26,6 +26,12 @@ enum Planner {
   }
 }
 
+extension Node {
+  fileprivate func hasConstant(in graph: Graph) -> Bool {
+    inputs.contains { id in id.map { graph.values[$0].constant != nil } ?? false }
+  }
+}
+
 extension Graph {
   /// Adds inner values to the outputs.
   fileprivate mutating func expose(_ taps: [String]) throws(ModelError) {
@@ -56,6 +62,9 @@ extension Graph {
       let byteCount = nodes[position].inputs.reduce(0) {
         $0 + ($1.flatMap { values[$0].constant }?.byteCount ?? 0)
       }
+      // Without a constant there is nothing to prepare.
+      guard nodes[position].hasConstant(in: self) || !nodes[position].implementation.bodies.isEmpty
+      else { continue }
       if byteCount < Self.sharedByteCount { small.append(position) } else { large.append(position) }
     }
     for position in large {
