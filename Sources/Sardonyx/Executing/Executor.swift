@@ -119,7 +119,11 @@ struct Executor {
       }
     let inputs = Inputs(workspace.table, node.inputs, checked)
     let facts =
-      if let known = step.facts { known } else { try node.implementation.describe(inputs.facts) }
+      if step.isTold {
+        step.outputs.indices.map { plan.fact(of: $0, step) ?? .unknown }
+      } else {
+        try node.implementation.describe(inputs.facts)
+      }
     var destinations: [Destination?] = []
     for (index, placement) in step.placements.enumerated() {
       destinations.append(

@@ -33,6 +33,17 @@ struct Interruption {
     return isDue
   }
 
+  /// Elements that are copied or cleared between two looks at the clock.
+  private static let stretch = 1 << 17
+
+  /// Calls `body` with neighbouring ranges of 0 ..< count; with fewer where the run is to end.
+  static func inStretches(of count: Int, _ body: (Range<Int>) -> Void) {
+    for first in stride(from: 0, to: count, by: stretch) {
+      if first > 0, isDue { return }
+      body(first..<min(first + stretch, count))
+    }
+  }
+
   /// The results of `body` for 0 ..< count; fewer where the run is to end.
   /// - Parameter cost: about how many nanoseconds one call takes.
   static func map<T>(_ count: Int, cost: Int, _ body: (Int) -> T) -> [T] {
@@ -47,13 +58,44 @@ struct Interruption {
   }
 }
 
-extension Array {
+extension Array where Element: Number {
+  /// So many zeros; where the run is to end, whatever the memory holds from somewhere on, so that
+  /// pages nobody will read are not taken either.
+  init(zerosUntilDue count: Int) {
+    unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
+      initialized = count
+      guard let start = buffer.baseAddress else { return }
+      Interruption.inStretches(of: count) {
+        unsafe (start + $0.lowerBound).initialize(repeating: 0, count: $0.count)
+      }
+    }
+  }
+
+  /// A copy of so many numbers; where the run is to end, floating-point numbers as
+  /// ``init(zerosUntilDue:)``. Integers may be places, and whoever has checked them relies on them.
+  init(copyingUntilDue source: UnsafePointer<Element>, _ count: Int) {
+    unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
+      initialized = count
+      guard let start = buffer.baseAddress else { return }
+      if Element.elementType.isInteger {
+        return unsafe start.initialize(from: source, count: count)
+      }
+      Interruption.inStretches(of: count) {
+        unsafe (start + $0.lowerBound).initialize(from: source + $0.lowerBound, count: $0.count)
+      }
+    }
+  }
+}
+
+extension RandomAccessCollection where Index == Int {
   /// The results of `body` for each element; fewer where the run is to end.
   /// - Parameter cost: about how many nanoseconds one call takes.
   func interruptibleMap<T>(cost: Int, _ body: (Element) -> T) -> [T] {
-    Interruption.map(count, cost: cost) { body(self[$0]) }
+    Interruption.map(count, cost: cost) { body(self[startIndex + $0]) }
   }
+}
 
+extension Array {
   /// The elements in order; in any order where the run is to end.
   func sortedUntilDue(by precedes: (Element, Element) -> Bool) -> [Element] {
     var interruption = Interruption()

@@ -18,7 +18,7 @@ import Synchronization
   private var handedOut: [[Storage]]
 
   init(_ plan: Plan) {
-    table = ValueTable(plan.facts.map { $0?.value })
+    table = ValueTable(plan.facts.lazy.map { $0?.value })
     arena = Storage(byteCount: plan.arenaByteCount)
     unsafe operands = UnsafeMutablePointer.allocate(capacity: max(plan.operandCount, 1))
     unsafe operands.initialize(repeating: nil, count: plan.operandCount)
@@ -34,7 +34,7 @@ import Synchronization
   /// Makes what is fixed of a step's outputs.
   private func settle(_ step: Plan.Step, _ plan: Plan) {
     for (index, id) in step.outputs.enumerated() {
-      guard let id, plan.fixed[id], table[id] == nil, let fact = step.facts?[index] else {
+      guard let id, plan.fixed[id], table[id] == nil, let fact = plan.fact(of: index, step) else {
         continue
       }
       if let tensor = tensor(step.placements[index], fact, step) { set(id, .tensor(tensor), plan) }
@@ -105,7 +105,8 @@ import Synchronization
     throws(ModelError)
   {
     for (index, id) in step.outputs.enumerated() {
-      guard let id, !plan.fixed[id], let fact = step.facts?[index], let type = fact.elementType,
+      guard let id, !plan.fixed[id], let fact = plan.fact(of: index, step),
+        let type = fact.elementType,
         let shape = fact.shape
       else { continue }
       let made: Tensor

@@ -53,7 +53,9 @@ struct Region: Sendable, Equatable {
   /// Where its elements lie, in row-major order.
   var offsets: [Int] {
     zip(extents, strides).reduce([start]) { offsets, axis in
-      offsets.flatMap { offset in (0..<axis.0).map { offset + $0 * axis.1 } }
+      Interruption.map(offsets.count * axis.0, cost: 4) {
+        offsets[$0 / axis.0] + $0 % axis.0 * axis.1
+      }
     }
   }
 

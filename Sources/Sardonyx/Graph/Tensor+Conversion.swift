@@ -6,7 +6,9 @@ extension Tensor {
   @_specialize(where T == Int64)
   @_specialize(where T == UInt64)
   func converted<T: Number>(to _: T.Type = T.self) -> [T] {
-    if T.elementType == type { return array(of: T.self) }
+    if T.elementType == type {
+      return unsafe [T](copyingUntilDue: pointer(as: T.self), elementCount)
+    }
     switch type {
     case .float: return map(Float.self) { T(converting: $0.asDouble) }
     case .double: return map(Double.self) { T(converting: $0) }
@@ -21,7 +23,8 @@ extension Tensor {
     case .float8e8m0:
       return map(UInt8.self) { T(converting: SmallFloat.decodePowerOfTwo($0)) }
     case .float16 where T.self == Float.self, .bfloat16 where T.self == Float.self:
-      return unsafe HalfKernels.widened(elementCount, pointer(as: UInt16.self), from: type) as! [T]
+      return unsafe unsafeBitCast(
+        HalfKernels.widened(elementCount, pointer(as: UInt16.self), from: type), to: [T].self)
     case .float16, .bfloat16:
       let format = type.smallFloat!
       return map(UInt16.self) { T(converting: format.decode($0)) }
@@ -34,14 +37,27 @@ extension Tensor {
     }
   }
 
-  private func map<S: BitwiseCopyable, T>(_: S.Type, _ convert: (S) -> T) -> [T] {
+  /// Lends the elements converted to a computing type: in place where that is their own.
+  func withNumbers<T: Number, Result>(
+    as _: T.Type, _ body: (UnsafeBufferPointer<T>) -> Result
+  ) -> Result {
+    guard T.elementType == type else {
+      return unsafe converted(to: T.self).withUnsafeBufferPointer(body)
+    }
+    return unsafe body(UnsafeBufferPointer(start: pointer(as: T.self), count: elementCount))
+  }
+
+  private func map<S: BitwiseCopyable, T: Number>(_: S.Type, _ convert: (S) -> T) -> [T] {
     let source = unsafe pointer(as: S.self)
     return unsafe [T](unsafeUninitializedCapacity: elementCount) { buffer, count in
       count = elementCount
       guard let target = buffer.baseAddress else { return }
       for first in stride(from: 0, to: count, by: Self.stretch) {
-        // Where the run is to end, any numbers do: those of the first element.
-        let step = first > 0 && Interruption.isDue ? 0 : 1
+        // Where the run is to end, any numbers do: whatever the memory holds, or for integers, which
+        // may be places, the first element.
+        let isDue = first > 0 && Interruption.isDue
+        if isDue, !T.elementType.isInteger { return }
+        let step = isDue ? 0 : 1
         for index in first..<Swift.min(first + Self.stretch, count) {
           unsafe (target + index).initialize(to: convert(source[index * step]))
         }
@@ -57,6 +73,17 @@ extension Tensor {
   init<T: Number>(converting numbers: [T], to type: ElementType, _ shape: Shape) {
     let storage = Storage(byteCount: numbers.count * type.byteCount)
     unsafe Self.store(numbers, as: type, at: storage.base)
+    self.init(type, shape, storage: storage)
+  }
+
+  /// A tensor of `type` whose elements are made some at a time, each rounded once.
+  /// - Parameter next: makes so many numbers.
+  package init(_ type: ElementType, _ shape: Shape, of next: (Int) -> [Float]) {
+    let storage = Storage(byteCount: shape.elementCount * type.byteCount)
+    for first in stride(from: 0, to: shape.elementCount, by: Self.stretch) {
+      let numbers = next(Swift.min(Self.stretch, shape.elementCount - first))
+      unsafe Self.store(numbers, as: type, at: storage.base + first * type.byteCount)
+    }
     self.init(type, shape, storage: storage)
   }
 
@@ -79,9 +106,12 @@ extension Tensor {
     }
     func integer(_ number: T) -> Int64 { number.asInt64 }
     if T.elementType == type {
-      return unsafe numbers.withUnsafeBytes { source in
+      return unsafe numbers.withUnsafeBufferPointer { source in
         guard let start = source.baseAddress else { return }
-        unsafe base.copyMemory(from: start, byteCount: source.count)
+        let target = unsafe base.assumingMemoryBound(to: T.self)
+        Interruption.inStretches(of: source.count) {
+          unsafe (target + $0.lowerBound).update(from: start + $0.lowerBound, count: $0.count)
+        }
       }
     }
     switch type {
@@ -102,7 +132,8 @@ extension Tensor {
     case .int2: put { Int8(truncatingIfNeeded: (integer($0) << 62) >> 62) }
     case .float16 where T.self == Float.self, .bfloat16 where T.self == Float.self:
       unsafe HalfKernels.store(
-        numbers as! [Float], as: type, at: base.assumingMemoryBound(to: UInt16.self))
+        unsafeBitCast(numbers, to: [Float].self), as: type,
+        at: base.assumingMemoryBound(to: UInt16.self))
     case .float16, .bfloat16:
       let format = type.smallFloat!
       put { format.encode($0.asDouble, saturate: false) }

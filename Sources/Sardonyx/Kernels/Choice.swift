@@ -26,15 +26,31 @@ extension Broadcast {
     guard elementCount > 0 else { return }
     var target = unsafe z
     let (length, steps) = (rowLength, (step(of: 0), step(of: 1), step(of: 2)))
+    var interruption = Interruption()
     for row in 0..<rowCount {
       let condition = unsafe conditions + start(ofRow: row, in: 0)
       let x = unsafe xs + start(ofRow: row, in: 1)
       let y = unsafe ys + start(ofRow: row, in: 2)
-      for index in 0..<length {
-        let isChosen = unsafe condition[index * steps.0] != 0
-        unsafe target[index] = isChosen ? x[index * steps.1] : y[index * steps.2]
+      if length < 1 << 12 {
+        if interruption.isDue(after: 2 &* length) { return }
+        unsafe Self.choose(0..<length, condition, x, y, steps, into: target)
+      } else {
+        nonisolated(unsafe) let (condition, x, y, row) = unsafe (condition, x, y, target)
+        Interruption.inStretches(of: length) {
+          unsafe Self.choose($0, condition, x, y, steps, into: row)
+        }
       }
       unsafe target += length
+    }
+  }
+
+  private static func choose<Bits: BitwiseCopyable>(
+    _ range: Range<Int>, _ condition: UnsafePointer<UInt8>, _ x: UnsafePointer<Bits>,
+    _ y: UnsafePointer<Bits>, _ steps: (Int, Int, Int), into target: UnsafeMutablePointer<Bits>
+  ) {
+    for index in range {
+      let isChosen = unsafe condition[index * steps.0] != 0
+      unsafe target[index] = isChosen ? x[index * steps.1] : y[index * steps.2]
     }
   }
 }

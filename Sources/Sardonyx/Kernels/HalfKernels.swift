@@ -11,7 +11,10 @@ enum HalfKernels {
     let kernel = unsafe type == .float16 ? kernels.widen_halves : kernels.widen_bfloats
     return unsafe [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
       initialized = count
-      if let start = buffer.baseAddress { unsafe kernel(count, bits, start) }
+      guard let start = buffer.baseAddress else { return }
+      Interruption.inStretches(of: count) {
+        unsafe kernel($0.count, bits + $0.lowerBound, start + $0.lowerBound)
+      }
     }
   }
 
@@ -22,6 +25,11 @@ enum HalfKernels {
   ) {
     let kernels = unsafe instructions.kernels
     let kernel = unsafe type == .float16 ? kernels.narrow_to_halves : kernels.narrow_to_bfloats
-    unsafe kernel(numbers.count, numbers, target)
+    unsafe numbers.withUnsafeBufferPointer { numbers in
+      guard let start = numbers.baseAddress else { return }
+      Interruption.inStretches(of: numbers.count) {
+        unsafe kernel($0.count, start + $0.lowerBound, target + $0.lowerBound)
+      }
+    }
   }
 }

@@ -1,6 +1,10 @@
 extension Activation {
   /// Applies the function to numbers of any type, plainly where it is plain.
   func apply<T: Number>(to numbers: inout [T]) {
+    unsafe numbers.withUnsafeMutableBufferPointer { unsafe apply(to: $0) }
+  }
+
+  func apply<T: Number>(to numbers: UnsafeMutableBufferPointer<T>) {
     switch self {
     case .none: return
     case .relu, .clamp, .leaky:
@@ -8,17 +12,19 @@ extension Activation {
       var interruption = Interruption()
       for index in numbers.indices {
         if interruption.isDue(after: 4) { return }
-        var value = numbers[index].asDouble
+        var value = unsafe numbers[index].asDouble
         if value < 0 { value *= Double(slope) }
-        numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
+        unsafe numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
       }
     case .steps:
-      var singles = numbers.map { Float($0.asDouble) }
+      var singles = unsafe numbers.map { Float($0.asDouble) }
       unsafe singles.withUnsafeMutableBufferPointer { buffer in
         guard let start = buffer.baseAddress else { return }
         unsafe apply(buffer.count, at: start, with: .current)
       }
-      numbers = singles.map { T(converting: $0.asDouble) }
+      for index in numbers.indices {
+        unsafe numbers[index] = T(converting: singles[index].asDouble)
+      }
     }
   }
 }

@@ -18,7 +18,9 @@ struct IntegerMatrix: Sendable {
     memory = AlignedMemory(byteCount: lanes * depth * MemoryLayout<Int16>.stride)
     let kernels = InstructionSet.current
     let row = AlignedMemory(byteCount: depth)
+    var interruption = Interruption()
     for lane in 0..<lanes {
+      if interruption.isDue(after: 2 &* depth &+ 10) { return }
       let zero = zeroPoints.isEmpty ? 0 : zeroPoints[lane % zeroPoints.count]
       let target = unsafe values + lane * depth
       unsafe kernels.kernels.copy_bytes(depth, start + lane * laneStep, depthStep, row.start)
@@ -97,16 +99,19 @@ struct IntegerFactor: Sendable {
     columns: Int, on crew: Crew
   ) -> [Int32] {
     let size = rows * columns
-    var sums = [Int32](repeating: 0, count: pairs.count * size)
-    guard size > 0, !left.matrices.isEmpty, !right.matrices.isEmpty else { return sums }
-    unsafe sums.withUnsafeMutableBufferPointer { buffer in
+    return unsafe [Int32](unsafeUninitializedCapacity: pairs.count * size) { buffer, count in
+      // Without depth the products set every sum to 0.
+      guard !left.matrices.isEmpty, !right.matrices.isEmpty else {
+        count = pairs.count * size
+        return unsafe buffer.initialize(repeating: 0)
+      }
       guard let start = buffer.baseAddress else { return }
       for (index, pair) in pairs.enumerated() {
         unsafe IntegerProduct.multiply(
           left.matrices[pair.left], right.matrices[pair.right], into: start + index * size,
           step: columns, on: crew)
       }
+      count = pairs.count * size
     }
-    return sums
   }
 }

@@ -166,11 +166,11 @@ extension MatrixProduct.Factor {
 }
 
 extension MatrixProduct.Shape {
-  /// Rows whose whole depth stays in the second cache while the right factor goes by.
+  /// Rows whose whole depth stays in the second cache while the right factor goes by; not so many that writing
+  /// to pages of the result for the first time keeps the clock waiting.
   fileprivate func rowsAtOnce(_ instructions: InstructionSet) -> Int {
-    max(
-      4 * instructions.width(of: .left),
-      Caches.level2 / 2 / MemoryLayout<Float>.stride / max(1, depth))
+    let most = min(4096, Caches.level2 / 2 / MemoryLayout<Float>.stride / max(1, depth))
+    return max(4 * instructions.width(of: .left), most)
   }
 }
 

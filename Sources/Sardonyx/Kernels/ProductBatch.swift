@@ -93,26 +93,48 @@ struct ProductBatch: Sendable {
 
   /// The plain products that every faster one is compared with.
   func multiplyPlainly<T: Number>(_ a: [T], _ b: [T]) -> [T] {
-    var c = [T](repeating: 0, count: resultCount)
-    for index in offsets.indices { addProduct(index, a, b, to: &c) }
-    return c
+    unsafe [T](unsafeUninitializedCapacity: resultCount) { c, count in
+      count = resultCount
+      unsafe a.withUnsafeBufferPointer { a in
+        unsafe b.withUnsafeBufferPointer { b in unsafe multiplyPlainly(a, b, into: c) }
+      }
+    }
+  }
+
+  /// The same of numbers in place; of fewer rows where the run is to end.
+  func multiplyPlainly<T: Number>(
+    _ a: UnsafeBufferPointer<T>, _ b: UnsafeBufferPointer<T>, into c: UnsafeMutableBufferPointer<T>
+  ) {
+    precondition(c.count == resultCount)
+    guard let start = c.baseAddress, resultCount > 0 else { return }
+    for (index, offset) in offsets.enumerated() {
+      precondition(left.fits(rows: m, columns: k, from: offset.left, in: a.count))
+      precondition(right.fits(rows: k, columns: n, from: offset.right, in: b.count))
+      unsafe multiply(
+        a.baseAddress.map { unsafe $0 + offset.left },
+        b.baseAddress.map { unsafe $0 + offset.right }, into: start + index * m * n)
+    }
   }
 
   @_specialize(where T == Float)
   @_specialize(where T == Double)
   @_specialize(where T == Int64)
-  private func addProduct<T: Number>(_ index: Int, _ a: [T], _ b: [T], to c: inout [T]) {
+  private func multiply<T: Number>(
+    _ a: UnsafePointer<T>?, _ b: UnsafePointer<T>?, into c: UnsafeMutablePointer<T>
+  ) {
     var interruption = Interruption()
     for row in 0..<m {
-      let first = (index * m + row) * n
+      let sums = unsafe c + row * n
+      if interruption.isDue(after: n &+ 1) { return }
+      unsafe sums.initialize(repeating: 0, count: n)
+      guard let a = unsafe a, let b = unsafe b else { continue }
       for depth in 0..<k {
-        let place = offsets[index].left + row * left.rowStep + depth * left.columnStep
-        let factor = a[place]
+        let factor = unsafe a[row * left.rowStep + depth * left.columnStep]
         if interruption.isDue(after: n &+ 1) { return }
-        var from = offsets[index].right + depth * right.rowStep
-        for to in first..<first + n {
-          c[to] = T.sum(c[to], T.product(factor, b[from]))
-          from += right.columnStep
+        let numbers = unsafe b + depth * right.rowStep
+        for column in 0..<n {
+          unsafe sums[column] = T.sum(
+            sums[column], T.product(factor, numbers[column * right.columnStep]))
         }
       }
     }
@@ -127,6 +149,12 @@ struct MatrixView: Sendable {
   /// A dense row-major matrix with so many columns, or the transpose of one.
   init(columns: Int, isTransposed: Bool = false) {
     (rowStep, columnStep) = isTransposed ? (1, columns) : (columns, 1)
+  }
+
+  /// Whether a matrix that begins at `first` lies within an array of `count` elements.
+  fileprivate func fits(rows: Int, columns: Int, from first: Int, in count: Int) -> Bool {
+    guard rows > 0, columns > 0 else { return true }
+    return first >= 0 && first + (rows - 1) * rowStep + (columns - 1) * columnStep < count
   }
 }
 

@@ -179,7 +179,9 @@ extension Destination {
     _ places: (Int) -> (from: UnsafeRawPointer, to: UnsafeMutableRawPointer)
   ) {
     func moveElements<T: BitwiseCopyable>(_: T.Type) {
+      var interruption = Interruption()
       for index in 0..<count {
+        if interruption.isDue(after: 4) { return }
         // Blocks of small elements need not lie as their size asks.
         let (from, to) = unsafe places(index)
         unsafe to.storeBytes(of: from.loadUnaligned(as: T.self), as: T.self)
@@ -191,7 +193,9 @@ extension Destination {
     case 4: moveElements(UInt32.self)
     case 8: moveElements(UInt64.self)
     default:
+      var interruption = Interruption()
       for index in 0..<count {
+        if interruption.isDue(after: byteCount / 8 &+ 4) { return }
         let (from, to) = unsafe places(index)
         unsafe to.copyMemory(from: from, byteCount: byteCount)
       }

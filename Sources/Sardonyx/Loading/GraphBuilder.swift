@@ -53,12 +53,15 @@ struct GraphBuilder {
     try scope.addInputs(of: definition, haveDefaults: inputsHaveDefaults)
     try scope.addOutputs(of: definition.nodes)
     scope.add(captures)
-    let nodes = definition.nodes.named()
-    for position in try scope.order(nodes) {
+    let names = definition.nodes.uniqueNames
+    scope.graph.nodes.reserveCapacity(names.count)
+    for position in try scope.order(definition.nodes, names) {
+      var node = definition.nodes[position]
+      node.name = names[position]
       do throws(ModelError) {
-        try append(nodes[position], to: &scope)
+        try append(node, to: &scope)
       } catch {
-        throw error.at(node: nodes[position].label)
+        throw error.at(node: node.label)
       }
     }
     for output in definition.outputs {
@@ -159,14 +162,11 @@ extension Attribute {
 }
 
 extension [NodeDefinition] {
-  /// The nodes under names that are unique among them, such as `Conv_12` for the nameless.
-  fileprivate func named() -> [NodeDefinition] {
-    var taken = Set<String>()
+  /// Names of the nodes that are unique among them, such as `Conv_12` for the nameless.
+  fileprivate var uniqueNames: [String] {
+    var taken = Set<String>(minimumCapacity: count)
     return enumerated().map { index, node in
-      var node = node
-      let name = node.name.isEmpty ? "\(node.operatorName)_\(index)" : node.name
-      node.name = unique(name, &taken)
-      return node
+      unique(node.name.isEmpty ? "\(node.operatorName)_\(index)" : node.name, &taken)
     }
   }
 }

@@ -51,6 +51,9 @@ struct GraphScope {
 
   /// Adds the values that nodes make.
   mutating func addOutputs(of nodes: [NodeDefinition]) throws(ModelError) {
+    let count = nodes.reduce(0) { $0 + $1.outputs.count }
+    graph.values.reserveCapacity(graph.values.count + count)
+    ids.reserveCapacity(ids.count + count)
     for node in nodes {
       for name in node.outputs where !name.isEmpty {
         guard ids[name] == nil else {
@@ -112,40 +115,58 @@ struct GraphScope {
 
   /// The positions of the nodes in an order that makes every value before it is read: that of the
   /// file wherever it does.
-  func order(_ nodes: [NodeDefinition]) throws(ModelError) -> [Int] {
-    var producers: [String: Int] = [:]
+  /// - Parameter names: of the nodes, for errors.
+  func order(_ nodes: [NodeDefinition], _ names: [String]) throws(ModelError) -> [Int] {
+    var producers = [Int?](repeating: nil, count: graph.values.count)
     for (position, node) in nodes.enumerated() {
-      for name in node.outputs where !name.isEmpty { producers[name] = position }
-    }
-    let needs = nodes.map { node in
-      (node.inputs + node.bodies.flatMap(\.graph.capturedNames)).compactMap { producers[$0] }
+      for name in node.outputs { if let id = ids[name] { producers[id] = position } }
     }
     var order: [Int] = []
+    order.reserveCapacity(nodes.count)
     var isPlaced = [Bool](repeating: false, count: nodes.count)
     var isOpen = isPlaced
     for start in nodes.indices where !isPlaced[start] {
       // Nodes whose needs are being placed, with how many of them have been looked at.
-      var open = [(position: start, next: 0)]
+      var open = [(position: start, needs: needs(start, in: nodes, producers, isPlaced), next: 0)]
       isOpen[start] = true
-      while let (position, next) = open.last {
-        guard next < needs[position].count else {
+      while let (position, needs, next) = open.last {
+        guard next < needs.count else {
           open.removeLast()
           isPlaced[position] = true
           order.append(position)
           continue
         }
         open[open.count - 1].next += 1
-        let needed = needs[position][next]
+        let needed = needs[next]
         if isPlaced[needed] { continue }
         guard !isOpen[needed] else {
+          var node = nodes[needed]
+          node.name = names[needed]
           throw ModelError(.invalid, "the node needs its own output: the graph has a cycle")
-            .at(node: nodes[needed].label)
+            .at(node: node.label)
         }
         isOpen[needed] = true
-        open.append((needed, 0))
+        open.append((needed, self.needs(needed, in: nodes, producers, isPlaced), 0))
       }
     }
     return order
+  }
+
+  /// The nodes to be placed before another one.
+  private func needs(
+    _ position: Int, in nodes: [NodeDefinition], _ producers: [Int?], _ isPlaced: [Bool]
+  ) -> [Int] {
+    var needs: [Int] = []
+    func need(_ name: String) {
+      if let id = ids[name], let producer = producers[id], !isPlaced[producer] {
+        needs.append(producer)
+      }
+    }
+    nodes[position].inputs.forEach(need)
+    if !nodes[position].attributes.isEmpty {
+      for body in nodes[position].bodies { body.graph.capturedNames.forEach(need) }
+    }
+    return needs
   }
 }
 

@@ -38,7 +38,7 @@ struct AxisBlock: Sendable, Equatable {
     var interruption = Interruption()
     for block in 0..<outer {
       for place in 0..<inner {
-        if interruption.isDue(after: 2 &* count) { return }
+        if interruption.isDue(after: 8 &* count &+ 4) { return }
         body(block &* count &* inner &+ place)
       }
     }

@@ -223,13 +223,29 @@ struct Destination: Sendable {
     unsafe Tensor.store(numbers, as: type, at: bytes)
   }
 
+  /// Lets `body` make numbers: in place where that is their type, or else each is rounded or wrapped.
+  func writeNumbers<T: Number>(as _: T.Type, _ body: (UnsafeMutableBufferPointer<T>) -> Void) {
+    if T.elementType == type {
+      return unsafe body(
+        UnsafeMutableBufferPointer(start: pointer(as: T.self), count: elementCount))
+    }
+    store(
+      unsafe [T](unsafeUninitializedCapacity: elementCount) { buffer, count in
+        count = elementCount
+        unsafe body(UnsafeMutableBufferPointer(rebasing: buffer[..<elementCount]))
+      })
+  }
+
   /// Stores elements as they are; type and count must be right.
   func store<T: Element>(elements: [T]) {
     precondition(T.elementType == type)
     guard isWhole(elements.count) else { return }
     unsafe elements.withUnsafeBytes { source in
       guard let base = source.baseAddress else { return }
-      unsafe bytes.copyMemory(from: base, byteCount: source.count)
+      let target = unsafe bytes
+      Interruption.inStretches(of: source.count) {
+        unsafe (target + $0.lowerBound).copyMemory(from: base + $0.lowerBound, byteCount: $0.count)
+      }
     }
   }
 

@@ -3,7 +3,7 @@
   let count: Int
   private let start: UnsafeMutablePointer<Value?>
 
-  init(_ values: [Value?]) {
+  init(_ values: some Collection<Value?>) {
     count = values.count
     unsafe start = UnsafeMutablePointer.allocate(capacity: max(count, 1))
     for (number, value) in values.enumerated() {

@@ -32,6 +32,7 @@ extension Graph {
       guard alive[position] else { continue }
       for case let id? in nodes[position].inputs { needed[id] = true }
     }
+    guard alive.contains(false) else { return }
     nodes = nodes.indices.filter { alive[$0] }.map { nodes[$0] }
   }
 

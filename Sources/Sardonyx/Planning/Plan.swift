@@ -9,8 +9,8 @@ final class Plan: Sendable {
     let node: Int
     let inputs: [Graph.ValueID?]
     let outputs: [Graph.ValueID?]
-    /// Types and shapes of the outputs, where they are known; else they are asked for in the run.
-    let facts: [Fact]?
+    /// Whether types and shapes of the outputs are known; else they are asked for in the run.
+    let isTold: Bool
     /// That the inputs' types are allowed; nil while one of them is not known.
     let checked: TypesChecked?
     /// Where each output goes.
@@ -24,13 +24,13 @@ final class Plan: Sendable {
     let firstOperand: Int
 
     init(
-      node: Int, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?], facts: [Fact]?,
+      node: Int, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?], isTold: Bool,
       checked: TypesChecked?, placements: [Placement], action: Action, isFixed: Bool,
       releases: [Graph.ValueID],
       firstOperand: Int
     ) {
       (self.node, self.inputs, self.outputs) = (node, inputs, outputs)
-      (self.facts, self.checked) = (facts, checked)
+      (self.isTold, self.checked) = (isTold, checked)
       (self.placements, self.action) = (placements, action)
       (self.isFixed, self.releases, self.firstOperand) = (isFixed, releases, firstOperand)
     }
@@ -102,13 +102,19 @@ final class Plan: Sendable {
     arenaByteCount = memory.arenaByteCount
     multiplyAdds = running.reduce(0) { sum, position in
       let node = graph.nodes[position]
-      guard let outputs = inference.outputs[position], let checked = inference.checked[position]
+      guard let outputs = inference.told(position), let checked = inference.checked[position]
       else { return sum }
       let inputs = node.inputs.map { id in id.map { inference.facts[$0] ?? .unknown } }
       return sum.addingReportingOverflow(
         max(0, node.implementation.multiplyAdds(Facts(inputs, checked), outputs))
       ).partialValue
     }
+  }
+
+  /// What is known of a named output of a step, where all of them are known.
+  func fact(of output: Int, _ step: Step) -> Fact? {
+    guard step.isTold, let id = step.outputs[output] else { return nil }
+    return facts[id]
   }
 
   /// More than any thread of a machine does in a second.

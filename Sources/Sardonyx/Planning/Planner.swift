@@ -46,6 +46,12 @@ extension Planner {
   }
 }
 
+extension Node {
+  fileprivate func hasConstant(in graph: Graph) -> Bool {
+    inputs.contains { id in id.map { graph.values[$0].constant != nil } ?? false }
+  }
+}
+
 extension Graph {
   /// Adds inner values to the outputs.
   fileprivate mutating func expose(_ taps: [String]) throws(ModelError) {
@@ -70,23 +76,26 @@ extension Graph {
   /// Packing reads and writes all weights: the work on large ones is shared out, and so are the other
   /// nodes.
   fileprivate mutating func prepareOperators(on crew: Crew) throws(ModelError) {
-    let graph = self
     let arena = WeightArena(expecting: constantByteCount)
     var (large, small): ([Int], [Int]) = ([], [])
     for position in nodes.indices {
       let byteCount = nodes[position].inputs.reduce(0) {
         $0 + ($1.flatMap { values[$0].constant }?.byteCount ?? 0)
       }
+      // Without a constant there is nothing to prepare.
+      guard nodes[position].hasConstant(in: self) || !nodes[position].implementation.bodies.isEmpty
+      else { continue }
       if byteCount < Self.sharedByteCount { small.append(position) } else { large.append(position) }
     }
     for position in large {
       nodes[position].implementation = try arena.asCurrent { () throws(ModelError) in
-        try graph.preparedOperator(of: graph.nodes[position], on: crew)
+        try preparedOperator(of: nodes[position], on: crew)
       }
     }
     let others = small
     let prepared = Mutex([(any Operator)?](repeating: nil, count: others.count))
     let failure = Mutex<(position: Int, error: ModelError)?>(nil)
+    let graph = self
     crew.perform(others.count) { index in
       do throws(ModelError) {
         let implementation = try crew.asCurrent { () throws(ModelError) in

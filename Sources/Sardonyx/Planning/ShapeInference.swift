@@ -2,8 +2,10 @@
 struct ShapeInference {
   let graph: Graph
   var facts: [Fact?]
-  /// Per node, the facts of its outputs where it could tell them.
-  var outputs: [[Fact]?]
+  /// Per node, whether it could tell the facts of its outputs.
+  private var isTold: [Bool]
+  /// Those of outputs without a name, by node: nobody looks for them among the values.
+  private var nameless: [Int: [Fact]] = [:]
   /// Per node, that its inputs' types are allowed; nil while one of them is not known.
   var checked: [TypesChecked?]
 
@@ -16,7 +18,7 @@ struct ShapeInference {
   init(_ graph: Graph, inputs: [Fact]) {
     self.graph = graph
     facts = graph.values.map { $0.constant.map { Fact($0) } }
-    outputs = Array(repeating: nil, count: graph.nodes.count)
+    isTold = Array(repeating: false, count: graph.nodes.count)
     checked = Array(repeating: nil, count: graph.nodes.count)
     for (id, fact) in zip(graph.inputs, inputs) { facts[id] = fact }
     let end = ContinuousClock.now + .seconds(1)
@@ -43,13 +45,23 @@ struct ShapeInference {
     }
   }
 
+  /// The facts of a node's outputs where it could tell them all.
+  func told(_ position: Int) -> [Fact]? {
+    guard isTold[position] else { return nil }
+    return nameless[position] ?? graph.nodes[position].outputs.map { $0.flatMap { facts[$0] }! }
+  }
+
   private mutating func infer(_ position: Int, _ node: Node, _ inputs: [Fact?])
     throws(ModelError)
   {
     let proof = try node.check(types: inputs.map { $0?.type })
     if inputs.allSatisfy({ $0 == nil || $0!.type != nil }) { checked[position] = proof }
     let described = try node.implementation.describe(Facts(inputs, proof))
-    outputs[position] = described.allSatisfy { $0.byteCount != nil } ? described : nil
+    isTold[position] =
+      described.count >= node.outputs.count && described.allSatisfy { $0.byteCount != nil }
+    if isTold[position], node.outputs.contains(nil) {
+      nameless[position] = Array(described.prefix(node.outputs.count))
+    }
     for (id, fact) in zip(node.outputs, described) {
       if let id { facts[id] = fact }
     }

@@ -4,17 +4,21 @@ extension Planner {
     graph throws(ModelError) in
     let outputs = Set(graph.outputs)
     shareConstants(&graph, outputs)
-    var seen: [String: [Graph.ValueID?]] = [:]
+    // Positions of the first nodes of their kind, by a digest that two kinds do not share in practice.
+    var seen: [Int: Int] = [:]
     var replacements = Replacements()
     for position in graph.nodes.indices {
       var node = graph.nodes[position]
       node.inputs = node.inputs.map { $0.map { replacements[$0] } }
-      guard let key = key(node) else { continue }
-      guard let earlier = seen[key] else {
-        seen[key] = node.outputs
+      guard let digest = digest(node) else { continue }
+      guard let first = seen[digest] else {
+        seen[digest] = position
         continue
       }
-      guard canReplace(node.outputs, by: earlier, outputs) else { continue }
+      var known = graph.nodes[first]
+      known.inputs = known.inputs.map { $0.map { replacements[$0] } }
+      let earlier = known.outputs
+      guard isSame(known, node), canReplace(node.outputs, by: earlier, outputs) else { continue }
       for (old, new) in zip(node.outputs, earlier) {
         if let old, let new { replacements.replace(old, by: new) }
       }
@@ -33,12 +37,30 @@ extension Planner {
       }
   }
 
-  /// A text equal for nodes that compute the same; nil for those that cannot be compared.
-  private static func key(_ node: Node) -> String? {
-    guard node.implementation.isDeterministic, node.implementation.bodies.isEmpty else {
-      return nil
-    }
-    var parts = ["\(node.domain):\(node.operatorName)-\(node.operatorSet)", "\(node.inputs)"]
+  /// A number equal for nodes that compute the same; nil for those that cannot be compared.
+  private static func digest(_ node: Node) -> Int? {
+    guard node.implementation.isDeterministic, node.implementation.bodies.isEmpty,
+      let attributes = attributesText(node)
+    else { return nil }
+    var hasher = Hasher()
+    hasher.combine(node.domain)
+    hasher.combine(node.operatorName)
+    hasher.combine(node.operatorSet)
+    hasher.combine(node.inputs)
+    hasher.combine(attributes)
+    return hasher.finalize()
+  }
+
+  private static func isSame(_ left: Node, _ right: Node) -> Bool {
+    left.inputs == right.inputs && left.operatorName == right.operatorName
+      && left.domain == right.domain && left.operatorSet == right.operatorSet
+      && attributesText(left) == attributesText(right)
+  }
+
+  /// Nil for attributes that cannot be compared.
+  private static func attributesText(_ node: Node) -> String? {
+    if node.attributes.isEmpty { return "" }
+    var parts: [String] = []
     for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
       switch attribute {
       case .float, .int, .string, .floats, .ints, .strings: parts.append("\(name)=\(attribute)")

@@ -24,7 +24,7 @@ struct StepAssembly {
     _ position: Int, _ placements: [Plan.Placement], releases: [Graph.ValueID]
   ) throws(ModelError) {
     let node = graph.nodes[position]
-    let facts = inference.outputs[position]
+    let facts = inference.told(position)
     let action = try action(node, facts, inference.checked[position], placements)
     var isFixed = true
     for (index, id) in node.outputs.enumerated() {
@@ -35,7 +35,7 @@ struct StepAssembly {
     }
     steps.append(
       Plan.Step(
-        node: position, inputs: node.inputs, outputs: node.outputs, facts: facts,
+        node: position, inputs: node.inputs, outputs: node.outputs, isTold: facts != nil,
         checked: inference.checked[position], placements: placements, action: action,
         isFixed: isFixed,
         releases: releases.filter { !fixed[$0] && !inputs.contains($0) },
@@ -54,7 +54,7 @@ struct StepAssembly {
     _ node: Node, _ facts: [Fact]?, _ checked: TypesChecked?, _ placements: [Plan.Placement]
   ) throws(ModelError) -> Plan.Action {
     // What is not known to be of allowed types is looked at in the run.
-    guard let facts, let checked, facts.count >= node.outputs.count else { return .described }
+    guard let facts, let checked else { return .described }
     if node.implementation.isView, placements == [.input(0)] { return .view }
     // Texts need the pools of the run.
     guard facts.allSatisfy({ $0.elementType != .string }) else { return .described }

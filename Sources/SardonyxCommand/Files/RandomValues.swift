@@ -39,7 +39,7 @@ struct RandomValues {
       let texts = (0..<count).map { _ in String(next() & 1) }
       return .tensor(try Tensor(strings: texts, shape: shape))
     case let type where type.isFloatingPoint:
-      return .tensor(try Tensor(reals(count), shape: shape).converted(to: type))
+      return .tensor(Tensor(type, shape) { reals($0) })
     default:
       let mask: UInt64 = type == .uint8 || type == .int8 ? 0xFF : 1
       let integers = (0..<count).map { _ in Int64(next() >> 32 & mask) }

@@ -53,7 +53,7 @@ struct LinearAttention: Operator {
       let beta = inputs.tensor(5).map { Gate<T>($0, extents) }
       let factor = T(scale == 0 ? 1 / Double(keySize).squareRoot() : scale)
       let sharing = queryHeads / keyHeads
-      var y = [T](repeating: 0, count: extents.outputShape.elementCount)
+      var y = [T](zerosUntilDue: extents.outputShape.elementCount)
       for head in 0..<extents.query.batch * keyHeads {
         let (sample, keyHead) = head.quotientAndRemainder(dividingBy: keyHeads)
         var state = LinearState(

@@ -76,6 +76,7 @@ extension ArraySlice<Int> {
 
 extension Broadcast {
   /// function(x, y) for each element of the result, the inputs being those of this broadcast.
+  /// Fewer where the run is to end.
   func combine<T, Result>(_ x: [T], _ y: [T], _ function: (T, T) -> Result) -> [Result] {
     let (xStep, yStep) = (step(of: 0), step(of: 1))
     var results: [Result] = []
@@ -86,7 +87,7 @@ extension Broadcast {
       var (xIndex, yIndex) = (start(ofRow: row, in: 0), start(ofRow: row, in: 1))
       for _ in 0..<rowLength {
         if interruption.isDue(after: 4) {
-          return results + repeatElement(results[0], count: elementCount - results.count)
+          return results
         }
         results.append(function(x[xIndex], y[yIndex]))
         xIndex += xStep

@@ -35,7 +35,7 @@ struct Fold: Operator {
       if try foldInBulk(tensors, into: outputs[0], on: outputs.context.crew) { return }
       let count = isMean ? Double(tensors.count) : 1
       let folded = try fold(tensors, to: outputs[0].shape, function.real)
-      outputs[0].store(folded.map { $0 / count })
+      outputs[0].store(folded.interruptibleMap(cost: 2) { $0 / count })
     }
   }
 
@@ -47,9 +47,10 @@ struct Fold: Operator {
     let first = try Broadcast([tensors[0].shape, shape])
     var result: [T] = tensors[0].converted()
     if result.count != shape.elementCount {
-      result = first.combine(result, [T](repeating: 0, count: shape.elementCount)) { x, _ in x }
+      result = first.combine(result, [T](zerosUntilDue: shape.elementCount)) { x, _ in x }
     }
     for tensor in tensors.dropFirst() {
+      try Interruption.check()
       result = try Broadcast([shape, tensor.shape]).combine(result, tensor.converted(), function)
     }
     return result

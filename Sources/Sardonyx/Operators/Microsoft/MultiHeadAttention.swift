@@ -91,12 +91,13 @@ struct MultiHeadAttention: Operator {
   /// Part `index` of batch×length×heads×parts×size, as batch×heads×length×size.
   private func part<T: RealNumber>(_ tensor: Tensor, _ index: Int) -> [T] {
     let shape = tensor.shape
-    var (region, numbers) = (
-      Region(shape).sliced(3, from: index, count: 1), tensor.converted(to: T.self)
-    )
-    region = region.permuted([0, 2, 1, 3, 4])
-    numbers = region.offsets.map { numbers[$0] }
-    return numbers
+    let numbers = tensor.converted(to: T.self)
+    let region = Region(shape).sliced(3, from: index, count: 1).permuted([0, 2, 1, 3, 4])
+    var part = [T](zerosUntilDue: region.extents.elementCount)
+    let offsets = region.offsets
+    // Fewer where the run is to end, and then any numbers do.
+    for (place, offset) in offsets.enumerated() { part[place] = numbers[offset] }
+    return part
   }
 
   private func add<T: RealNumber>(_ bias: ArraySlice<T>, to rows: inout [T]) {

@@ -35,11 +35,16 @@ struct Gather: Operator {
     let inner = Shape(shape[(axis + 1)...]).elementCount
     let outer = Shape(shape[..<axis]).elementCount
     var places: [Int] = []
-    for index in inputs.integers(1) { places.append(try index.index(within: shape[axis]) &* inner) }
-    guard outputs[0].elementCount > 0 else { return }
-    let offsets = (0..<outer).flatMap { block in
-      places.map { block * shape[axis] * inner + $0 }
+    var interruption = Interruption()
+    for index in inputs.integers(1) {
+      if interruption.isDue(after: 4) { return }
+      places.append(try index.index(within: shape[axis]) &* inner)
     }
+    guard outputs[0].elementCount > 0 else { return }
+    let offsets = Interruption.map(outer * places.count, cost: 8) {
+      $0 / places.count * shape[axis] * inner + places[$0 % places.count]
+    }
+    try Interruption.check()
     outputs[0].gather(inputs[0], blocksOf: inner, at: offsets)
   }
 }
@@ -140,7 +145,10 @@ extension Tensor {
     let stride = region.strides[axis]
     region.strides[axis] = 0
     var offsets = region.offsets
+    try Interruption.check()
+    var interruption = Interruption()
     for (position, index) in converted(to: Int64.self).enumerated() {
+      if interruption.isDue(after: 8) { try Interruption.check() }
       offsets[position] += try Int(index).index(within: data[axis]) * stride
     }
     return offsets
@@ -155,7 +163,9 @@ extension Tensor {
     let tuplesPerBatch = batches == 0 ? 0 : coordinates.count / length / batches
     let batchStride = Shape(data[batchAxes...]).elementCount
     var offsets: [Int] = []
+    var interruption = Interruption()
     for tuple in 0..<coordinates.count / length {
+      if interruption.isDue(after: 8 &* length) { try Interruption.check() }
       var offset = tuple / tuplesPerBatch * batchStride
       for axis in 0..<length {
         let place = try Int(coordinates[tuple * length + axis]).index(

@@ -227,7 +227,7 @@ struct Col2Im: Operator {
     let planeSize = image.elementCount
     func sum<T: Number>(_: T.Type) {
       let columns = inputs[0].converted(to: T.self)
-      var pixels = [T](repeating: 0, count: outputs[0].elementCount)
+      var pixels = [T](zerosUntilDue: outputs[0].elementCount)
       for (index, column) in columns.enumerated() {
         guard let place = places[index % places.count] else { continue }
         let pixel = index / places.count * planeSize + place

@@ -45,7 +45,7 @@ struct CausalConvWithState: Operator {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       let past: [T]? = inputs.tensor(3)?.converted()
-      var padded = [T](repeating: 0, count: planes * room)
+      var padded = [T](zerosUntilDue: planes * room)
       for plane in 0..<planes {
         for k in 0..<taps - 1 { padded[plane * room + k] = past?[plane * (taps - 1) + k] ?? 0 }
         for t in 0..<length { padded[plane * room + taps - 1 + t] = x[plane * length + t] }

@@ -144,7 +144,7 @@ extension TransposedConvolutionShape {
 @_specialize(where T == Double)
 func spread<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: ConvolutionExtents) -> [T] {
   let (axes, runs) = (extents.axes, extents.axes.runs)
-  var y = [T](repeating: 0, count: extents.batch * extents.outputChannels * axes.inputCount)
+  var y = [T](zerosUntilDue: extents.batch * extents.outputChannels * axes.inputCount)
   let stride = axes.last?.stride ?? 1
   let channels = extents.outputChannelsPerGroup
   var interruption = Interruption()

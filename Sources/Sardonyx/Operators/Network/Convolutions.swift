@@ -210,7 +210,7 @@ func add<T: Number>(_ numbers: [T], to sums: inout [T]) {
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func correlate<T: Number>(_ x: [T], _ w: [T], bias: [T]?, _ extents: ConvolutionExtents) -> [T] {
-  var y = [T](repeating: 0, count: extents.outputShape.elementCount)
+  var y = [T](zerosUntilDue: extents.outputShape.elementCount)
   let (axes, runs) = (extents.axes, extents.axes.runs)
   let stride = axes.last?.stride ?? 1
   let channels = extents.inputChannelsPerGroup

@@ -70,11 +70,12 @@ struct DeformConv: Operator {
     let axes = extents.axes
     let (taps, places) = (axes.tapCount, axes.outputCount)
     let channels = extents.inputChannels / offsetGroup
-    var sampled: [T] = []
-    sampled.reserveCapacity(extents.batch * extents.inputChannels * taps * places)
+    var sampled = [T](zerosUntilDue: extents.batch * extents.inputChannels * taps * places)
+    var next = 0
     var interruption = Interruption()
     for group in 0..<extents.batch * offsetGroup {
       var corners: [Corners<T>] = []
+      if Interruption.isDue { return sampled }
       axes.map(\.kernel).forEachIndex { tap in
         axes.outputExtents.forEachIndex { place in
           if interruption.isDue(after: 200) { return }
@@ -90,15 +91,14 @@ struct DeformConv: Operator {
       for channel in 0..<channels {
         let plane = (group * channels + channel) * axes.inputCount
         for (index, corners) in corners.enumerated() {
-          if interruption.isDue(after: 20) { break }
+          if interruption.isDue(after: 60) { return sampled }
           let factor = mask.map { $0[group * taps * places + index] } ?? 1
-          sampled.append(corners.interpolated(x, from: plane) * factor)
+          sampled[next] = corners.interpolated(x, from: plane) * factor
+          next += 1
         }
       }
     }
-    // Where the run is to end, as many numbers all the same.
-    let missing = extents.batch * extents.inputChannels * taps * places - sampled.count
-    return sampled + [T](repeating: 0, count: missing)
+    return sampled
   }
 }
 

@@ -195,12 +195,24 @@ private struct LabelledArray<T: Number> {
 
   private static func picked(_ elements: [T], _ shape: Shape, _ strides: [Int]) -> [T] {
     if strides == shape.strides, shape.elementCount == elements.count { return elements }
-    var picked: [T] = []
-    picked.reserveCapacity(shape.elementCount)
+    var picked = [T](zerosUntilDue: shape.elementCount)
+    guard let count = shape.last, let step = strides.last, !picked.isEmpty else {
+      if !picked.isEmpty { picked[0] = elements[0] }
+      return picked
+    }
+    let outer = shape.dropLast()
     var interruption = Interruption()
-    shape.forEachIndex { index in
-      if interruption.isDue(after: 20) { return picked.append(0) }
-      picked.append(elements[zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }])
+    for row in 0..<picked.count / count {
+      var (rest, place) = (row, 0)
+      for axis in outer.indices.reversed() {
+        place += rest % outer[axis] * strides[axis]
+        rest /= outer[axis]
+      }
+      for index in 0..<count {
+        if interruption.isDue(after: 8) { return picked }
+        picked[row * count + index] = elements[place]
+        place += step
+      }
     }
     return picked
   }
@@ -222,9 +234,10 @@ private struct LabelledArray<T: Number> {
     let outer = Shape(turned.shape.prefix(staying.count))
     let inner = turned.shape.dropFirst(staying.count).reduce(1, *)
     var interruption = Interruption()
-    let sums = (0..<outer.elementCount).map { place -> T in
-      if interruption.isDue(after: 2 &* inner) { return 0 }
-      return turned.elements[place * inner..<(place + 1) * inner].reduce(0, T.sum)
+    var sums = [T](zerosUntilDue: outer.elementCount)
+    for place in sums.indices {
+      if interruption.isDue(after: 2 &* inner &+ 10) { break }
+      sums[place] = turned.elements[place * inner..<(place + 1) * inner].reduce(0, T.sum)
     }
     return LabelledArray(labels: staying, shape: outer, elements: sums)
   }

@@ -40,10 +40,14 @@ struct MatMul: ActivationAccepting {
     let batch = try MatMulExtents(inputs[0].shape, inputs[1].shape).batch
     guard let a = inputs[0].single, let b = inputs[1].single else {
       func compute<T: Number>(_: T.Type) {
-        let (a, b): ([T], [T]) = (inputs[0].converted(), inputs[1].converted())
-        var y = batch.multiplyPlainly(a, b)
-        activation.apply(to: &y)
-        outputs[0].store(y)
+        unsafe inputs[0].withNumbers(as: T.self) { a in
+          unsafe inputs[1].withNumbers(as: T.self) { b in
+            unsafe outputs[0].writeNumbers(as: T.self) { y in
+              unsafe batch.multiplyPlainly(a, b, into: y)
+              unsafe activation.apply(to: y)
+            }
+          }
+        }
       }
       return compute(try inputs[0].type.number())
     }
@@ -246,8 +250,9 @@ struct Det: Operator {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
       outputs[0].store(
-        (0..<outputs[0].elementCount).map { index in
-          determinant(x[index * m * m..<(index + 1) * m * m].map { $0.asDouble }, m)
+        Interruption.map(outputs[0].elementCount, cost: 8 &* m &* m) { index in
+          determinant(
+            x[index * m * m..<(index + 1) * m * m].interruptibleMap(cost: 4) { $0.asDouble }, m)
         })
     }
     compute(inputs[0].type.real)
@@ -255,6 +260,8 @@ struct Det: Operator {
 
   /// By elimination with the largest pivot of each column.
   private func determinant(_ matrix: [Double], _ m: Int) -> Double {
+    // Fewer numbers are at hand where the run is to end.
+    guard matrix.count == m * m else { return 0 }
     var a = matrix
     var product = 1.0
     var interruption = Interruption()
@@ -267,7 +274,7 @@ struct Det: Operator {
       }
       product *= a[column * m + column]
       for row in column + 1..<m {
-        if interruption.isDue(after: m - column) { return product }
+        if interruption.isDue(after: 4 &* (m - column)) { return product }
         let factor = a[row * m + column] / a[column * m + column]
         for k in column..<m { a[row * m + k] -= factor * a[column * m + k] }
       }

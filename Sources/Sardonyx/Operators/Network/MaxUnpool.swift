@@ -27,7 +27,7 @@ struct MaxUnpool: Operator {
     let pooled = try pooledShape(inputs, outputs[0].shape)
     let (extents, strides) = (pooled.strides, outputs[0].shape.strides)
     func compute<T: Number>(_: T.Type) {
-      var y = [T](repeating: 0, count: outputs[0].elementCount)
+      var y = [T](zerosUntilDue: outputs[0].elementCount)
       for (value, index) in zip(inputs[0].converted(to: T.self), inputs.integers(1)) {
         let place = pooled.indices.reduce(0) {
           $0 + index / extents[$1] % pooled[$1] * strides[$1]

@@ -119,8 +119,9 @@ struct MaxPool: Operator {
           found = (value, index)
         }
       }
-      if outputs.wants(0) { outputs[0].store(found.map(\.value)) }
-      outputs[1].store(elements: found.map { Int64(axes.index($0.index, isColumnMajor)) })
+      if outputs.wants(0) { outputs[0].store(found.interruptibleMap(cost: 8) { $0.value }) }
+      outputs[1].store(
+        elements: found.interruptibleMap(cost: 16) { Int64(axes.index($0.index, isColumnMajor)) })
     }
     compute(try inputs[0].type.number())
   }
@@ -171,11 +172,15 @@ struct AveragePool: Operator {
   func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int) {
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
-      var sums = [T](repeating: 0, count: planes * axes.outputCount)
+      var sums = [T](zerosUntilDue: planes * axes.outputCount)
       axes.fold(x, planes: planes, into: &sums) { sum, value, _ in sum += value }
       let counts = counts(axes)
       // A window of nothing has the mean 0.
-      for index in sums.indices { sums[index] /= T(max(1, counts[index % counts.count])) }
+      var interruption = Interruption()
+      for index in sums.indices {
+        if interruption.isDue(after: 8) { return }
+        sums[index] /= T(max(1, counts[index % counts.count]))
+      }
       outputs[0].store(sums)
     }
     compute(inputs[0].type.real)
@@ -185,7 +190,10 @@ struct AveragePool: Operator {
   /// the padding never counts.
   private func counts(_ axes: [WindowAxis]) -> [Int] {
     var counts: [Int] = []
+    var interruption = Interruption()
     axes.outputExtents.forEachIndex { place in
+      // Whoever divides by these leaves off at once.
+      if interruption.isDue(after: 200) { return counts.append(1) }
       let taps = zip(axes, place).map {
         countsPadding ? $0.paddedTapCount(of: $1) : $0.taps(of: $1).count
       }
@@ -217,9 +225,11 @@ struct LpPool: Operator {
     let planes = shape[0] * shape[1]
     func compute<T: RealNumber>(_: T.Type) {
       let x: [T] = inputs[0].converted()
-      var sums = [T](repeating: 0, count: planes * axes.outputCount)
-      axes.fold(x, planes: planes, into: &sums) { sum, value, _ in sum += abs(value).power(p) }
-      outputs[0].store(sums.map { $0.power(1 / p) })
+      var sums = [T](zerosUntilDue: planes * axes.outputCount)
+      axes.fold(x, planes: planes, cost: 32, into: &sums) {
+        sum, value, _ in sum += abs(value).power(p)
+      }
+      outputs[0].store(sums.interruptibleMap(cost: 20) { $0.power(1 / p) })
     }
     compute(inputs[0].type.real)
   }

@@ -35,7 +35,7 @@ struct RecurrentResults<T: RealNumber> {
   /// The initial states, and a sequence of zeros.
   init(_ extents: RecurrentExtents, _ hidden: Tensor?, _ cell: Tensor?) {
     let count = extents.stateShape.elementCount
-    sequence = Array(repeating: 0, count: extents.outputShape.elementCount)
+    sequence = Array(zerosUntilDue: extents.outputShape.elementCount)
     self.hidden = hidden?.converted() ?? Array(repeating: 0, count: count)
     self.cell = cell?.converted() ?? Array(repeating: 0, count: count)
   }

@@ -207,9 +207,11 @@ struct QGemm: Operator {
       IntegerFactor(a, .left, lanes: m, depth: k, zeroPoints: zeros(2), isTransposed: transposesA),
       IntegerFactor(b, .right, lanes: n, depth: k, zeroPoints: zeros(5), isTransposed: transposesB),
       [(0, 0)], rows: m, columns: n, on: outputs.context.crew
-    ).map { Int64($0) }
+    ).interruptibleMap(cost: 2) { Int64($0) }
+    try Interruption.check()
     if let c = inputs.tensor(6) {
       sums = try Broadcast([[m, n], c.shape]).combine(sums, c.converted(), &+)
+      try Interruption.check()
     }
     let aScale = inputs[1].converted(to: Float.self)[0]
     let bScales = inputs[4].converted(to: Float.self)
@@ -304,7 +306,7 @@ struct DynamicQuantizeLSTM: Operator {
     let (directions, rows, columns) = (tensor.shape[0], tensor.shape[1], tensor.shape[2])
     let numbers = tensor.converted(to: Float.self)
     let (scales, zeros) = (scale.converted(to: Float.self), zeroPoint.converted(to: Float.self))
-    var result = [Float](repeating: 0, count: numbers.count)
+    var result = [Float](zerosUntilDue: numbers.count)
     for direction in 0..<directions {
       for column in 0..<columns {
         let lane = direction * columns + column

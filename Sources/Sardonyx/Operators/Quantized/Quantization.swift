@@ -53,7 +53,7 @@ struct QuantizeLinear: Operator {
       return outputs[0].store(quantized)
     }
     let (numbers, factors) = (x.converted(to: Double.self), scale.converted(to: Double.self))
-    var result = [Int64](repeating: 0, count: numbers.count)
+    var result = [Int64](zerosUntilDue: numbers.count)
     scales.forEachRun { run, index in
       let zero = zeros?[index] ?? 0
       let quotients = rounded(numbers[run].map { $0 / factors[index] }, to: precision)
@@ -72,7 +72,7 @@ struct QuantizeLinear: Operator {
     _ numbers: [Float], _ factors: [Float], _ zeros: [Int64]?, _ scales: QuantizationScales,
     _ range: ClosedRange<Int64>
   ) -> [Int64] {
-    var result = [Int64](repeating: 0, count: numbers.count)
+    var result = [Int64](zerosUntilDue: numbers.count)
     scales.forEachRun { run, index in
       let (factor, zero) = (factors[index], zeros?[index] ?? 0)
       let (low, high) = (Float(range.lowerBound - zero), Float(range.upperBound - zero))

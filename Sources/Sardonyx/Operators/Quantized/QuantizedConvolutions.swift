@@ -96,11 +96,14 @@ private struct IntegerConvolution: Sendable {
         let first =
           (image * extents.inputChannels + index * extents.inputChannelsPerGroup)
           * extents.axes.inputCount
+        try Interruption.check()
         let patches = Self.patches(
           bytes, from: first, extents, runs, padding: UInt8(truncatingIfNeeded: zero))
+        try Interruption.check()
         let right = IntegerFactor(
           Tensor(patches, [depth, columns]).reinterpreted(as: x.type), .right, lanes: columns,
           depth: depth, zeroPoints: [Int32(truncatingIfNeeded: zero)])
+        try Interruption.check()
         sums += IntegerFactor.products(
           factor, right, [(0, 0)], rows: extents.outputChannelsPerGroup, columns: columns, on: crew)
       }
@@ -117,9 +120,11 @@ private struct IntegerConvolution: Sendable {
     let (columns, taps, stride) = (axes.outputCount, axes.tapCount, axes.last?.stride ?? 1)
     var patches = [UInt8](
       repeating: padding, count: extents.inputChannelsPerGroup * taps * columns)
+    var interruption = Interruption()
     for channel in 0..<extents.inputChannelsPerGroup {
       let plane = first + channel * axes.inputCount
       for run in runs {
+        if interruption.isDue(after: 2 &* run.count &+ 4) { return patches }
         let target = (channel * taps + run.tap) * columns + run.output
         var from = plane + run.input
         for to in target..<target + run.count {
@@ -255,7 +260,7 @@ struct QLinearConv: Operator {
     let bias = inputs.tensor(8)?.converted(to: Int64.self)
     let zero = inputs[7].converted(to: Double.self)[0]
     let columns = extents.axes.outputCount
-    let numbers = sums.indices.map { place in
+    let numbers = sums.indices.interruptibleMap(cost: 16) { place in
       let channel = place / columns % extents.outputChannels
       let scale = ratio.0 * scales[scales.count > 1 ? channel : 0] / ratio.1
       let sum = Int64(sums[place]) + (bias?[channel] ?? 0)

@@ -85,14 +85,16 @@ struct QLinearMatMul: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try MatMulExtents(inputs[0].shape, inputs[3].shape)
-    let sums = products(inputs, extents, outputs.context.crew)
+    let sums = try products(inputs, extents, outputs.context.crew)
+    var interruption = Interruption()
     let scales = (inputs[1].converted(to: Double.self), inputs[4].converted(to: Double.self))
     let scale = inputs[6].converted(to: Double.self)[0]
     let zero = inputs[7].converted(to: Double.self)[0]
-    var numbers = [Double](repeating: 0, count: sums.count)
+    var numbers = [Double](zerosUntilDue: sums.count)
     let (m, n) = (extents.m, extents.n)
     for (product, pair) in extents.pairs.enumerated() {
       for row in 0..<m {
+        if interruption.isDue(after: 8 &* n &+ 10) { return }
         let rowScale = scales.0.lane(row, of: m, matrix: pair.left)
         for column in 0..<n {
           let factor = rowScale * scales.1.lane(column, of: n, matrix: pair.right) / scale
@@ -105,22 +107,29 @@ struct QLinearMatMul: Operator {
   }
 
   /// Σ (a - a zero)·(b - b zero), exact but for sums of integers that leave 32 bits.
-  private func products(_ inputs: Inputs, _ extents: MatMulExtents, _ crew: Crew) -> [Double] {
+  private func products(_ inputs: Inputs, _ extents: MatMulExtents, _ crew: Crew)
+    throws(ModelError) -> [Double]
+  {
     let (a, b) = (inputs[0], inputs[3])
     if a.type.isInteger, b.type.isInteger {
-      return IntegerFactor.products(
+      let sums = IntegerFactor.products(
         a.factor(.left, zeroPoint: inputs[2]), b.factor(.right, zeroPoint: inputs[5]),
-        extents.pairs, rows: extents.m, columns: extents.n, on: crew
-      ).map { Double($0) }
+        extents.pairs, rows: extents.m, columns: extents.n, on: crew)
+      let numbers = sums.interruptibleMap(cost: 4) { Double($0) }
+      try Interruption.check()
+      return numbers
     }
     let zeros = (inputs[2].converted(to: Double.self), inputs[5].converted(to: Double.self))
     let (m, n, k) = (extents.m, extents.n, extents.k)
     var left = a.converted(to: Double.self)
+    var interruption = Interruption()
     for place in left.indices {
+      if interruption.isDue(after: 8) { try Interruption.check() }
       left[place] -= zeros.0.lane(place / k % m, of: m, matrix: place / (m * k))
     }
     var right = b.converted(to: Double.self)
     for place in right.indices {
+      if interruption.isDue(after: 8) { try Interruption.check() }
       right[place] -= zeros.1.lane(place % n, of: n, matrix: place / (k * n))
     }
     return extents.batch.multiplyPlainly(left, right)
@@ -140,9 +149,12 @@ extension Destination {
   func store(saturating numbers: [Double]) {
     if let range = type.integerRange {
       store(
-        numbers.map { Swift.min(Swift.max($0.saturated(), range.lowerBound), range.upperBound) })
+        numbers.interruptibleMap(cost: 8) {
+          Swift.min(Swift.max($0.saturated(), range.lowerBound), range.upperBound)
+        })
     } else if let format = type.smallFloat, type.byteCount == 1 {
-      store(numbers.map { format.decode(format.encode($0, saturate: true)) })
+      store(
+        numbers.interruptibleMap(cost: 40) { format.decode(format.encode($0, saturate: true)) })
     } else {
       store(numbers)
     }

@@ -41,7 +41,7 @@ struct Accumulation: Operator {
       var total: T = isSum ? 0 : 1
       var interruption = Interruption()
       for step in 0..<block.count {
-        if interruption.isDue(after: 4) { return }
+        if interruption.isDue(after: 16) { return }
         let place = first + (isReversed ? block.count - 1 - step : step) * block.inner
         let next = function(total, numbers[place])
         numbers[place] = isExclusive ? total : next

@@ -44,7 +44,9 @@ struct LikelihoodLoss: Sendable {
     let weights: [Double]? = inputs.tensor(2)?.converted()
     var losses: [Double] = []
     var total = 0.0
+    var interruption = Interruption()
     for (place, label) in inputs.integers(1).enumerated() {
+      if interruption.isDue(after: 10) { try Interruption.check() }
       guard label != ignored else {
         losses.append(0)
         continue
@@ -106,7 +108,7 @@ struct SoftmaxCrossEntropyLoss: Operator {
   }
 
   private func logSoftmax<T: RealNumber>(_ x: [T], _ view: AxisBlock) -> [T] {
-    var y = x
+    var y = [T](zerosUntilDue: x.count)
     view.forEachLine { first in
       let places = stride(from: first, to: first + view.count * view.inner, by: view.inner)
       let maximum = places.reduce(-Double.infinity) { max($0, x[$1].asDouble) }

@@ -50,8 +50,11 @@ struct NonZero: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let tensor = inputs[0]
     let places = try tensor.nonZeroPlaces()
-    let coordinates = zip(tensor.shape, tensor.shape.strides).flatMap { extent, stride in
-      places.map { Int64($0 / stride % extent) }
+    var coordinates: [Int64] = []
+    coordinates.reserveCapacity(places.count * tensor.shape.count)
+    for (extent, stride) in zip(tensor.shape, tensor.shape.strides) {
+      coordinates += places.interruptibleMap(cost: 8) { Int64($0 / stride % extent) }
+      try Interruption.check()
     }
     try outputs.place(0, .int64, [tensor.shape.count, places.count]).store(elements: coordinates)
   }
@@ -67,9 +70,15 @@ extension Tensor {
     func places<T: Number>(_: T.Type) -> [Int] {
       let numbers = partsOfComplex.converted(to: T.self)
       let parts = type.isComplex ? 2 : 1
-      return (0..<elementCount).filter { element in
-        (0..<parts).contains { numbers[element * parts + $0] != 0 }
+      var places: [Int] = []
+      var interruption = Interruption()
+      for element in 0..<elementCount {
+        if interruption.isDue(after: 4) { break }
+        if numbers[element * parts] != 0 || numbers[(element + 1) * parts - 1] != 0 {
+          places.append(element)
+        }
       }
+      return places
     }
     return places(try partsOfComplex.type.number())
   }
@@ -108,7 +117,9 @@ struct OneHot: Operator {
     let depth = shape[axis]
     let inner = Shape(shape[(axis + 1)...]).elementCount
     var choices = [Int](repeating: 0, count: outputs[0].elementCount)
+    var interruption = Interruption()
     for (position, index) in inputs[0].converted(to: Int64.self).enumerated() {
+      if interruption.isDue(after: 8) { return }
       let place = index < 0 ? Int(index) + depth : Int(index)
       guard place >= 0 && place < depth else { continue }
       choices[(position / inner * depth + place) * inner + position % inner] = 1

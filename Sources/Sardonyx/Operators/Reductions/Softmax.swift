@@ -58,7 +58,7 @@ struct Softmax: Operator {
     case .float:
       block.softmax(
         logarithm: isLogarithm, inputs[0], into: outputs[0], on: outputs.context.crew)
-    case .float16, .bfloat16: runInHalves(inputs[0], block, into: outputs[0])
+    case .float16, .bfloat16: try runInHalves(inputs[0], block, into: outputs[0])
     default:
       var numbers = inputs[0].converted(to: Double.self)
       block.forEachLine { apply(to: &numbers, block.places(from: $0)) }
@@ -82,9 +82,12 @@ struct Softmax: Operator {
 
   /// Goes through the steps of the function that ONNX defines Softmax by, each of which has the type
   /// of the input.
-  private func runInHalves(_ x: Tensor, _ block: AxisBlock, into y: Destination) {
-    func rounded(_ numbers: [Float]) -> [Float] {
-      Tensor(converting: numbers, to: x.type, [numbers.count]).converted()
+  private func runInHalves(_ x: Tensor, _ block: AxisBlock, into y: Destination)
+    throws(ModelError)
+  {
+    func rounded(_ numbers: [Float]) throws(ModelError) -> [Float] {
+      try Interruption.check()
+      return Tensor(converting: numbers, to: x.type, [numbers.count]).converted()
     }
     var differences = x.converted(to: Float.self)
     block.forEachLine { first in
@@ -92,14 +95,14 @@ struct Softmax: Operator {
       for place in block.places(from: first) { largest = max(largest, differences[place]) }
       for place in block.places(from: first) { differences[place] -= largest }
     }
-    differences = rounded(differences)
-    let exponentials = rounded(differences.map { exp($0) })
+    differences = try rounded(differences)
+    let exponentials = try rounded(differences.interruptibleMap(cost: 10) { exp($0) })
     var sums: [Float] = []
     block.forEachLine { first in
       sums.append(block.places(from: first).reduce(0) { $0 + exponentials[$1] })
     }
-    sums = rounded(sums)
-    let logarithms = isLogarithm ? rounded(sums.map { log($0) }) : []
+    sums = try rounded(sums)
+    let logarithms = isLogarithm ? try rounded(sums.map { log($0) }) : []
     var results = isLogarithm ? differences : exponentials
     var line = 0
     block.forEachLine { first in
@@ -127,7 +130,7 @@ struct Hardmax: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let numbers = inputs[0].converted(to: Double.self)
     let block = try axis.block(of: inputs[0].shape)
-    var result = [Double](repeating: 0, count: numbers.count)
+    var result = [Double](zerosUntilDue: numbers.count)
     guard block.count > 0 else { return outputs[0].store(result) }
     block.forEachLine { first in
       let index = Extremum.largest.index(in: numbers, first, block, last: false)

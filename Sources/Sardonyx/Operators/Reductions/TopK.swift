@@ -85,6 +85,7 @@ private struct Ranking {
   func offsets(of places: [Int]) -> [Int] {
     var offsets = places
     for (row, start) in rows.enumerated() {
+      if Interruption.isDue { break }
       for rank in 0..<count {
         let element = element(row, rank)
         offsets[element] = start + places[element] * stride

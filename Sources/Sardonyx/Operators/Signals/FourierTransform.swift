@@ -17,7 +17,8 @@ struct FourierTransform<T: RealNumber>: Sendable {
     self.length = length
     factors = Self.factors(of: length)
     if factors.allSatisfy({ $0 <= Self.largestFactor }) {
-      roots = (0..<length).map { Complex(turn: $0, of: length) }
+      roots = Interruption.map(length, cost: 40) { Complex(turn: $0, of: length) }
+      // A transform that has not all its roots leaves what it is given as it is.
     } else {
       convolution = Bluestein(length)
     }
@@ -45,6 +46,7 @@ struct FourierTransform<T: RealNumber>: Sendable {
   /// Transforms `values`, which are as many as the length.
   func transform(_ values: inout [Complex<T>]) {
     precondition(values.count == length)
+    if Interruption.isDue { return }
     if let convolution {
       values = convolution.transform(values.map(Complex<Double>.init)).map(Complex.init)
       return
@@ -147,12 +149,19 @@ private final class Bluestein: Sendable {
 
   init(_ length: Int) {
     // n² modulo 2N keeps the angle small, and so exact.
-    let chirp = (0..<length).map { Complex<Double>(turn: $0 * $0 % (2 * length), of: 2 * length) }
+    let chirp = Interruption.map(length, cost: 40) {
+      Complex<Double>(turn: $0 * $0 % (2 * length), of: 2 * length)
+    }
     var size = 1
+    guard chirp.count == length else {
+      // The run is to end, and no transform will be asked for.
+      (self.chirp, padded, spectrum) = (chirp, FourierTransform<Double>(length: 1), [])
+      return
+    }
     while size < 2 * length - 1 { size *= 2 }
     let padded = FourierTransform<Double>(length: size)
     var spectrum = [Complex<Double>](repeating: .zero, count: size)
-    for index in 0..<length {
+    for index in chirp.indices {
       spectrum[index] = chirp[index].conjugate
       spectrum[(size - index) % size] = chirp[index].conjugate
     }
@@ -163,6 +172,7 @@ private final class Bluestein: Sendable {
   }
 
   func transform(_ values: [Complex<Double>]) -> [Complex<Double>] {
+    if spectrum.isEmpty { return values }
     var convolved = zip(values, chirp).map { $0 * $1 }
     convolved += Array(repeating: .zero, count: padded.length - values.count)
     padded.transform(&convolved)

@@ -33,7 +33,7 @@ struct DFT: Operator {
     _ input: Tensor, _ output: Destination, _ axis: Int, _ transform: FourierTransform<T>
   ) {
     let numbers = input.converted(to: T.self)
-    var result = [T](repeating: 0, count: output.elementCount)
+    var result = [T](zerosUntilDue: output.elementCount)
     let (from, to) = (Region(input.shape), Region(output.shape))
     let isComplex = (input: input.shape.last == 2, output: output.shape.last == 2)
     let isHalf = isOneSided && isInverse

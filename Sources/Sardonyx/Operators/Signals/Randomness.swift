@@ -215,10 +215,16 @@ struct Dropout: Operator {
     let isKept = Interruption.map(inputs[0].elementCount, cost: 10) { _ in
       generator.uniform() >= ratio
     }
-    if outputs.wants(1) { outputs[1].store(isKept.map { $0 ? Int64(1) : 0 }) }
+    try Interruption.check()
+    if outputs.wants(1) {
+      outputs[1].store(isKept.interruptibleMap(cost: 4) { $0 ? Int64(1) : 0 })
+    }
     guard outputs.wants(0) else { return }
     let numbers = inputs[0].converted(to: Double.self)
-    outputs[0].store(zip(numbers, isKept).map { $1 ? $0 / (1 - ratio) : $0 * 0 })
+    outputs[0].store(
+      isKept.indices.interruptibleMap(cost: 4) {
+        isKept[$0] ? numbers[$0] / (1 - ratio) : numbers[$0] * 0
+      })
   }
 
   var isView: Bool { fixedTraining == false }

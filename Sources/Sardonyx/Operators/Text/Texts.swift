@@ -24,6 +24,7 @@ struct StringConcat: Operator {
     let pairs = zip(
       Region(inputs[0].shape).broadcast(to: shape).offsets,
       Region(inputs[1].shape).broadcast(to: shape).offsets)
+    try Interruption.check()
     outputs.set(0, .tensor(Tensor(strings: pairs.map { left[$0] + right[$1] }, shape)))
   }
 }

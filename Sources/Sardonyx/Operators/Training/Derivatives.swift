@@ -44,7 +44,7 @@ struct SumTo: Operator {
     let padded = Shape(repeating: 1, count: shape.count - small.count) + small
     let strides = zip(padded, padded.strides).map { $0 == 1 ? 0 : $1 }
     let numbers = inputs[0].converted(to: Double.self)
-    var sums = [Double](repeating: 0, count: small.elementCount)
+    var sums = [Double](zerosUntilDue: small.elementCount)
     var position = 0
     shape.forEachIndex { index in
       sums[zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }] += numbers[position]

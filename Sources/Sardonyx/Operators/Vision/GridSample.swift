@@ -45,11 +45,11 @@ struct GridSample: Operator {
     func compute<T: Number, C: RealNumber>(_: T.Type, _: C.Type) {
       let x: [T] = inputs[0].converted()
       let grid: [C] = inputs[1].converted()
-      var y = [T](repeating: 0, count: outputs[0].elementCount)
+      var y = [T](zerosUntilDue: outputs[0].elementCount)
       var interruption = Interruption()
       for n in 0..<shape[0] {
         for place in 0..<places {
-          if interruption.isDue(after: 200 + 20 * shape[1]) { break }
+          if interruption.isDue(after: 2000 + 100 * shape[1]) { break }
           let first = (n * places + place) * extents.count
           let point = (0..<extents.count).map {
             coordinate(grid[first + extents.count - 1 - $0], extents[$0])

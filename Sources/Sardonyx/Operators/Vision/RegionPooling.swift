@@ -132,7 +132,7 @@ struct RoiAlign: Operator {
       let x: [T] = inputs[0].converted()
       let regions: [T] = inputs[1].converted()
       let binCount = pooled[0] * pooled[1]
-      var y = [T](repeating: 0, count: outputs[0].elementCount)
+      var y = [T](zerosUntilDue: outputs[0].elementCount)
       for region in images.indices {
         let image = try imageIndex(images[region], of: shape[0])
         let (rows, columns) = try places(Array(regions[region * 4..<region * 4 + 4]))
