@@ -8,7 +8,7 @@
   #endif
 
   struct Mutex<Value>: ~Copyable, @unchecked Sendable {
-    private final class Box: @unchecked Sendable {
+    @safe private final class Box: @unchecked Sendable {
       var value: Value
       nonisolated(unsafe) let lock: UnsafeMutablePointer<pthread_mutex_t>
 

@@ -26,6 +26,8 @@ import Synchronization
     for id in 0..<table.count {
       if let value = table[id] { set(id, value, plan) }
     }
+    slots.reserveCapacity(plan.steps.count)
+    destinations.reserveCapacity(plan.steps.count)
     for step in plan.steps { settle(step, plan) }
   }
 
@@ -78,9 +80,10 @@ import Synchronization
   /// Gives a value its place in the table and its address to the steps that compute with it.
   func set(_ id: Graph.ValueID, _ value: Value?, _ plan: Plan) {
     table[id] = value
-    guard !plan.uses[id].isEmpty, let tensor = value?.tensor else { return }
+    let uses = plan.uses[id]
+    guard !uses.isEmpty, let tensor = value?.tensor else { return }
     let address = unsafe UnsafeMutableRawPointer(mutating: tensor.bytes)
-    for use in plan.uses[id] { unsafe operands[use] = address }
+    for use in uses { unsafe operands[use] = address }
   }
 
   /// Sets a value that an operator has made, which must be what the plan said of it.

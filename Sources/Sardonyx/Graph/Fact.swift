@@ -7,7 +7,19 @@ struct Fact: Sendable {
   /// The shape of a tensor; nil while it depends on data not yet seen, and for other values.
   var shape: Shape?
   /// The value itself, where it is a constant or already computed.
-  var value: Value?
+  var value: Value? {
+    get { known?.value }
+    set { known = newValue.map(Known.init) }
+  }
+
+  /// A value in a place of its own: few of a large graph are known.
+  private final class Known: Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
+  }
+
+  private var known: Known?
 
   init(_ type: ElementType, _ shape: Shape?) {
     self.type = .tensor(type)

@@ -14,13 +14,22 @@ extension Planner {
         else { continue }
         let tensors = results.map { $0?.tensor }
         Interruption.crew?.account?.charge(tensors.reduce(0) { $0 + ($1?.byteCount ?? 0) })
-        for (id, tensor) in zip(node.outputs, tensors) {
-          if let id { graph.values[id].constant = tensor }
-        }
-        graph.nodes[position].outputs = node.outputs.map { _ in nil }
-        graph.note("fold constants", .done, node, "computed once, for all runs")
+        fold(position, into: tensors, &graph)
       }
     }
+  }
+
+  /// Makes the outputs of a node constants.
+  ///
+  /// Not inlined: the loop over all nodes would copy them before it finds the first to fold.
+  @inline(never)
+  private static func fold(_ position: Int, into tensors: [Tensor?], _ graph: inout Graph) {
+    let node = graph.nodes[position]
+    for (id, tensor) in zip(node.outputs, tensors) {
+      if let id { graph.values[id].constant = tensor }
+    }
+    graph.nodes[position].outputs = node.outputs.map { _ in nil }
+    graph.note("fold constants", .done, node, "computed once, for all runs")
   }
 
   /// The inputs of a node that can be computed beforehand; nil for any other.

@@ -74,7 +74,7 @@ final class Plan: Sendable {
   /// The values that steps make and that are not fixed.
   let varying: [Graph.ValueID]
   /// Per value, its places among the operands of all steps that have a computation.
-  let uses: [[Int]]
+  let uses: OperandUses
   let operandCount: Int
   /// Memory for runs that overlap.
   let workspaces = WorkspacePool()
@@ -162,6 +162,27 @@ final class Plan: Sendable {
     }
     return running.reversed()
   }
+}
+
+/// For each value its places among operands, all in one array.
+struct OperandUses: Sendable {
+  /// Where the places of each value begin, and at last where those of the last one end.
+  private var starts: [Int]
+  private var places: [Int]
+
+  init(_ operands: [(id: Graph.ValueID, place: Int)], valueCount: Int) {
+    starts = Array(repeating: 0, count: valueCount + 1)
+    for (id, _) in operands { starts[id + 1] += 1 }
+    for id in 0..<valueCount { starts[id + 1] += starts[id] }
+    places = Array(repeating: 0, count: operands.count)
+    var next = starts
+    for (id, place) in operands {
+      places[next[id]] = place
+      next[id] += 1
+    }
+  }
+
+  subscript(_ id: Graph.ValueID) -> ArraySlice<Int> { places[starts[id]..<starts[id + 1]] }
 }
 
 extension Fact {

@@ -3,7 +3,8 @@ struct StepAssembly {
   private(set) var steps: [Plan.Step] = []
   private(set) var fixed: [Bool]
   private(set) var varying: [Graph.ValueID] = []
-  private(set) var uses: [[Int]]
+  /// A value and its place among the operands, for each operand that a computation reads or writes.
+  private var operands: [(id: Graph.ValueID, place: Int)] = []
   private(set) var operandCount = 0
 
   private let graph: Graph
@@ -15,7 +16,6 @@ struct StepAssembly {
     self.inference = inference
     inputs = Set(graph.inputs)
     fixed = inference.facts.map { $0?.value != nil }
-    uses = Array(repeating: [], count: graph.values.count)
   }
 
   /// Adds the step of a node.
@@ -45,10 +45,13 @@ struct StepAssembly {
       let isWanted =
         index < node.inputs.count
         ? node.implementation.reads(index) : placements[index - node.inputs.count] != .unwanted
-      if let id, isWanted { uses[id].append(operandCount + index) }
+      if let id, isWanted { operands.append((id, operandCount + index)) }
     }
     operandCount += node.inputs.count + node.outputs.count
   }
+
+  /// Where each value is used.
+  var uses: OperandUses { OperandUses(operands, valueCount: graph.values.count) }
 
   private func action(
     _ node: Node, _ facts: [Fact]?, _ checked: TypesChecked?, _ placements: [Plan.Placement]

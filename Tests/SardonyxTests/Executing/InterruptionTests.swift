@@ -195,7 +195,7 @@ struct InterruptionTests {
     Call(name: "SoftmaxCrossEntropyLoss", opset: 13) {
       [zeros(.double, 1 << 12, 1 << 12), zeros(.int64, 1 << 12)]
     },
-    Call(name: "Sum") { [zeros(.int64, 1 << 23), zeros(.int64, 1 << 23)] },
+    Call(name: "Sum") { [zeros(.double, 1 << 23), zeros(.double, 1 << 23)] },
     Call(name: "Tile") { [zeros(.float, 1 << 12), ints(1 << 14)] },
     Call(name: "TopK", opset: 11, outputs: 2) { [numbers(.float, 1 << 21), ints(1 << 20)] },
     Call(name: "Transpose") { [zeros(.float, 4096, 4096)] },
@@ -206,7 +206,7 @@ struct InterruptionTests {
   ]
 
   /// Milliseconds of processor time that a machine under load may take to notice; the goal is 50.
-  private static let tolerance = 250.0
+  private static let tolerance = 100.0
 
   @Test(arguments: calls) func endsSoonAfterItsLimit(_ call: Call) throws {
     let values = call.inputs().map { $0.map(Value.tensor) }

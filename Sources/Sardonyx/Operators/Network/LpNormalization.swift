@@ -69,7 +69,7 @@ struct MeanVarianceNormalization: Operator {
       var element = 0
       var interruption = Interruption()
       shape.forEachIndex { index in
-        if interruption.isDue(after: 20) { return }
+        if interruption.isDue(after: 60) { return }
         let group = zip(index, zip(kept, strides)).reduce(0) {
           $1.1.0 == 1 ? $0 : $0 + $1.0 * $1.1.1
         }

@@ -198,7 +198,9 @@ struct Gemm: ActivationAccepting {
     func compute<T: Number>(_: T.Type) {
       var y = batch.multiplyPlainly(inputs[0].converted(to: T.self), inputs[1].converted())
       let c: [T] = addend(inputs, [batch.m, batch.n]) ?? []
+      var interruption = Interruption()
       for index in y.indices {
+        if interruption.isDue(after: 8) { return }
         y[index] = scaled(y[index], by: alpha)
         if !c.isEmpty { y[index] = T.sum(y[index], c[index % c.count]) }
       }

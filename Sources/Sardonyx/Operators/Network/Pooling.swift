@@ -192,8 +192,7 @@ struct AveragePool: Operator {
     var counts: [Int] = []
     var interruption = Interruption()
     axes.outputExtents.forEachIndex { place in
-      // Whoever divides by these leaves off at once.
-      if interruption.isDue(after: 200) { return counts.append(1) }
+      if interruption.isDue(after: 200) { return }
       let taps = zip(axes, place).map {
         countsPadding ? $0.paddedTapCount(of: $1) : $0.taps(of: $1).count
       }

@@ -233,11 +233,14 @@ extension [WindowAxis] {
 }
 
 extension [Int] {
-  /// Calls `body` with each index of a tensor of this shape, in row-major order.
+  /// Calls `body` with each index of a tensor of this shape, in row-major order; with fewer where the
+  /// run is to end.
   func forEachIndex(_ body: ([Int]) -> Void) {
     guard !contains(0) else { return }
     var index = [Int](repeating: 0, count: count)
+    var interruption = Interruption()
     while true {
+      if interruption.isDue(after: 40) { return }
       body(index)
       var axis = count - 1
       while axis >= 0 {
