@@ -20,7 +20,7 @@ struct SardonyxCommand: ParsableCommand {
     discussion: """
       Results go to standard output, errors and progress to standard error.
 
-      Exit status: 0 good; 1 failed, or values differ (`compare`, where 2 is failed); 64 wrong usage; \
+      Exit status: 0 good; 1 failed, or values differ (`compare` and `verify-fold`, where 2 is failed; `fold` too); 64 wrong usage; \
       69 the model is valid but uses what this build does not support.
 
       `sardonyx help images` and `sardonyx help tolerances` tell more.
@@ -28,6 +28,7 @@ struct SardonyxCommand: ParsableCommand {
     version: version,
     subcommands: [
       RunCommand.self, CompareCommand.self, InspectCommand.self, BenchCommand.self,
+      FoldCommand.self, VerifyFoldCommand.self,
       ImagesTopic.self, TolerancesTopic.self,
     ])
 
@@ -39,7 +40,9 @@ struct SardonyxCommand: ParsableCommand {
     do {
       var command = try parseAsRoot()
       // That two things differ is no fault, and has a status of its own.
-      if command is CompareCommand { faultStatus = 2 }
+      if command is CompareCommand || command is FoldCommand || command is VerifyFoldCommand {
+        faultStatus = 2
+      }
       try command.run()
       // What was printed may still be waiting, and a full disk must not pass for success.
       guard fflush(nil) == 0 else {
