@@ -449,8 +449,8 @@ extension Node {
       throw .reason("follows \(label), which has outputs beside Y")
     }
     if operatorName == "MaxPool" {
-      guard normalization.scale.allSatisfy({ $0 > 0 }) else {
-        throw .reason("follows \(label), and the scale of a channel is not positive")
+      guard normalization.scale.allSatisfy({ $0 >= 0 }) else {
+        throw .reason("follows \(label), and the scale of a channel is negative")
       }
       return
     }

@@ -224,7 +224,7 @@ import Testing
     constants["v"] = randomTensor([2, 4, 1, 1], seed: 3)
     constants["u"] = randomTensor([4, 4, 1, 1], seed: 4)
     var positive = constants
-    positive["bn.scale"] = Tensor((1...6).map { Float($0) / 3 }, [6])
+    positive["bn.scale"] = Tensor((0..<6).map { Float($0) / 3 }, [6])
     let window: [String: Attribute] = [
       "kernel_shape": .ints([2, 2]), "pads": .ints([1, 1, 1, 1]),
     ]
@@ -244,7 +244,7 @@ import Testing
       [convolution, node(name, ["c"], ["p"], attributes), normalize("p", "y")]
     }
     return [
-      make("MaxPool, scale above 0", pool("MaxPool", window), positive),
+      make("MaxPool, scale 0 and above", pool("MaxPool", window), positive),
       make("MaxPool, scale below 0", pool("MaxPool", window), constants, "follows"),
       make("AveragePool", pool("AveragePool", window), constants),
       make("AveragePool that counts padding", pool("AveragePool", counting), constants, "follows"),
