@@ -20,15 +20,17 @@ struct SardonyxCommand: ParsableCommand {
     discussion: """
       Results go to standard output, errors and progress to standard error.
 
-      Exit status: 0 good; 1 failed, or what `compare`, `doctor` and `drift` judge is not good, where \
-      2 is failed; 64 wrong usage; 69 the model is valid but uses what this build does not support.
+      Exit status: 0 good; 1 failed, or what `compare`, `verify-fold`, `doctor` and `drift` judge is not \
+      good, where 2 is failed; 64 wrong usage; 69 the model is valid but uses what this build does not \
+      support.
 
       `sardonyx help images` and `sardonyx help tolerances` tell more.
       """,
     version: version,
     subcommands: [
       RunCommand.self, CompareCommand.self, InspectCommand.self, BenchCommand.self,
-      DoctorCommand.self, DriftCommand.self, RecalibrateCommand.self,
+      FoldCommand.self, VerifyFoldCommand.self, DoctorCommand.self, DriftCommand.self,
+      RecalibrateCommand.self,
       ImagesTopic.self, TolerancesTopic.self,
     ])
 

@@ -31,6 +31,16 @@ struct Graph: Sendable {
   var defaults: [ValueID: Tensor] = [:]
   /// What passes did, and what they nearly did, with the reason.
   var notes: [Note] = []
+  /// How constants that passes folded came about, by name.
+  var origins: [String: FoldOrigin] = [:]
+}
+
+/// How a folded constant came about.
+struct FoldOrigin: Sendable {
+  /// In words, the names of its sources in quotation marks; what was done first comes first.
+  var steps: [String]
+  /// The names of all constants that it was computed from.
+  var sources: [String]
 }
 
 /// One call of an operator.

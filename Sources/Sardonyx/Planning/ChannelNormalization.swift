@@ -35,10 +35,22 @@ struct ChannelNormalization {
     scale = zip(gamma, variance).map { $0 / ($1 + epsilon).squareRoot() }
   }
 
-  private init(scale: [Double], shift: [Double]) {
+  private init(scale: [Double], shift: [Double], mean: [Double]? = nil) {
     self.scale = scale
     self.shift = shift
-    mean = scale.map { _ in 0 }
+    self.mean = mean ?? scale.map { _ in 0 }
+  }
+
+  /// What x = 0 becomes.
+  var offsets: [Double] { folded(bias: nil) }
+
+  /// The largest magnitude of a mean in units of what becomes 1.
+  var relativeMean: Double { zip(mean, scale).reduce(0) { max($0, abs($1.0 * $1.1)) } }
+
+  /// That of some of the channels.
+  func slice(_ channels: Range<Int>) -> ChannelNormalization {
+    ChannelNormalization(
+      scale: Array(scale[channels]), shift: Array(shift[channels]), mean: Array(mean[channels]))
   }
 
   /// An Add, Sub, Mul or Div of a value and a floating-point constant, seen as (x − 0)·scale + shift.
@@ -250,6 +262,36 @@ struct ChannelLayout {
     inner = shape[(channelAxis + 1)...].reduce(1, *)
     guard outer % group == 0 else { throw .reason("the channels do not divide into groups") }
     outerPerGroup = max(1, outer / group)
+  }
+
+  /// The input channels of a Conv (M × C/g × k) or Gemm (K × N, or N × K with transB).
+  init(inputsOf node: Node, _ shape: Shape, channels expected: Int) throws(FoldObstacle) {
+    let isConv = node.operatorName == "Conv"
+    let group = isConv ? max(1, node.attributes.int("group") ?? 1) : 1
+    let axis = isConv || node.attributes.int("transB") ?? 0 != 0 ? 1 : 0
+    guard shape.count >= 2, shape[axis] * group == expected, shape[0] % group == 0 else {
+      throw .reason("the weights [\(shape.joined)] do not have \(expected) input channels")
+    }
+    outer = shape[..<axis].reduce(1, *)
+    channels = shape[axis]
+    inner = shape[(axis + 1)...].reduce(1, *)
+    outerPerGroup = max(1, outer / group)
+  }
+
+  /// For each output, the sum of its weights times the offset of the input channel each belongs to.
+  func sums(_ weights: [Double], _ offsets: [Double], outputCount: Int) -> [Double] {
+    var sums = [Double](repeating: 0, count: outputCount)
+    var index = 0
+    for row in 0..<outer {
+      for channel in 0..<channels {
+        let offset = offsets[firstChannel(row) + channel]
+        for column in 0..<inner {
+          sums[outer == outputCount ? row : column] += weights[index] * offset
+          index += 1
+        }
+      }
+    }
+    return sums
   }
 
   /// The output channels of a Conv or ConvTranspose with weights of this shape.

@@ -1,0 +1,65 @@
+/// A model whose BatchNormalizations are folded into weights, made of ONNX's operators alone.
+public struct FoldedModel: Sendable {
+  /// The model, with ``originPrefix`` and a constant's name as key of how it came about.
+  public let definition: ModelDefinition
+  /// What became of each BatchNormalization.
+  public let notes: [Note]
+  let graph: Graph
+
+  /// How the keys of metadata begin that tell of a folded constant.
+  public static let originPrefix = "sardonyx.fold:"
+
+  /// Folds what can be folded; what cannot stays as it is.
+  /// - Throws: ``ModelError`` (unsupported) where the model calls nodes of several operator sets.
+  public init(_ model: Model) throws(ModelError) {
+    (definition, notes, graph) = try model.naming { () throws(ModelError) in
+      let graph = try Self.fold(model)
+      var definition = try model.definition.replacing(graph: graph)
+      for (name, origin) in graph.allOrigins {
+        definition.metadata[Self.originPrefix + name] = origin.steps.joined(separator: "; then ")
+      }
+      let notes = graph.allNotes.filter { $0.pass == Planner.foldBatchNormalizations.name }
+      return (definition, notes, graph)
+    }
+  }
+
+  private static func fold(_ model: Model) throws(ModelError) -> Graph {
+    var graph = model.graph
+    let folding = Planner.foldConstants(
+      within: FoldingBudget(constantByteCount: graph.constantByteCount))
+    for pass in [folding, Planner.removeIdentities, Planner.foldBatchNormalizations] {
+      try graph.apply(pass)
+    }
+    graph.forgetUnreadConstants()
+    return graph
+  }
+}
+
+extension Graph {
+  /// The graphs of all bodies, and theirs.
+  var bodies: [Graph] { nodes.flatMap { $0.implementation.bodies.map(\.graph) } }
+
+  fileprivate var allNotes: [Note] { notes + bodies.flatMap(\.allNotes) }
+
+  /// Of the constants that are left.
+  fileprivate var allOrigins: [(String, FoldOrigin)] {
+    let names = Set(values.lazy.filter { $0.constant != nil }.map(\.name))
+    return origins.filter { names.contains($0.key) }.map { ($0.key, $0.value) }
+      + bodies.flatMap(\.allOrigins)
+  }
+
+  /// Drops constants that no node and no output needs, here and in the bodies of all nodes.
+  fileprivate mutating func forgetUnreadConstants() {
+    for position in nodes.indices {
+      var bodies = nodes[position].implementation.bodies
+      guard !bodies.isEmpty else { continue }
+      for index in bodies.indices { bodies[index].graph.forgetUnreadConstants() }
+      nodes[position].implementation.bodies = bodies
+    }
+    let readers = readers()
+    let outputs = Set(outputs)
+    for id in values.indices where readers[id].isEmpty && !outputs.contains(id) {
+      values[id].constant = nil
+    }
+  }
+}

@@ -1,0 +1,363 @@
+import Testing
+
+@testable import Sardonyx
+
+/// Every pattern of a BatchNormalization, folded and as written, against the same in double.
+@Suite struct FoldSuiteTests {
+  /// A model with a BatchNormalization, and what becomes of it.
+  struct Case: CustomStringConvertible, Sendable {
+    var description: String
+    var shape: [Int]
+    var nodes: [NodeDefinition]
+    var constants: [String: Tensor]
+    /// How the reason begins why one stays; nil where none does.
+    var reason: String?
+    var opset = 17
+    var outputs = ["y"]
+    /// Constants that the caller may override.
+    var overridable: [String] = []
+
+    func model(_ type: ElementType) throws -> Model {
+      let converted = constants.mapValues {
+        $0.type == .float
+          ? Tensor(converting: $0.converted(to: Double.self), to: type, $0.shape) : $0
+      }
+      let inputs =
+        [declared("x", type, shape)]
+        + overridable.map { declared($0, type, constants[$0]!.shape) }
+      return try SardonyxTests.model(
+        graph(inputs, nodes, outputs.map { declared($0, type) }, constants: converted), opset: opset
+      )
+    }
+  }
+
+  private static func parameters(_ channels: Int, _ prefix: String = "bn", seed: Int = 7)
+    -> [String: Tensor]
+  {
+    [
+      "\(prefix).scale": Tensor(
+        numbers(channels, seed: seed).map { $0 < 0 ? $0 - 0.2 : $0 + 0.2 }, [channels]),
+      "\(prefix).shift": randomTensor([channels], seed: seed + 1),
+      "\(prefix).mean": randomTensor([channels], seed: seed + 2),
+      "\(prefix).variance": Tensor(
+        numbers(channels, seed: seed + 3).map { abs($0) + 0.1 }, [channels]),
+    ]
+  }
+
+  private static func normalize(
+    _ input: String, _ output: String, _ attributes: [String: Attribute] = [:],
+    prefix: String = "bn"
+  ) -> NodeDefinition {
+    node(
+      "BatchNormalization",
+      [input] + ["scale", "shift", "mean", "variance"].map { "\(prefix).\($0)" }, [output],
+      attributes)
+  }
+
+  static let cases =
+    convolutions + transposed + gemms + products + versions + arithmetic
+    + behindOthers + forward + blockers
+
+  static var convolutions: [Case] {
+    var cases: [Case] = []
+    for rank in 1...3 {
+      for group in [1, 2, 4] {
+        for (bias, inputs) in [
+          ("no", ["x", "w"]), ("empty", ["x", "w", ""]), ("a", ["x", "w", "b"]),
+        ] {
+          var constants = parameters(8)
+          constants["w"] = randomTensor([8, 4 / group] + Array(repeating: 3, count: rank))
+          constants["b"] = randomTensor([8], seed: 2)
+          let attributes: [String: Attribute] = [
+            "group": .int(group),
+            "strides": .ints(Array(repeating: group == 2 ? 2 : 1, count: rank)),
+            "pads": .ints((0..<2 * rank).map { $0 % 2 + 1 }),
+            "dilations": .ints(Array(repeating: group == 4 ? 2 : 1, count: rank)),
+          ]
+          cases.append(
+            Case(
+              description: "Conv of rank \(rank), \(group) groups, \(bias) bias",
+              shape: [2, 4] + Array(repeating: 6, count: rank),
+              nodes: [node("Conv", inputs, ["c"], attributes), normalize("c", "y")],
+              constants: constants))
+        }
+      }
+    }
+    return cases
+  }
+
+  static var transposed: [Case] {
+    var cases: [Case] = []
+    for rank in 1...2 {
+      for group in [1, 2] {
+        for outputs in [4, 6] {
+          for hasBias in [false, true] {
+            var constants = parameters(outputs)
+            constants["w"] = randomTensor([4, outputs / group] + Array(repeating: 3, count: rank))
+            constants["b"] = randomTensor([outputs], seed: 2)
+            let attributes: [String: Attribute] = [
+              "group": .int(group), "strides": .ints(Array(repeating: 2, count: rank)),
+            ]
+            cases.append(
+              Case(
+                description:
+                  "ConvTranspose of rank \(rank), \(group) groups, \(outputs) channels, bias \(hasBias)",
+                shape: [1, 4] + Array(repeating: 5, count: rank),
+                nodes: [
+                  node("ConvTranspose", ["x", "w"] + (hasBias ? ["b"] : []), ["c"], attributes),
+                  normalize("c", "y"),
+                ], constants: constants))
+          }
+        }
+      }
+    }
+    return cases
+  }
+
+  static var gemms: [Case] {
+    var cases: [Case] = []
+    for transA in 0...1 {
+      for transB in 0...1 {
+        for bias in [nil, [], [1], [5], [1, 5], [4, 1], [4, 5]] as [[Int]?] {
+          var constants = parameters(5)
+          constants["w"] = randomTensor(transB == 0 ? [3, 5] : [5, 3])
+          if let bias { constants["c"] = randomTensor(bias, seed: 4) }
+          let attributes: [String: Attribute] = [
+            "transA": .int(transA), "transB": .int(transB), "alpha": .float(0.5),
+            "beta": .float(2),
+          ]
+          let varies = bias?.first == 4
+          cases.append(
+            Case(
+              description:
+                "Gemm, transA \(transA), transB \(transB), C \(bias.map { "\($0)" } ?? "none")",
+              shape: transA == 0 ? [4, 3] : [3, 4],
+              nodes: [
+                node("Gemm", ["x", "w"] + (bias == nil ? [] : ["c"]), ["g"], attributes),
+                normalize("g", "y"),
+              ], constants: constants, reason: varies ? "the added constant" : nil))
+        }
+      }
+    }
+    return cases
+  }
+
+  static var products: [Case] {
+    var constants = parameters(5)
+    constants["w"] = randomTensor([3, 5])
+    constants["b"] = randomTensor([5], seed: 3)
+    constants["rows"] = randomTensor([5, 1], seed: 3)
+    func make(
+      _ text: String, _ shape: [Int], _ nodes: [NodeDefinition], _ reason: String? = nil
+    ) -> Case {
+      Case(
+        description: text, shape: shape, nodes: nodes, constants: constants, reason: reason)
+    }
+    let product = node("MatMul", ["x", "w"], ["m"])
+    return [
+      make("MatMul", [4, 3], [product, normalize("m", "y")]),
+      make(
+        "MatMul and Add", [4, 3], [product, node("Add", ["m", "b"], ["a"]), normalize("a", "y")]),
+      make(
+        "Add of MatMul", [4, 3], [product, node("Add", ["b", "m"], ["a"]), normalize("a", "y")]),
+      make(
+        "MatMul and Add of rows", [5, 3],
+        [product, node("Add", ["m", "rows"], ["a"]), normalize("a", "y")], "the added constant"),
+      make("MatMul of rank 3", [2, 5, 3], [product, normalize("m", "y")], "axis 1 is not"),
+    ]
+  }
+
+  /// A 1×1 convolution before a BatchNormalization.
+  private static func simple(
+    _ text: String, _ attributes: [String: Attribute] = [:], _ reason: String? = nil,
+    opset: Int = 17, changed: [String: Tensor] = [:], extra: [NodeDefinition] = [],
+    outputs: [String] = ["y"], overridable: [String] = []
+  ) -> Case {
+    var constants = parameters(3)
+    constants["w"] = randomTensor([3, 2, 1, 1])
+    constants["b"] = randomTensor([3], seed: 5)
+    constants.merge(changed) { $1 }
+    return Case(
+      description: text, shape: [2, 2, 4, 4],
+      nodes: [node("Conv", ["x", "w", "b"], ["c"]), normalize("c", "y", attributes)] + extra,
+      constants: constants, reason: reason, opset: opset, outputs: outputs,
+      overridable: overridable)
+  }
+
+  static var versions: [Case] {
+    [
+      simple("version 6", ["is_test": .int(1)], opset: 6), simple("version 7", opset: 7),
+      simple("version 9", opset: 9), simple("version 14", opset: 14),
+      simple("version 15", opset: 15), simple("operator set 21", opset: 21),
+      simple("large epsilon", ["epsilon": .float(0.5)]),
+      simple("momentum", ["momentum": .float(0.1)]),
+      simple("variance 0", changed: ["bn.variance": Tensor([0, 1, 0] as [Float], [3])]),
+      simple("scale 0", changed: ["bn.scale": Tensor([0, 1, -0.0] as [Float], [3])]),
+    ]
+  }
+
+  static var arithmetic: [Case] {
+    var constants = parameters(6)
+    constants["w"] = randomTensor([6, 4, 3, 3])
+    constants["each"] = Tensor((1...6).map { Float($0) / 3 }, [1, 6, 1, 1])
+    constants["three"] = Tensor((1...6).map { Float($0) / 3 }, [6, 1, 1])
+    constants["number"] = Tensor(scalar: Float(0.7))
+    return ["each", "three", "number"].flatMap { constant in
+      [
+        ("Add", true), ("Sub", true), ("Mul", true), ("Div", true), ("Add", false), ("Sub", false),
+        ("Mul", false),
+      ].map { name, isRight in
+        Case(
+          description: "\(name) of \(constant), \(isRight ? "right" : "left")",
+          shape: [1, 4, 6, 6],
+          nodes: [
+            node("Conv", ["x", "w"], ["c"]),
+            node(name, isRight ? ["c", constant] : [constant, "c"], ["a"]), normalize("a", "y"),
+          ], constants: constants)
+      }
+    }
+  }
+
+  static var behindOthers: [Case] {
+    var constants = parameters(6)
+    constants["w"] = randomTensor([6, 4, 1, 1])
+    constants["v"] = randomTensor([2, 4, 1, 1], seed: 3)
+    constants["u"] = randomTensor([4, 4, 1, 1], seed: 4)
+    var positive = constants
+    positive["bn.scale"] = Tensor((0..<6).map { Float($0) / 3 }, [6])
+    let window: [String: Attribute] = [
+      "kernel_shape": .ints([2, 2]), "pads": .ints([1, 1, 1, 1]),
+    ]
+    let counting = window.merging(["count_include_pad": .int(1)]) { $1 }
+    func make(
+      _ text: String, _ nodes: [NodeDefinition], _ constants: [String: Tensor],
+      _ reason: String? = nil, outputs: [String] = ["y"]
+    ) -> Case {
+      Case(
+        description: text, shape: [2, 4, 6, 6], nodes: nodes, constants: constants, reason: reason,
+        outputs: outputs)
+    }
+    let convolution = node("Conv", ["x", "w"], ["c"])
+    let branches = [node("Conv", ["x", "v"], ["a"]), node("Conv", ["x", "u"], ["b"])]
+    let join = node("Concat", ["a", "b"], ["c"], ["axis": .int(1)])
+    func pool(_ name: String, _ attributes: [String: Attribute] = [:]) -> [NodeDefinition] {
+      [convolution, node(name, ["c"], ["p"], attributes), normalize("p", "y")]
+    }
+    return [
+      make("MaxPool, scale 0 and above", pool("MaxPool", window), positive),
+      make("MaxPool, scale below 0", pool("MaxPool", window), constants, "follows"),
+      make("AveragePool", pool("AveragePool", window), constants),
+      make("AveragePool that counts padding", pool("AveragePool", counting), constants, "follows"),
+      make("GlobalAveragePool", pool("GlobalAveragePool"), constants),
+      make("Relu", pool("Relu"), constants, "follows"),
+      make("Concat", branches + [join, normalize("c", "y")], constants),
+      make(
+        "Concat of an output", branches + [join, normalize("c", "y")], constants,
+        "\"a\" is an output", outputs: ["y", "a"]),
+      make(
+        "Concat of a Relu",
+        [
+          branches[0], node("Conv", ["x", "u"], ["d"]), node("Relu", ["d"], ["b"]), join,
+          normalize("c", "y"),
+        ], constants, "\"b\" is made by no node that has weights"),
+    ]
+  }
+
+  static var forward: [Case] {
+    var constants = parameters(4).merging(parameters(4, "second", seed: 20)) { $1 }
+    constants["w"] = randomTensor([6, 4, 3, 3])
+    constants["grouped"] = randomTensor([6, 2, 3, 3])
+    constants["b"] = randomTensor([6], seed: 3)
+    constants["square"] = randomTensor([4, 6])
+    constants["turned"] = randomTensor([6, 4])
+    func make(
+      _ text: String, _ shape: [Int], _ nodes: [NodeDefinition], _ reason: String? = nil,
+      changed: [String: Tensor] = [:]
+    ) -> Case {
+      Case(
+        description: text, shape: shape, nodes: nodes,
+        constants: constants.merging(changed) { $1 }, reason: reason)
+    }
+    let first = normalize("x", "n")
+    let image = [2, 4, 6, 6]
+    return [
+      make("into the next Conv", image, [first, node("Conv", ["n", "w"], ["y"])]),
+      make("into the next Conv with bias", image, [first, node("Conv", ["n", "w", "b"], ["y"])]),
+      make(
+        "into the next Conv of 2 groups", image,
+        [first, node("Conv", ["n", "grouped"], ["y"], ["group": .int(2)])]),
+      make(
+        "before a Conv that pads", image,
+        [first, node("Conv", ["n", "w"], ["y"], ["pads": .ints([1, 1, 1, 1])])], "its input"),
+      make(
+        "a mean far from 0", image, [first, node("Conv", ["n", "w"], ["y"])], "its input",
+        changed: ["bn.mean": Tensor([1e4, 0, 0, 0] as [Float], [4])]),
+      make(
+        "into the next Gemm", [3, 4],
+        [
+          first,
+          node("Gemm", ["n", "square", "b"], ["y"], ["alpha": .float(0.5), "beta": .float(2)]),
+        ]),
+      make(
+        "into the next Gemm, transposed", [3, 4],
+        [first, node("Gemm", ["n", "turned"], ["y"], ["transB": .int(1)])]),
+      make(
+        "into the next of two, which stays", image,
+        [first, normalize("n", "y", prefix: "second")], "its input"),
+      make(
+        "two into the next Conv", image,
+        [first, normalize("n", "m", prefix: "second"), node("Conv", ["m", "w"], ["y"])]),
+    ]
+  }
+
+  static var blockers: [Case] {
+    [
+      simple("version 6 in training", [:], "runs in training", opset: 6),
+      simple("training mode", ["training_mode": .int(1)], "runs in training"),
+      simple(
+        "each element", ["spatial": .int(0)], "spatial = 0", opset: 7,
+        changed: Dictionary(
+          uniqueKeysWithValues: ["scale", "shift", "mean", "variance"].map {
+            ("bn.\($0)", Tensor([Float](repeating: 0.5, count: 48), [3, 4, 4]))
+          })),
+      simple(
+        "another reader", [:], "\"c\" has 2 readers", extra: [node("Relu", ["c"], ["z"])],
+        outputs: ["y", "z"]),
+      simple("an output", [:], "\"c\" is an output", outputs: ["y", "c"]),
+      simple("weights overridable", [:], "the weights of", overridable: ["w"]),
+      simple("bias overridable", [:], "the bias of", overridable: ["b"]),
+      simple("scale overridable", [:], "its scale", overridable: ["bn.scale"]),
+      simple("B overridable", [:], "its B", overridable: ["bn.shift"]),
+      simple("mean overridable", [:], "its mean", overridable: ["bn.mean"]),
+      simple("variance overridable", [:], "its var", overridable: ["bn.variance"]),
+    ]
+  }
+
+  @Test func coversEveryPattern() { #expect(Self.cases.count >= 90) }
+
+  @Test(arguments: cases) func isAsInDouble(_ example: Case) throws {
+    let x = randomTensor(example.shape, seed: 11)
+    var unfolded = Session.Options()
+    unfolded.batchNormalization = .unfolded
+    let wide = Tensor(converting: x.converted(to: Double.self), to: .double, x.shape)
+    let expected = try Session(try example.model(.double), options: unfolded)
+      .run(["x": .tensor(wide)])["y"]!.tensor!.converted(to: Double.self)
+    let model = try example.model(.float)
+    for options in [Session.Options(), unfolded] {
+      let session = try Session(model, options: options)
+      let found = try session.run(["x": .tensor(x)])["y"]!.tensor!.converted(to: Double.self)
+      try #require(found.count == expected.count)
+      #expect(Metrics(found, reference: expected).relative < 1e-5)
+    }
+    let folded = try FoldedModel(model)
+    let declined = folded.notes.filter { $0.kind == .declined }.map(\.text)
+    let left = folded.graph.nodes.filter { $0.operatorName == "BatchNormalization" }.count
+    print("\(example): \(declined.first.map { "stays: \($0)" } ?? "folded")")
+    guard let reason = example.reason else {
+      #expect(declined.isEmpty && left == 0, "\(declined)")
+      return
+    }
+    #expect(left == 1 && declined.count == 1)
+    #expect(declined.first?.hasPrefix(reason) == true, "\(declined)")
+  }
+}
