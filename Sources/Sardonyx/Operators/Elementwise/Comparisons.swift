@@ -12,8 +12,6 @@ let comparisons: OperatorFamily = [
 
 /// Compares each pair of elements; any comparison with NaN is false.
 struct ElementwiseComparison: Operator {
-  private enum Relation { case equal, greater, greaterOrEqual, less, lessOrEqual }
-
   private let relation: Relation
   private let alignment: Alignment
 
@@ -32,6 +30,11 @@ struct ElementwiseComparison: Operator {
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let shapes = try alignment.shapes(inputs.shape(0), inputs.shape(1))
     return [Fact(.bool, try .broadcast(shapes))]
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let shapes = try alignment.shapes(inputs.shape(0), inputs.shape(1))
+    return try Broadcast(shapes).comparison(relation, inputs.type(0))
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {

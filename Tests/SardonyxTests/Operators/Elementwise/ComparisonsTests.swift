@@ -23,6 +23,33 @@ import Testing
       try run("Equal", [Tensor([true, false]), Tensor([true, true])]).elements() == [true, false])
   }
 
+  /// The prepared form against the relation itself, whichever side is repeated.
+  @Test(arguments: [ElementType.float, .double, .int32, .int64, .uint8, .int8]) func rowsCompare(
+    _ type: ElementType
+  ) throws {
+    let shapes: [([Int], [Int])] = [
+      ([37], [37]), ([5, 37], [1]), ([1], [5, 37]), ([5, 1], [37]), ([37], [5, 1]),
+      ([3, 1, 4], [2, 1]), ([2, 3, 17], [3, 1]), ([0], [1]), ([], []),
+    ]
+    let relations: [(String, (Double, Double) -> Bool)] = [
+      ("Equal", { $0 == $1 }), ("Less", { $0 < $1 }), ("LessOrEqual", { $0 <= $1 }),
+      ("Greater", { $0 > $1 }), ("GreaterOrEqual", { $0 >= $1 }),
+    ]
+    for (left, right) in shapes {
+      func tensor(_ shape: [Int], seed: Int) -> Tensor {
+        let small = numbers(shape.elementCount, seed: seed).map { (Double($0) * 3).rounded() }
+        return Tensor(converting: small, to: type, shape)
+      }
+      let (x, y) = (tensor(left, seed: 1), tensor(right, seed: 2))
+      let broadcast = try Broadcast([left, right])
+      for (name, relation) in relations {
+        let expected: [Bool] = broadcast.combine(
+          x.converted(to: Double.self), y.converted(to: Double.self), relation)
+        #expect(try run(name, [x, y]).elements() == expected, "\(name) \(left) \(right)")
+      }
+    }
+  }
+
   @Test func textsAreEqualOrNot() throws {
     let x = Tensor(strings: ["a", "b", ""], [3])
     let y = Tensor(strings: ["a", "c", ""], [3])
