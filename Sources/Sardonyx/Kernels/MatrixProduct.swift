@@ -275,6 +275,7 @@ private struct Grid {
       let most = unsafe shape.rowsAtOnce(crew.instructions)
       let parts = (rows.count + most - 1) / most
       for index in 0..<parts {
+        if index > 0, unsafe crew.isCancelled { return }
         let part = unsafe Grid.part(index, of: parts, rows.count, left.panelStep == 0 ? 1 : height)
         unsafe multiply(
           rows.lowerBound + part.lowerBound..<rows.lowerBound + part.upperBound, columns,
@@ -320,13 +321,23 @@ private struct Grid {
     _ scratch: UnsafeMutablePointer<Float>
   ) {
     let right = unsafe rightPanels(columns, depth, rows: rows.count, scratch)
+    // Pages of the result that are written for the first time are dear, huge ones above all: those of a
+    // group of rows take some milliseconds at most.
+    let most = unsafe max(2 * height, (1 << 22) / max(1, product.resultStep))
+    let groups = (rows.count + most - 1) / most
     for (index, column) in unsafe stride(
       from: columns.lowerBound, to: columns.upperBound, by: width
     ).enumerated() {
-      unsafe multiply(
-        rows, column..<min(column + width, columns.upperBound), depth.count,
-        isFirst: depth.lowerBound == 0, isLast: depth.upperBound == shape.depth,
-        left.from(depth.lowerBound), (right.start + index * right.panelStep, right.rowStep))
+      for group in 0..<groups {
+        if group > 0, unsafe crew.isCancelled { return }
+        let part = unsafe Grid.part(group, of: groups, rows.count, left.panelStep == 0 ? 1 : height)
+        unsafe multiply(
+          rows.lowerBound + part.lowerBound..<rows.lowerBound + part.upperBound,
+          column..<min(column + width, columns.upperBound), depth.count,
+          isFirst: depth.lowerBound == 0, isLast: depth.upperBound == shape.depth,
+          left.rows(from: part.lowerBound, height: height).from(depth.lowerBound),
+          (right.start + index * right.panelStep, right.rowStep))
+      }
     }
   }
 
