@@ -49,10 +49,20 @@ struct RunCommand: ParsableCommand {
       """, valueName: "name"), completion: .custom(completeTaps))
   var tap: [String] = []
 
+  @Flag(
+    help: """
+      Also compute the model as written, and give its outputs, with a warning that names the first layer \
+      that differs, where those of the prepared model are not within the tolerance of `compare`.
+      """)
+  var verify = false
+
   @OptionGroup(title: "Running options") var options: SessionOptions
 
   func validate() throws {
     if let batch, batch < 1 { throw ValidationError("--batch: expected 1 or more, got \(batch)") }
+    if verify, !files.isEmpty || batch != nil {
+      throw ValidationError("--verify: expected a single run, without --files and --batch")
+    }
     if !files.isEmpty || batch != nil, output.outputDir != nil {
       throw ValidationError("--output-dir: expected --output FILE.npz with --files or --batch")
     }
@@ -65,6 +75,10 @@ struct RunCommand: ParsableCommand {
     let read = try input.files(for: model) + files + [path]
     try output.refuseOverwriting(read, outputCount: model.outputs.count + taps.count)
     let inputs = try input.values(for: model, suppliesFed: !files.isEmpty)
+    if verify {
+      let values = try verifiedValues(model, inputs, taps)
+      return try show(values, (model.outputs.map(\.name) + taps).uniqued, names)
+    }
     let session = try options.session(model, taps: taps)
     let order = (model.outputs.map(\.name) + taps).uniqued
     if !files.isEmpty || batch != nil {
@@ -86,6 +100,10 @@ struct RunCommand: ParsableCommand {
       try session.run(inputs, profile: Terminal.isWatched ? profile : nil)
     }
     options.note("ran", since: start)
+    try show(values, order, names)
+  }
+
+  private func show(_ values: [String: Value], _ order: [String], _ names: [String]?) throws {
     let outputs = order.compactMap { name in values[name].map { (name: name, value: $0) } }
     try output.save(outputs)
     if output.json {
@@ -93,6 +111,23 @@ struct RunCommand: ParsableCommand {
     } else if output.showsText {
       print(try output.text(outputs, names))
     }
+  }
+
+  private func verifiedValues(_ model: Model, _ inputs: [String: Value], _ taps: [String])
+    throws(ModelError) -> [String: Value]
+  {
+    var session = options.session
+    session.taps = taps
+    let verified = try VerifiedSession(model, options: session)
+    let (values, verdict) = try Watch.over("running both ways") { () throws(ModelError) in
+      try verified.run(inputs)
+    }
+    if case .differed(let output, let layer) = verdict {
+      let place = layer.map { ", first at \"\($0)\" inside" } ?? ""
+      Terminal.warn(
+        "output \"\(output)\" differs from the model as written\(place); its outputs are given")
+    }
+    return values
   }
 }
 

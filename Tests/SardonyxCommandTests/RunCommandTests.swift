@@ -47,6 +47,16 @@ import Testing
     #expect(compare.status == 0, "\(compare.output)")
   }
 
+  @Test("A verified run gives what a run gives, and refuses to verify many")
+  func verifies() throws {
+    let inputs = ["run", Self.digits, "--random", "3", "--dim", "N=2"]
+    let verified = try Command(arguments: inputs + ["--verify"])
+    #expect(verified.status == 0, "\(verified.error)")
+    #expect(verified.error == "")
+    #expect(verified.output == (try Command(arguments: inputs)).output)
+    #expect(try Command(arguments: inputs + ["--verify", "--batch", "1"]).status == 64)
+  }
+
   @Test("An output never overwrites what it is made from, by whatever name")
   func refusesToOverwrite() throws {
     let folder = try TemporaryFolder()

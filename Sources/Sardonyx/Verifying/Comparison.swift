@@ -60,11 +60,17 @@ extension Comparison {
     options: Session.Options = Session.Options(), layers: Bool = false,
     tolerance: Tolerance = Tolerance()
   ) throws(ModelError) {
-    var plain = options
-    plain.batchNormalization = .unfolded
-    plain.winograd = false
-    let left = try Session(model, options: options)
-    let right = try Session(reference ?? model, options: plain)
+    try self.init(
+      Session(model, options: options),
+      against: Session(reference ?? model, options: options.asWritten), inputs: inputs,
+      layers: layers, tolerance: tolerance)
+  }
+
+  /// The same of sessions at hand; the second one is the reference.
+  init(
+    _ left: Session, against right: Session, inputs: [String: Value], layers: Bool,
+    tolerance: Tolerance
+  ) throws(ModelError) {
     var first = try left.executor(inputs)
     defer { first.finish() }
     var second = try right.executor(inputs)
@@ -120,9 +126,7 @@ extension Comparison {
     let order = model.valueNames
     let absent = order.filter { recorded[$0] != nil && entries[$0] == nil }
     if !absent.isEmpty {
-      var plain = options
-      plain.batchNormalization = .unfolded
-      plain.winograd = false
+      var plain = options.asWritten
       plain.taps = absent
       let written = try Session(model, options: plain)
       try written.walk(inputs) { name, operatorName, value, resolution in
@@ -148,6 +152,16 @@ extension Comparison {
     layers = order.filter { !names.contains($0) }.compactMap { entries[$0] }
     let unknown = recorded.keys.filter { entries[$0] == nil && !names.contains($0) }.sorted()
     layers += unknown.map { Entry(missing: $0, "no such value") }
+  }
+}
+
+extension Session.Options {
+  /// With BatchNormalization computed as written and convolutions by sums over their taps.
+  var asWritten: Session.Options {
+    var options = self
+    options.batchNormalization = .unfolded
+    options.winograd = false
+    return options
   }
 }
 
