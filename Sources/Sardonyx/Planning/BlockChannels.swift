@@ -252,8 +252,7 @@ private struct ChannelBlocking {
   {
     guard let x = node.inputs[0], let weights = graph.constant(node, 1), weights.type == .float,
       weights.shape.count >= 3, weights.shape.elementCount > 0,
-      weights.shape[0] % conv.group == 0,
-      !node.hasInput(2) || graph.constant(node, 2) != nil
+      weights.shape[0] % conv.group == 0, hasFittingBias(node, channels: weights.shape[0])
     else { return nil }
     let channels = weights.shape[1] * conv.group
     let source = inBlocks(x)
@@ -288,11 +287,12 @@ private struct ChannelBlocking {
       BlockedFilter.groupsTogether(
         transpose.group, inputChannels: weights.shape[0],
         outputChannels: weights.shape[1] * transpose.group, layout) != nil,
-      !node.hasInput(2) || graph.constant(node, 2) != nil,
+      hasFittingBias(node, channels: weights.shape[1] * transpose.group),
       inBlocks(x).map({ $0.channels == weights.shape[0] })
         ?? (weights.shape[0] * 2 >= layout.lanes),
-      zip(transpose.window.strides(axisCount: weights.shape.count - 2), weights.shape.dropFirst(2))
-        .allSatisfy({ $0 <= $1 && $0 <= 8 })
+      areModest(
+        transpose.window.strides(axisCount: weights.shape.count - 2),
+        kernel: weights.shape.dropFirst(2))
     else { return nil }
     var node = node
     let rank = weights.shape.count
@@ -302,6 +302,20 @@ private struct ChannelBlocking {
     graph.note(
       "block channels", .done, node, "phase by phase, in blocks of \(layout.lanes) channels")
     return node
+  }
+
+  /// Whether there is a positive stride for each axis of the kernel, none larger than that or 8.
+  private func areModest(_ strides: [Int], kernel: ArraySlice<Int>) -> Bool {
+    strides.count == kernel.count
+      && zip(strides, kernel).allSatisfy { (1...8).contains($0) && $0 <= $1 }
+  }
+
+  /// Whether input 2 is left out, or a constant with a number for each output channel; others are told when
+  /// the node is planned.
+  private func hasFittingBias(_ node: Node, channels: Int) -> Bool {
+    guard node.hasInput(2) else { return true }
+    guard let bias = graph.constant(node, 2) else { return false }
+    return bias.type == .float && bias.shape == [channels]
   }
 
   /// The spatial extents of a value, nil where they are not known.
