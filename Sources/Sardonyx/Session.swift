@@ -4,7 +4,7 @@ import Synchronization
 public final class Session: Sendable {
   /// What becomes of BatchNormalization when a session is prepared.
   public enum BatchNormalizationMode: String, Sendable, CaseIterable {
-    /// Folded into the weights before it wherever that is exact.
+    /// Folded into the weights before or behind it wherever that is exact.
     case folded
     /// Computed as written.
     case unfolded

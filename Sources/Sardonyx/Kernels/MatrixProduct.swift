@@ -196,7 +196,7 @@ private struct Grid {
     let even = crew.threads == 1 ? 1 : (4 * crew.threads + count - 1) / count
     let wanted = max(1, min(even, Int(min(work / 1e6, 1e6))))
     // Each block of rows reads the whole right factor, and each of columns the whole left one: 197×768 times
-    // 768×192 took half as long again by sixteen blocks of rows as by columns.
+    // 768×192 took 300 µs in blocks of 14 rows and 254 in one.
     let mostRowBlocks = max(1, rows / (2 * crew.instructions.width(of: .left)))
     let cuts = (1...min(wanted, panels)).map { columnBlocks in
       let rowBlocks = min(mostRowBlocks, (wanted + columnBlocks - 1) / columnBlocks)

@@ -1,6 +1,7 @@
 extension Planner {
-  /// Folds BatchNormalization into the weights of the Conv, ConvTranspose, Gemm or MatMul before it, and
-  /// what exporters leave of one behind a Conv or ConvTranspose: sums and products with constants.
+  /// Folds BatchNormalization into the weights of the Conv, ConvTranspose, Gemm or MatMul before it, through
+  /// Concat and pools too, or else of the Conv, Gemm or BatchNormalization behind it; and what exporters leave of
+  /// one behind a Conv or ConvTranspose: sums and products with constants.
   ///
   /// With s = γ/√(σ² + ε): W′ = s·W and b′ = (b − μ)·s + β, per output channel, computed in double
   /// and rounded once. A BatchNormalization that cannot be folded stays, with a note of the reason.
@@ -222,20 +223,8 @@ private struct BatchNormalizationFold {
     let newBias = try normalization.rounded(
       zip(old, shifts).map { $0 + factor * $1 }, to: weights.type)
     let newWeights = try normalization.scaled(weights, layout)
-    let name = graph.values[node.inputs[1]!].name
-    var changed = node
-    changed.inputs[1] = addConstant(name + "_folded", newWeights, "W·s", from: node.inputs[1])
-    let biasInput = addConstant(
-      name + "_folded_bias", newBias, "b + Σ W·(B − mean·s)",
-      from: node.inputs.dropFirst(2).first ?? nil)
-    if changed.inputs.count > 2 {
-      changed.inputs[2] = biasInput
-    } else {
-      changed.inputs.append(biasInput)
-    }
-    if node.operatorName == "Gemm" { changed.attributes["beta"] = .float(1) }
-    do throws(ModelError) { try changed.remake() } catch { throw .fault(error) }
-    graph.nodes[position] = changed
+    try replaceWeights(
+      position, (newWeights, "W·s"), bias: (newBias, "b + Σ W·(B − mean·s)"))
   }
 
   /// Makes one BatchNormalization of two, with variance 1 and epsilon 0.
@@ -270,15 +259,26 @@ private struct BatchNormalizationFold {
     let layout = try ChannelLayout(node, weights.shape, channels: normalization.channelCount)
     let oldBias = try bias(node, channels: normalization.channelCount)
     let isScaled = normalization.scale.contains { $0 != 1 }
-    let newWeights = isScaled ? try normalization.scaled(weights, layout) : weights
+    let newWeights = isScaled ? try normalization.scaled(weights, layout) : nil
     let newBias = try normalization.rounded(normalization.folded(bias: oldBias), to: weights.type)
-    var changed = node
+    try replaceWeights(
+      producer, newWeights.map { ($0, "s·W") }, bias: (newBias, "(b − mean)·s + B"))
+  }
+
+  /// Gives a Conv, ConvTranspose or Gemm other weights, unless they stay, and another bias, each with the
+  /// formula that it was made by.
+  private mutating func replaceWeights(
+    _ position: Int, _ weights: (tensor: Tensor, formula: String)?,
+    bias: (tensor: Tensor, formula: String)
+  ) throws(FoldObstacle) {
+    let node = graph.nodes[position]
     let name = graph.values[node.inputs[1]!].name
-    if isScaled {
-      changed.inputs[1] = addConstant(name + "_folded", newWeights, "s·W", from: node.inputs[1])
+    var changed = node
+    if let (tensor, formula) = weights {
+      changed.inputs[1] = addConstant(name + "_folded", tensor, formula, from: node.inputs[1])
     }
     let biasInput = addConstant(
-      name + "_folded_bias", newBias, "(b − mean)·s + B",
+      name + "_folded_bias", bias.tensor, bias.formula,
       from: node.inputs.dropFirst(2).first ?? nil)
     if changed.inputs.count > 2 {
       changed.inputs[2] = biasInput
@@ -287,7 +287,7 @@ private struct BatchNormalizationFold {
     }
     if node.operatorName == "Gemm" { changed.attributes["beta"] = .float(1) }
     do throws(ModelError) { try changed.remake() } catch { throw .fault(error) }
-    graph.nodes[producer] = changed
+    graph.nodes[position] = changed
   }
 
   /// The bias of a Conv, ConvTranspose or Gemm per output channel, Gemm's times its beta; nil

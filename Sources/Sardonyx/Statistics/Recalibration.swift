@@ -24,15 +24,13 @@ public struct Recalibration: Sendable {
   ///   there are fewer than two numbers for a channel; and what runs and `batches` throw.
   public init(
     _ model: Model, options: Session.Options = Session.Options(),
-    progress: (_ done: Int, _ all: Int) -> Void = { _, _ in },
     batches: (_ run: ([String: Value]) throws(ModelError) -> Void) throws(ModelError) -> Void
   ) throws(ModelError) {
     let all = StoredNormalization.all(in: model)
     guard !all.isEmpty else { throw StoredNormalization.missing(in: model) }
     var definition = model.definition
     var layers: [Layer] = []
-    for (number, stored) in all.enumerated() {
-      progress(number, all.count)
+    for stored in all {
       let observer = try NormalizationObserver(
         Model(definition.ending(at: stored.input)), [stored], options)
       var statistics = [ChannelStatistics()]
@@ -49,7 +47,6 @@ public struct Recalibration: Sendable {
       try definition.replaceStatistics(
         of: stored, mean: channels.map(\.mean), variance: channels.map(\.variance))
     }
-    progress(all.count, all.count)
     self.layers = layers
     self.definition = definition
   }

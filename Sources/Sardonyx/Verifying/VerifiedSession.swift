@@ -54,7 +54,7 @@ public final class VerifiedSession: Sendable {
     let values = try session.run(inputs)
     guard number % period == 0 else { return (values, .unchecked) }
     let written = try reference.run(inputs)
-    // Taps and what squeezing operators allow are known to the comparison in lock step alone.
+    // What squeezing operators allow is known to the comparison in lock step alone.
     guard !Comparison(values, reference: written, tolerance: tolerance).passed else {
       return (values, .agreed)
     }

@@ -6,6 +6,8 @@ struct DataBatches {
   let model: Model
   /// Values that are the same in each run, or whose rows are taken.
   let shared: [String: Value]
+  /// What names the files, for messages.
+  var option = "--files"
 
   /// The inputs of one run.
   struct Batch {
@@ -38,7 +40,7 @@ struct DataBatches {
     for path in files { paths += isFolder(path) ? try inputs(inFolder: path) : [path] }
     guard !paths.isEmpty else {
       throw ModelError(
-        .mismatch, "--files: expected images, arrays or TensorProtos, got folders without any")
+        .mismatch, "\(option): expected images, arrays or TensorProtos, got folders without any")
     }
     let declared = fed.declaredBatch
     let size = count ?? declared ?? 1
@@ -84,7 +86,7 @@ struct DataBatches {
     guard open.count == 1 else {
       throw ModelError(
         .mismatch,
-        "--files: expected one input without a value, got \(open.count): "
+        "\(option): expected one input without a value, got \(open.count): "
           + open.map(\.name).quotedList,
         hint: "give the others with --input NAME=FILE, the same for all files")
     }

@@ -32,7 +32,7 @@ struct DataOptions: ParsableArguments {
     guard !isFolder(data), !data.hasSuffix(".npz") else {
       if isFolder(data) {
         let shared = try input.values(for: model, suppliesFed: true)
-        let batches = DataBatches(model: model, shared: shared)
+        let batches = DataBatches(model: model, shared: shared, option: "--data")
         return try batches.forEach(ofFiles: [data], by: batch, input.image.preparation, run)
       }
       var input = input

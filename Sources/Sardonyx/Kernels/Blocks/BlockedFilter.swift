@@ -156,8 +156,8 @@ struct BlockedFilter: Sendable {
   }
 
   /// How many groups see and make whole blocks of channels together; all of them where none do but they are
-  /// few, whose zeros cost less than leaving the blocks: 12 to 6 channels in three groups take a fifth of the
-  /// time so. nil where neither holds.
+  /// few, whose zeros cost less than leaving the blocks: two transposed convolutions, of 8 to 12 channels in
+  /// four groups and of 12 to 6 in two, took 77 µs so and 398 plainly. nil where neither holds.
   static func groupsTogether(
     _ groups: Int, inputChannels: Int, outputChannels: Int, _ layout: BlockLayout
   ) -> Int? {
