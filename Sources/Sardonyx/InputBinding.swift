@@ -6,8 +6,11 @@ struct InputBinding {
   private(set) var values: [Value?] = []
   private let graph: Graph
 
+  /// - Parameter declared: the graph of the file, which knows inputs that `graph` takes as constants.
   /// - Throws: ``ModelError`` (mismatch) for an unknown or missing name.
-  init(_ given: [String: Value], _ graph: Graph) throws(ModelError) {
+  init(
+    _ given: [String: Value], _ graph: Graph, of declared: Graph? = nil
+  ) throws(ModelError) {
     self.graph = graph
     values.reserveCapacity(graph.inputs.count)
     var count = 0
@@ -16,7 +19,7 @@ struct InputBinding {
       if value != nil { count += 1 }
       values.append(value ?? graph.defaults[id].map(Value.tensor))
     }
-    if count < given.count { try Self.checkNames(given, graph) }
+    if count < given.count { try Self.checkNames(given, declared ?? graph) }
     for (id, value) in zip(graph.inputs, values) where value == nil {
       throw ModelError(
         .mismatch, "input \"\(graph.values[id].name)\" is missing",

@@ -66,13 +66,15 @@ public final class Session: Sendable {
   public let options: Options
   /// Threads of a run.
   public let threads: Int
-  /// The graph after all passes.
-  let graph: Graph
-  private let plans = PlanCache()
+  /// For runs that leave all inputs with a default to it: the defaults are constants there, so that
+  /// weights which exporters list among the inputs fold and pack like others.
+  private let usual: PreparedGraph
+  /// For the other runs, made when the first of them comes.
+  private let overridden = Mutex<PreparedGraph?>(nil)
   /// Working memory of kernels, kept from run to run.
   private let scratch = ScratchPool()
   /// What packed weights and folded constants leave for a run.
-  private let memoryLimit: Int
+  private let memoryLimit: Atomic<Int>
 
   /// Prepares a model: runs the passes and packs the weights.
   /// - Throws: ``ModelError``: mismatch where a tap does not exist or an option is out of range,
@@ -85,14 +87,17 @@ public final class Session: Sendable {
     self.threads = threads
     let account = MemoryAccount(limit: options.memoryLimit ?? Machine.memoryByteCount)
     let crew = Crew(threads: threads, deadline: options.deadline, account: account)
-    graph = try model.naming {
+    usual = try model.naming {
       () throws(ModelError) in
       try crew.withWorkers { () throws(ModelError) in
-        try Planner.prepare(model.graph, options, on: crew)
+        PreparedGraph(try Planner.prepare(model.graph.withConstantDefaults, options, on: crew))
       }
     }
-    memoryLimit = max(0, account.limit - account.byteCount)
+    memoryLimit = Atomic(max(0, account.limit - account.byteCount))
   }
+
+  /// The graph after all passes, where no default is overridden.
+  var graph: Graph { usual.graph }
 
   /// Runs the model.
   /// - Parameters:
@@ -143,12 +148,12 @@ public final class Session: Sendable {
       let results: [Value?]
       do throws(ModelError) {
         results = try context.crew.withWorkers { () throws(ModelError) in
-          let (plan, values) = try self.plan(for: inputs)
+          let (plan, values) = try self.plan(for: inputs, context)
           try plan.check(timeLimit: options.timeLimit, threads: threads)
           return try Executor.run(plan, values, context)
         }
       } catch {
-        throw (try? InputBinding(inputs, graph))?.explain(error) ?? error
+        throw (try? InputBinding(inputs, model.graph))?.explain(error) ?? error
       }
       var named = [String: Value](minimumCapacity: positions.count)
       for position in positions { named[graph.outputName(position)] = results[position] }
@@ -167,25 +172,48 @@ public final class Session: Sendable {
 
   /// An executor to be walked step by step.
   func executor(_ inputs: [String: Value]) throws(ModelError) -> Executor {
-    let (plan, values) = try plan(for: inputs)
-    var executor = try Executor(plan, makeContext(nil))
+    let context = makeContext(nil)
+    let (plan, values) = try plan(for: inputs, context)
+    var executor = try Executor(plan, context)
     executor.begin(values)
     return executor
   }
 
   /// The plan for the values given, and these in the order of its inputs.
-  private func plan(for inputs: [String: Value]) throws(ModelError) -> (Plan, [Value?]) {
-    let binding = try InputBinding(inputs, graph)
+  private func plan(
+    for inputs: [String: Value], _ context: RunContext
+  ) throws(ModelError) -> (Plan, [Value?]) {
+    let prepared = try preparedGraph(for: inputs, context)
+    let binding = try InputBinding(inputs, prepared.graph, of: model.graph)
     // What fits a plan has been checked when that was made.
-    if let known = plans.plan(for: binding.values) { return (known, binding.values) }
-    return (try plans.plan(graph, inputs: try binding.checkedFacts()), binding.values)
+    if let known = prepared.plans.plan(for: binding.values) { return (known, binding.values) }
+    let facts = try binding.checkedFacts()
+    return (try prepared.plans.plan(prepared.graph, inputs: facts), binding.values)
+  }
+
+  private func preparedGraph(
+    for inputs: [String: Value], _ context: RunContext
+  ) throws(ModelError) -> PreparedGraph {
+    // Whoever gives more than the inputs without a default overrides one, or names none.
+    guard inputs.count > usual.graph.inputs.count, !model.graph.defaults.isEmpty else {
+      return usual
+    }
+    return try overridden.withLock { prepared throws(ModelError) in
+      if let prepared { return prepared }
+      let before = context.account.byteCount
+      let made = PreparedGraph(try Planner.prepare(model.graph, options, on: context.crew))
+      memoryLimit.wrappingSubtract(context.account.byteCount - before, ordering: .relaxed)
+      prepared = made
+      return made
+    }
   }
 
   private func makeContext(_ profile: Profile?) -> RunContext {
     RunContext(
       crew: Crew(
         threads: threads, deadline: options.deadline, scratch: scratch,
-        account: MemoryAccount(limit: memoryLimit)), seed: options.seed, profile: profile)
+        account: MemoryAccount(limit: max(0, memoryLimit.load(ordering: .relaxed)))),
+      seed: options.seed, profile: profile)
   }
 
   private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {
@@ -204,7 +232,24 @@ public final class Session: Sendable {
   }
 }
 
+/// A graph after all passes, with its plans.
+private struct PreparedGraph: Sendable {
+  let graph: Graph
+  let plans = PlanCache()
+
+  init(_ graph: Graph) { self.graph = graph }
+}
+
 extension Graph {
   /// The name of the output at this position.
   fileprivate func outputName(_ position: Int) -> String { values[outputs[position]].name }
+
+  /// This graph with every input that has a default as the constant that it holds.
+  fileprivate var withConstantDefaults: Graph {
+    var graph = self
+    graph.inputs.removeAll { defaults[$0] != nil }
+    for (id, tensor) in defaults { graph.values[id].constant = tensor }
+    graph.defaults = [:]
+    return graph
+  }
 }

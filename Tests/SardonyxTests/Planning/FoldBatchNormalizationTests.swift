@@ -282,24 +282,21 @@ import Testing
       try reasons(conv(outputs: ["y", "c"])) == ["\"c\" is an output of the graph"])
   }
 
-  @Test func weightsTheCallerMayOverrideStay() throws {
-    let model = try conv(inputs: [declared("w", .float, [3, 2, 1, 1])])
-    #expect(
-      try reasons(model) == [
-        "the weights of \"the Conv\" (Conv): not a constant, or one the caller may override"
-      ])
-    let x = Value.tensor(randomTensor([1, 2, 4, 4]))
-    let zeros = Value.tensor(Tensor(zeros: .float, [3, 2, 1, 1]))
-    let asStored = try Session(model).run(["x": x])["y"]!.tensor!.array(of: Float.self)
-    let overridden = try Session(model).run(["x": x, "w": zeros])["y"]!.tensor!.array(
-      of: Float.self)
-    #expect(asStored != overridden)
-  }
-
-  @Test func statisticsTheCallerMayOverrideStay() throws {
-    let model = try conv(inputs: [declared("bn.mean", .float, [3])])
-    #expect(
-      try reasons(model) == ["its mean is not a constant, or one the caller may override"])
+  @Test(arguments: ["w", "bn.mean"])
+  func defaultsFoldUntilTheCallerOverridesOne(name: String) throws {
+    let shape = name == "w" ? [3, 2, 1, 1] : [3]
+    let open = try conv(inputs: [declared(name, .float, shape)])
+    #expect(try reasons(open) == [])
+    let inputs = ["x": Value.tensor(randomTensor([1, 2, 4, 4]))]
+    let other = randomTensor(shape, seed: 5)
+    let session = try Session(open)
+    let usual = try session.run(inputs)["y"]!.tensor!
+    let overridden = try session.run(inputs.merging([name: .tensor(other)]) { $1 })["y"]!.tensor!
+    let again = try session.run(inputs)["y"]!.tensor!
+    let closed = try Session(conv(constants: [name: other])).run(inputs)["y"]!.tensor!
+    #expect(usual.array(of: Float.self) == again.array(of: Float.self))
+    #expect(overridden.isClose(to: closed.array(of: Float.self)))
+    #expect(!overridden.isClose(to: usual.array(of: Float.self)))
   }
 
   @Test func aFoldThatWouldOverflowStays() throws {
