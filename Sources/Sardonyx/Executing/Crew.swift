@@ -141,9 +141,7 @@ final class Crew: Sendable {
       if let shift = roster.shift { return shift }
       let shift = Shift(workers: (1..<threads).map { Worker(participant: $0) })
       for worker in shift.workers {
-        DispatchQueue.global(qos: .userInitiated).async { [board] in
-          worker.serve(board, during: shift)
-        }
+        ServingThreads.shared.call { [board] in worker.serve(board, during: shift) }
       }
       roster.shift = shift
       return shift
@@ -290,7 +288,61 @@ private final class Shift: Sendable {
   }
 }
 
+/// The threads on which workers serve. One whose shift is over waits a moment for the next: runs that
+/// follow each other closely have their workers at once, which would else take some tens of microseconds
+/// to come.
+private final class ServingThreads: Sendable {
+  static let shared = ServingThreads()
+
+  private struct Waiting {
+    /// Threads that wait, and what some of them are to do next; never more than these.
+    var threads = 0
+    var calls: [@Sendable () -> Void] = []
+  }
+
+  private let waiting = Mutex(Waiting())
+  private let callCount = Atomic(0)
+
+  func call(_ work: @escaping @Sendable () -> Void) {
+    let isTaken = waiting.withLock { waiting in
+      guard waiting.threads > waiting.calls.count else { return false }
+      waiting.calls.append(work)
+      callCount.store(waiting.calls.count, ordering: .releasing)
+      return true
+    }
+    if isTaken { return }
+    DispatchQueue.global(qos: .userInitiated).async { [self] in
+      work()
+      while let next = nextCall() { next() }
+    }
+  }
+
+  /// What was called for within a moment.
+  private func nextCall() -> (@Sendable () -> Void)? {
+    waiting.withLock { $0.threads += 1 }
+    for _ in 0..<Worker.patience {
+      if callCount.load(ordering: .acquiring) > 0, let call = takeCall(orLeave: false) {
+        return call
+      }
+      relax()
+    }
+    return takeCall(orLeave: true)
+  }
+
+  private func takeCall(orLeave isLast: Bool) -> (@Sendable () -> Void)? {
+    waiting.withLock { waiting in
+      let call = waiting.calls.popLast()
+      callCount.store(waiting.calls.count, ordering: .releasing)
+      if call != nil || isLast { waiting.threads -= 1 }
+      return call
+    }
+  }
+}
+
 private final class Worker: Sendable {
+  /// Turns of waiting before a thread sleeps: some tens of microseconds.
+  static let patience = 1500
+
   private let participant: Int
   private let isAsleep = Atomic(false)
   private let bell = DispatchSemaphore(value: 0)
@@ -302,7 +354,7 @@ private final class Worker: Sendable {
     while !shift.isOver {
       if board.work(as: participant) {
         turns = 0
-      } else if turns < 1500 {  // some tens of microseconds
+      } else if turns < Self.patience {
         turns += 1
         relax()
       } else {

@@ -64,19 +64,19 @@ struct BlockedConvolution: Sendable {
     crew.perform(grid.chunks) { chunk in
       let mode = kernels_flush_denormals()
       defer { kernels_restore_denormals(mode) }
-      let units = grid.units(of: chunk)
+      let (areas, panels) = grid.parts(of: chunk)
       for (index, stretch) in stretches.enumerated() {
-        for panel in grid.panels(of: chunk) {
-          for unit in units {
+        for panel in panels {
+          for area in areas {
             unsafe multiply(
-              source, epilogue, y, stretch, panel, geometry.area(of: unit), crew,
+              source, epilogue, y, stretch, panel, grid.areas[area], crew,
               isFirst: index == 0, isLast: index == stretches.count - 1)
           }
         }
       }
       guard unsafe epilogue.activation.hasSteps else { return }
-      for panel in grid.panels(of: chunk) {
-        for unit in units { unsafe finish(epilogue.activation, y, panel, unit, crew) }
+      for panel in panels {
+        for area in areas { unsafe finish(epilogue.activation, y, panel, grid.areas[area], crew) }
       }
     }
   }
@@ -114,10 +114,9 @@ struct BlockedConvolution: Sendable {
 
   /// Applies a function that the kernels do not know to what a panel made of an area.
   private func finish(
-    _ activation: Activation, _ y: UnsafeMutablePointer<Float>, _ panel: Int, _ unit: Int,
+    _ activation: Activation, _ y: UnsafeMutablePointer<Float>, _ panel: Int, _ area: Area,
     _ crew: Crew
   ) {
-    let area = geometry.area(of: unit)
     let lanes = filter.layout.lanes
     for image in area.images {
       for block in filter.vectors(of: panel) {
@@ -256,10 +255,9 @@ private struct Geometry: Sendable {
   /// leave much of one unused, or there is no kernel for the step from one column to the next.
   let isPlaced: Bool
   private let batch: Int
-  private let imagesPerArea: Int
-  private let rowsPerArea: Int
-  private let columnsPerArea: Int
+  /// Multiply-adds of an output place.
   private let work: Int
+  private let depth: Int
 
   init(_ shape: ConvolutionShape, _ filter: BlockedFilter, _ spread: BlockedConvolution.Spread?) {
     lanes = filter.layout.lanes
@@ -303,32 +301,14 @@ private struct Geometry: Sendable {
           ? copies.offset(plane: run.plane, row: row, column: column)
           : run.plane * planeSize + (row * input.columns + column) * floats)
     }
-    // As many pixels as share a pass over the weights: 32 tiles.
-    let most = 32 * tilePixels
-    columnsPerArea = columns.evenPart(atMost: most, multipleOf: tilePixels)
-    rowsPerArea = max(1, min(rows, most / max(1, columnsPerArea)))
     // Five sixths of a tile's pixels at least.
     let tiles = (columns + tilePixels - 1) / tilePixels
     isPlaced =
       ![1, 2, lanes].contains(columnStep)
       || 6 * columns < 5 * tiles * tilePixels && rows * shape.batch > 1
     batch = shape.batch
-    imagesPerArea = isPlaced ? max(1, min(batch, most / max(1, rows * columns))) : 1
-    work = filter.inputChannels * shape.taps * shape.outputChannels
-  }
-
-  private var rowAreas: Int { (rows + rowsPerArea - 1) / rowsPerArea }
-  private var columnAreas: Int { (columns + columnsPerArea - 1) / columnsPerArea }
-
-  private var imageAreas: Int { (batch + imagesPerArea - 1) / imagesPerArea }
-
-  func area(of unit: Int) -> Area {
-    let (rest, column) = unit.quotientAndRemainder(dividingBy: columnAreas)
-    let (image, row) = rest.quotientAndRemainder(dividingBy: rowAreas)
-    return Area(
-      images: image * imagesPerArea..<min((image + 1) * imagesPerArea, batch),
-      rows: row * rowsPerArea..<min((row + 1) * rowsPerArea, rows),
-      columns: column * columnsPerArea..<min((column + 1) * columnsPerArea, columns))
+    depth = filter.inputChannels * shape.taps
+    work = depth * shape.outputChannels
   }
 
   /// Where the input of an area's first output lies.
@@ -349,49 +329,139 @@ private struct Geometry: Sendable {
     unsafe copies.run(x, into: source, batch: batch, on: crew)
   }
 
-  /// Cuts the work into chunks. An output is computed in one of them however they are cut.
+  /// Cuts the work into chunks. An output is computed in one of them, in one way, however they are cut.
   func grid(panels: Int, threads: Int) -> ProductGrid {
-    let pixels = imagesPerArea * rowsPerArea * columnsPerArea
-    return ProductGrid(
-      units: imageAreas * rowAreas * columnAreas, panels: panels, unitWork: work * pixels,
-      unitsAtOnce: max(1, 32 * tilePixels / pixels), threads: threads)
+    func grid(_ tilesPerArea: Int) -> ProductGrid {
+      let areas = Areas(
+        rows: rows, columns: columns, images: batch, tilePixels: tilePixels, isPlaced: isPlaced,
+        most: tilesPerArea)
+      return ProductGrid(
+        areas, areasAtOnce: tilesPerArea / max(1, areas.tiles), panels: panels, pixelWork: work,
+        depth: depth, threads: threads)
+    }
+    var best = grid(Areas.mostTiles)
+    guard threads > 1 else { return best }
+    // Smaller areas, where those do not divide among the threads.
+    let tiles = best.areas.tiles
+    for parts in 2...4 where tiles > parts && best.isUneven {
+      let finer = grid((tiles + parts - 1) / parts)
+      if finer.time < best.time { best = finer }
+    }
+    return best
   }
 }
 
-/// The chunks of a product: some areas times some panels.
-struct ProductGrid: Sendable {
-  private let units: Int
-  private let panels: Int
-  private let unitsPerChunk: Int
-  private let panelsPerChunk: Int
+/// The outputs of a product in parts of at most so many tiles.
+struct Areas: Sendable {
+  /// As many tiles as share a pass over the weights.
+  static let mostTiles = 32
 
-  init(units: Int, panels: Int, unitWork: Int, unitsAtOnce: Int, threads: Int) {
-    self.units = units
+  /// Tiles of a whole area.
+  let tiles: Int
+  let count: Int
+  private let extents: (images: Int, rows: Int, columns: Int)
+  private let size: (images: Int, rows: Int, columns: Int)
+  private let rowAreas: Int
+  private let columnAreas: Int
+
+  /// - Parameter isPlaced: whether tiles run across the ends of rows and images.
+  init(rows: Int, columns: Int, images: Int, tilePixels: Int, isPlaced: Bool, most: Int) {
+    let pixels = most * tilePixels
+    let width = columns.evenPart(atMost: pixels, multipleOf: tilePixels)
+    let height = max(1, min(rows, pixels / max(1, width)))
+    let depth = isPlaced ? max(1, min(images, pixels / max(1, rows * columns))) : 1
+    extents = (images, rows, columns)
+    size = (depth, height, width)
+    tiles =
+      isPlaced
+      ? (depth * height * width + tilePixels - 1) / tilePixels
+      : height * ((width + tilePixels - 1) / tilePixels)
+    rowAreas = (rows + height - 1) / height
+    columnAreas = width == 0 ? 0 : (columns + width - 1) / width
+    count = (images + depth - 1) / depth * rowAreas * columnAreas
+  }
+
+  /// Output places of a whole area.
+  var pixels: Int { size.images * size.rows * size.columns }
+
+  subscript(_ index: Int) -> Area {
+    let (rest, column) = index.quotientAndRemainder(dividingBy: columnAreas)
+    let (image, row) = rest.quotientAndRemainder(dividingBy: rowAreas)
+    func part(_ index: Int, _ size: Int, _ extent: Int) -> Range<Int> {
+      index * size..<min((index + 1) * size, extent)
+    }
+    return Area(
+      images: part(image, size.images, extents.images), rows: part(row, size.rows, extents.rows),
+      columns: part(column, size.columns, extents.columns))
+  }
+}
+
+/// The chunks of a product: some areas times some panels of weights.
+struct ProductGrid: Sendable {
+  let areas: Areas
+  private let panels: Int
+  private let areasPerChunk: Int
+  private var panelsPerChunk: Int
+  private let threads: Int
+  /// Whether the panels of an area follow each other, or the areas of a panel.
+  private let goesByAreas: Bool
+
+  /// - Parameters:
+  ///   - areasAtOnce: how many areas make a chunk, where there are so many.
+  ///   - pixelWork: multiply-adds of an output place.
+  ///   - depth: of the sum.
+  init(
+    _ areas: Areas, areasAtOnce: Int, panels: Int, pixelWork: Int, depth: Int, threads: Int
+  ) {
+    self.areas = areas
     self.panels = panels
-    unitsPerChunk = min(units, unitsAtOnce)
-    let groups = (units + unitsPerChunk - 1) / unitsPerChunk
-    // Four chunks for each thread even them out. More of them would read the input more often, from
-    // beyond the caches where it is deep: 1024 to 128 channels at 14×14 took half as long again by
-    // chunks of one panel. Below a quarter of a million multiply-adds, 3 to 6 µs, none is worth it.
+    self.threads = threads
+    areasPerChunk = max(1, min(areas.count, areasAtOnce))
+    // Neighbouring chunks are one thread's: they share what there is more of.
+    goesByAreas = areas.count * areas.pixels * depth > pixelWork
+    let groups = (areas.count + areasPerChunk - 1) / areasPerChunk
+    // Four chunks for each thread even them out. Below a quarter of a million multiply-adds, 2 to 6 µs,
+    // none is worth it.
     let wanted = threads == 1 ? 1 : (4 * threads + groups - 1) / groups
     // Above some hundred millions an interruption would come late.
-    let chunkWork = unitWork * unitsPerChunk
+    let chunkWork = areas.pixels * pixelWork * areasPerChunk
     let parts = max(1, min(panels, max(min(wanted, chunkWork >> 18), chunkWork >> 28)))
     panelsPerChunk = (panels + parts - 1) / parts
+    // One panel less, where the chunks divide better so.
+    guard threads > 1, isUneven, panelsPerChunk > 1 else { return }
+    let before = time
+    panelsPerChunk -= 1
+    if time >= before { panelsPerChunk += 1 }
+  }
+
+  /// How long the threads take, in tiles of a panel: a pass over the weights of an area costs half a
+  /// tile more, and a chunk as much.
+  var time: Double {
+    let rounds = Double((chunks + threads - 1) / threads)
+    return rounds * (Double(areasPerChunk * panelsPerChunk) * (Double(areas.tiles) + 0.5) + 0.5)
+  }
+
+  /// Whether some threads have a twentieth more to do than all have on average.
+  var isUneven: Bool {
+    20 * (chunks + threads - 1) / threads * threads * areasPerChunk * panelsPerChunk
+      > 21 * areas.count * panels
   }
 
   private var panelGroups: Int { (panels + panelsPerChunk - 1) / panelsPerChunk }
-  private var unitGroups: Int { (units + unitsPerChunk - 1) / unitsPerChunk }
-  var chunks: Int { unitGroups * panelGroups }
+  private var areaGroups: Int { (areas.count + areasPerChunk - 1) / areasPerChunk }
+  var chunks: Int { areaGroups * panelGroups }
 
-  func units(of chunk: Int) -> Range<Int> {
-    let first = chunk / panelGroups * unitsPerChunk
-    return first..<min(first + unitsPerChunk, units)
-  }
-
-  func panels(of chunk: Int) -> Range<Int> {
-    let first = chunk % panelGroups * panelsPerChunk
-    return first..<min(first + panelsPerChunk, panels)
+  /// The areas and the panels of a chunk.
+  func parts(of chunk: Int) -> (areas: Range<Int>, panels: Range<Int>) {
+    let (area, panel) =
+      goesByAreas
+      ? chunk.quotientAndRemainder(dividingBy: panelGroups)
+      : (chunk % areaGroups, chunk / areaGroups)
+    let (firstArea, firstPanel) = (area * areasPerChunk, panel * panelsPerChunk)
+    return (
+      firstArea..<min(firstArea + areasPerChunk, areas.count),
+      firstPanel..<min(firstPanel + panelsPerChunk, panels)
+    )
   }
 }
 
@@ -449,21 +519,22 @@ private struct Copies: Sendable {
     let kernels = unsafe crew.instructions.kernels
     let inputSize = input.rows * input.columns * floats
     let rowLength = copiedColumns * floats
-    crew.performRanges(of: batch * planes, by: max(1, (1 << 15) / planeSize)) {
-      for plane in $0 {
-        var target = unsafe source + plane * planeSize
-        for copied in 0..<copiedRows {
-          let row = (skipsRows ? copied * strides.rows : copied) - pads.rows
-          for phase in 0..<phases {
-            if row >= 0, row < input.rows {
-              unsafe kernels.copy_columns(
-                copiedColumns, x + (plane * inputSize + row * input.columns * floats),
-                input.columns, phase - pads.columns, columnStride, floats, target)
-            } else {
-              unsafe target.update(repeating: 0, count: rowLength)
-            }
-            unsafe target += rowLength
+    // Some microseconds of copying at a time.
+    let rowSize = max(1, phases * rowLength)
+    crew.performRanges(of: batch * planes * copiedRows, by: max(1, (1 << 14) / rowSize)) {
+      for index in $0 {
+        let (plane, copied) = index.quotientAndRemainder(dividingBy: copiedRows)
+        let row = (skipsRows ? copied * strides.rows : copied) - pads.rows
+        var target = unsafe source + index * rowSize
+        for phase in 0..<phases {
+          if row >= 0, row < input.rows {
+            unsafe kernels.copy_columns(
+              copiedColumns, x + (plane * inputSize + row * input.columns * floats),
+              input.columns, phase - pads.columns, columnStride, floats, target)
+          } else {
+            unsafe target.update(repeating: 0, count: rowLength)
           }
+          unsafe target += rowLength
         }
       }
     }
