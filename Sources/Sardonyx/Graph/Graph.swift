@@ -33,6 +33,8 @@ struct Graph: Sendable {
   var notes: [Note] = []
   /// How constants that passes folded came about, by name.
   var origins: [String: FoldOrigin] = [:]
+  /// What passes have found of the values' shapes; see ``symbolicShapes()``.
+  var shapesFound: SymbolicShapes?
 }
 
 /// How a folded constant came about.

@@ -99,11 +99,14 @@ struct TransposedConvolution: Sendable {
           result: strip, resultStep: columns)
         let size = MatrixProduct.Shape(rows: filter.lanes, columns: columns, depth: filter.depth)
         unsafe MatrixProduct.multiply(product, size, on: crew)
-        for lane in 0..<filter.lanes {
-          let (channel, tap) = lane.quotientAndRemainder(dividingBy: shape.taps)
-          unsafe spread(
-            strip + lane * columns, rows: first..<first + columns / length, tap,
-            over: y + channel * shape.output.elementCount, crew.instructions)
+        for tap in 0..<shape.taps {
+          let falling = Tap(tap, shape)
+          for channel in 0..<channels {
+            unsafe spread(
+              strip + (channel * shape.taps + tap) * columns,
+              rows: first..<first + columns / length, falling,
+              over: y + channel * shape.output.elementCount, crew.instructions)
+          }
         }
       }
     }
@@ -111,33 +114,56 @@ struct TransposedConvolution: Sendable {
 
   /// Adds what one tap makes of some rows of the input to a plane of the output.
   private func spread(
-    _ x: UnsafePointer<Float>, rows: Range<Int>, _ tap: Int,
+    _ x: UnsafePointer<Float>, rows: Range<Int>, _ tap: Tap,
     over y: UnsafeMutablePointer<Float>, _ instructions: InstructionSet
   ) {
-    let last = shape.input.count - 1
-    let taps = indices(of: tap, within: shape.kernel)
-    let steps = shape.output.strides
-    // Along the last axis the inputs whose tap falls into the output are a range.
-    let shift = taps[last] * shape.dilations[last] - shape.padsBegin[last]
-    let (stride, length) = (shape.strides[last], shape.input[last])
-    let begin = shift >= 0 ? 0 : (-shift + stride - 1) / stride
-    let room = shape.output[last] - 1 - shift
-    let end = room < 0 ? 0 : min(length, room / stride + 1)
-    guard begin < end else { return }
+    guard !tap.columns.isEmpty else { return }
+    let (length, stride) = (shape.input.last ?? 1, shape.strides.last ?? 1)
     for row in rows {
-      let place = indices(of: row, within: Array(shape.input.dropLast()))
-      var start = begin * stride + shift
-      var isInside = true
-      for axis in 0..<last {
-        let index =
-          place[axis] * shape.strides[axis] + taps[axis] * shape.dilations[axis]
-          - shape.padsBegin[axis]
-        isInside = isInside && (0..<shape.output[axis]).contains(index)
-        start += index * steps[axis]
-      }
-      guard isInside else { continue }
+      guard let start = tap.start(of: row) else { continue }
       unsafe instructions.kernels.add_spread(
-        end - begin, x + ((row - rows.lowerBound) * length + begin), y + start, stride)
+        tap.columns.count, x + ((row - rows.lowerBound) * length + tap.columns.lowerBound),
+        y + (start + tap.firstColumn), stride)
+    }
+  }
+
+  /// Where the products of a tap fall.
+  private struct Tap {
+    /// By axis but the last, where in a plane of the output the products of each index fall; -1 for
+    /// beside it.
+    private let places: [[Int]]
+    /// The inputs of a row whose products fall into it, and where the first does.
+    let columns: Range<Int>
+    let firstColumn: Int
+
+    init(_ index: Int, _ shape: TransposedConvolutionShape) {
+      let last = shape.input.count - 1
+      let tap = indices(of: index, within: shape.kernel)
+      let shifts = tap.indices.map { tap[$0] * shape.dilations[$0] - shape.padsBegin[$0] }
+      let steps = shape.output.strides
+      places = (0..<last).map { axis in
+        (0..<shape.input[axis]).map { index in
+          let place = index * shape.strides[axis] + shifts[axis]
+          return (0..<shape.output[axis]).contains(place) ? place * steps[axis] : -1
+        }
+      }
+      let (shift, stride) = (shifts[last], shape.strides[last])
+      let begin = shift >= 0 ? 0 : (-shift + stride - 1) / stride
+      let room = shape.output[last] - 1 - shift
+      columns = begin..<max(begin, room < 0 ? 0 : min(shape.input[last], room / stride + 1))
+      firstColumn = begin * stride + shift
+    }
+
+    /// Where a row of the input falls in a plane of the output; nil for beside it.
+    func start(of row: Int) -> Int? {
+      var (rest, start) = (row, 0)
+      for axis in places.indices.reversed() {
+        let index: Int
+        (rest, index) = rest.quotientAndRemainder(dividingBy: places[axis].count)
+        guard places[axis][index] >= 0 else { return nil }
+        start += places[axis][index]
+      }
+      return start
     }
   }
 }

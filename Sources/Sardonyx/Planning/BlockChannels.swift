@@ -33,7 +33,7 @@ private struct ChannelBlocking {
   private var selections: [Graph.ValueID: Selection] = [:]
   /// Per value that was made in blocks, its plain form where one was needed.
   private var plainForms: [Graph.ValueID: Graph.ValueID] = [:]
-  private let facts: [(type: ValueType?, shape: [Dimension]?, integers: [Int]?)]
+  private let facts: [SymbolicShapes.Known]
   private let isOutput: Set<Graph.ValueID>
   private var names: Set<String>
   private let original: [Node]
@@ -58,8 +58,8 @@ private struct ChannelBlocking {
   init(_ graph: Graph, winograd: Bool) {
     self.graph = graph
     self.winograd = winograd
+    facts = self.graph.symbolicShapes().facts
     self.graph.nodes = []
-    facts = SymbolicShapes(graph).facts
     isOutput = Set(graph.outputs)
     names = Set(graph.values.map(\.name))
     original = graph.nodes

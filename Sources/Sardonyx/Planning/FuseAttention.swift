@@ -15,13 +15,13 @@ private struct AttentionFusion {
   var graph: Graph
   private let readers: [[Int]]
   private let producers: [Int?]
-  private let facts: [(type: ValueType?, shape: [Dimension]?, integers: [Int]?)]
+  private let facts: [SymbolicShapes.Known]
 
   init(_ graph: Graph) {
     self.graph = graph
     readers = graph.readers()
     producers = graph.producers()
-    facts = SymbolicShapes(graph).facts
+    facts = self.graph.symbolicShapes().facts
   }
 
   /// Fuses the attention whose Softmax, or which itself, stands at `position`, if one does.

@@ -12,7 +12,6 @@ private struct EpilogueFusion {
   var graph: Graph
   private var readers: [[Int]]
   private let outputs: Set<Graph.ValueID>
-  private lazy var shapes = SymbolicShapes(graph).facts.map(\.shape)
 
   init(_ graph: Graph) {
     self.graph = graph
@@ -83,6 +82,10 @@ private struct EpilogueFusion {
     return next
   }
 
+  private mutating func shape(of id: Graph.ValueID) -> [Dimension]? {
+    graph.symbolicShapes().facts[id].shape
+  }
+
   /// - Returns: where the Conv stands afterwards.
   private mutating func addResidual(from position: Int) -> Int? {
     guard var conv = graph.nodes[position].implementation as? Conv,
@@ -90,7 +93,7 @@ private struct EpilogueFusion {
       graph.nodes[next].operatorName == "Add", graph.nodes[next].domain.isEmpty,
       graph.nodes[next].attributes.isEmpty, let result = graph.nodes[position].outputs[0],
       let residual = graph.nodes[next].inputs.first(where: { $0 != result }) ?? nil,
-      let shape = shapes[result], !shape.contains(.unknown), shapes[residual] == shape
+      let shape = shape(of: result), !shape.contains(.unknown), self.shape(of: residual) == shape
     else { return nil }
     conv.addsResidual = true
     var inputs = graph.nodes[position].inputs

@@ -12,7 +12,6 @@ private struct PatternFusion {
   var graph: Graph
   private let readers: [[Int]]
   private let producers: [Int?]
-  private lazy var shapes = SymbolicShapes(graph).facts.map(\.shape)
 
   init(_ graph: Graph) {
     self.graph = graph
@@ -58,7 +57,8 @@ private struct PatternFusion {
     guard let epsilon = graph.scalar(epsilon), epsilon > 0, let scale = row(scale),
       let bias = row(bias),
       let count = graph.values[scale].constant?.shape[0],
-      graph.values[bias].constant?.shape == [count], shapes[x]?.last == .known(count)
+      graph.values[bias].constant?.shape == [count],
+      graph.symbolicShapes().facts[x].shape?.last == .known(count)
     else { return }
     try replace(
       position, by: "LayerNormalization", operatorSet: 17, [x, scale, bias],

@@ -10,13 +10,14 @@ struct ShapeInference {
   var checked: [TypesChecked?]
 
   /// Results above this many bytes are left to the run; shape computations are far smaller.
-  private static let largestComputedValue = 1 << 16
+  private let largestComputedValue: Int
 
   /// The means to compute with, for a second at most: shapes take no time worth speaking of.
   private let context: RunContext
 
-  init(_ graph: Graph, inputs: [Fact]) {
+  init(_ graph: Graph, inputs: [Fact], largestComputedValue: Int = 1 << 16) {
     self.graph = graph
+    self.largestComputedValue = largestComputedValue
     facts = graph.values.map { $0.constant.map { Fact($0) } }
     isTold = Array(repeating: false, count: graph.nodes.count)
     checked = Array(repeating: nil, count: graph.nodes.count)
@@ -78,7 +79,7 @@ struct ShapeInference {
   {
     guard inputs.allSatisfy({ $0 == nil || $0!.value != nil }),
       described.contains(where: { $0.value == nil }),
-      described.allSatisfy({ $0.byteCount.map { $0 <= Self.largestComputedValue } ?? false }),
+      described.allSatisfy({ $0.byteCount.map { $0 <= largestComputedValue } ?? false }),
       node.implementation.isDeterministic, node.implementation.bodies.isEmpty,
       !context.crew.isCancelled
     else { return nil }

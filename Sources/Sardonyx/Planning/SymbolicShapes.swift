@@ -3,14 +3,29 @@
 /// The operators' one shape function knows numbers only, so it is asked with several numbers per
 /// symbol: an extent that stays the same is a number, one that grows evenly is `a*symbol + b`, any
 /// other is unknown. Shape computations inside the graph need no treatment of their own that way.
-struct SymbolicShapes {
-  /// Per value, its type and dimensions as far as they follow from the inputs, and the integers that
-  /// it holds where they are the same for all inputs.
-  private(set) var facts: [(type: ValueType?, shape: [Dimension]?, integers: [Int]?)]
+struct SymbolicShapes: Sendable {
+  /// What follows from the inputs' shapes for a value.
+  struct Known: Sendable {
+    var type: ValueType?
+    var shape: [Dimension]?
+    /// Those that it holds, where they are the same for all inputs.
+    var integers: [Int]?
+
+    fileprivate init(_ fact: Fact?) {
+      type = fact?.type
+      shape = fact?.shape?.map { .known($0) }
+      integers = fact?.integers
+    }
+  }
+
+  /// By value.
+  private(set) var facts: [Known]
 
   /// Highly composite, so that most graphs accept them: strides, windows and splits divide them.
   private static let probes = [64, 128, 192]
   private static let largestCount = 16
+  /// Bytes of values that are computed: shapes, indices and sizes, no masks or positions.
+  private static let largestComputedValue = 1 << 10
 
   init(_ graph: Graph, fixed: [String: Int] = [:]) {
     // Shapes in more symbols than these are told as unknown.
@@ -18,16 +33,24 @@ struct SymbolicShapes {
     let symbols = graph.inputSymbols.filter { fixed[$0] == nil }.prefix(count)
     var numbers = fixed
     for symbol in symbols { numbers[symbol] = Self.probes[0] }
-    let reference = graph.inferredFacts(numbers)
-    facts = reference.map { ($0?.type, $0?.shape?.map { .known($0) }, $0?.integers) }
+    let reference = graph.inferredFacts(numbers, computing: Self.largestComputedValue)
+    facts = reference.map(Known.init)
     for symbol in symbols {
       let variants = Self.probes.dropFirst().map { probe in
         var numbers = numbers
         numbers[symbol] = probe
-        return graph.inferredFacts(numbers)
+        return graph.inferredFacts(numbers, computing: Self.largestComputedValue)
       }
       for id in facts.indices { refine(id, symbol, reference[id], variants.map { $0[id] }) }
     }
+  }
+
+  /// Takes in the values that a graph has got since; nil where one of them is no constant.
+  fileprivate mutating func extend(over graph: Graph) -> Bool {
+    let added = graph.values[facts.count...].map(\.constant)
+    guard !added.contains(where: { $0 == nil }) else { return false }
+    facts += added.map { Known(Fact($0!)) }
+    return true
   }
 
   private mutating func refine(_ id: Int, _ symbol: String, _ reference: Fact?, _ variants: [Fact?])
@@ -87,13 +110,28 @@ extension Graph {
     return symbols
   }
 
+  /// Shapes of all values, for passes: found once, as passes leave each value what it is.
+  mutating func symbolicShapes() -> SymbolicShapes {
+    if var known = shapesFound, known.facts.count == values.count || known.extend(over: self) {
+      shapesFound = known
+      return known
+    }
+    let shapes = SymbolicShapes(self)
+    shapesFound = shapes
+    return shapes
+  }
+
   /// What follows for each value when symbols stand for these numbers; nil where nothing does.
-  func inferredFacts(_ symbols: [String: Int]) -> [Fact?] {
+  /// - Parameter largestComputedValue: bytes up to which values are computed that follow from others.
+  func inferredFacts(
+    _ symbols: [String: Int], computing largestComputedValue: Int = 1 << 16
+  ) -> [Fact?] {
     let facts = inputs.map { id -> Fact in
       guard case .tensor(let type)? = values[id].type else { return Fact(type: values[id].type) }
       return Fact(type, values[id].shape.flatMap { Self.numbers($0, symbols) })
     }
-    var inference = ShapeInference(self, inputs: facts)
+    var inference = ShapeInference(
+      self, inputs: facts, largestComputedValue: largestComputedValue)
     try? inference.run(leniently: true)
     return inference.facts
   }
