@@ -191,21 +191,23 @@ private struct Grid {
     width = crew.instructions.width(of: .right)
     let panels = (columns + width - 1) / width
     // Four chunks for each thread even them out; below a million operations, some microseconds, none is
-    // worth it.
-    let work = 2 * Double(rows) * Double(columns) * Double(shape.depth)
+    // worth it. Few rows wait for memory to bring the right factor, which takes as long as 16 rows.
+    let work = 2 * Double(max(rows, 16)) * Double(columns) * Double(shape.depth)
     let even = crew.threads == 1 ? 1 : (4 * crew.threads + count - 1) / count
     let wanted = max(1, min(even, Int(min(work / 1e6, 1e6))))
     // Each block of rows reads the whole right factor, and each of columns the whole left one: 197×768 times
     // 768×192 took 300 µs in blocks of 14 rows and 254 in one.
     let mostRowBlocks = max(1, rows / (2 * crew.instructions.width(of: .left)))
-    let cuts = (1...min(wanted, panels)).map { columnBlocks in
+    var best = (rowBlocks: 1, columnBlocks: 1, chunks: 0, reading: 0)
+    for columnBlocks in 1...max(1, min(wanted, panels)) {
       let rowBlocks = min(mostRowBlocks, (wanted + columnBlocks - 1) / columnBlocks)
-      return (rowBlocks, columnBlocks)
+      let chunks = min(rowBlocks * columnBlocks, wanted)
+      let reading = rowBlocks * shape.columns + columnBlocks * shape.rows
+      if chunks > best.chunks || chunks == best.chunks && reading < best.reading {
+        best = (rowBlocks, columnBlocks, chunks, reading)
+      }
     }
-    let most = cuts.map { $0.0 * $0.1 }.max()!
-    (rowBlocks, columnBlocks) =
-      cuts.filter { $0.0 * $0.1 >= min(most, wanted) }
-      .min { $0.0 * shape.columns + $0.1 * shape.rows < $1.0 * shape.columns + $1.1 * shape.rows }!
+    (rowBlocks, columnBlocks) = (best.rowBlocks, best.columnBlocks)
   }
 
   var chunks: Int { rowBlocks * columnBlocks }

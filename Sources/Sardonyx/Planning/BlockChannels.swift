@@ -271,7 +271,12 @@ private struct ChannelBlocking {
       node.inputs[3] = blocked(residual, channels: weights.shape[0], rank: rank)
     }
     if !readsPlanes { node.inputs[0] = blocked(x, channels: channels, rank: rank) }
-    node.implementation = BlockedConv(conv, algorithm, axes: shape.trueAxes)
+    // A batch that is not known is mostly 1.
+    var batch = 1
+    if case .known(let count)? = facts[x].shape?.first { batch = count }
+    node.implementation = BlockedConv(
+      conv, algorithm, axes: shape.trueAxes,
+      outputCount: shape.input.contains(0) ? nil : batch * shape.output.elementCount)
     graph.note(
       "block channels", .done, node, "\(algorithm), in blocks of \(layout.lanes) channels")
     node.outputs = [produce(result, channels: weights.shape[0], rank: rank)]

@@ -97,9 +97,10 @@ struct BlockedFilter: Sendable {
   private let memory: AlignedMemory
   private let biases: AlignedMemory?
 
+  /// - Parameter outputs: places of all images together, where they are known and the shape does not tell.
   init(
     _ weights: PackingSource, bias: PackingSource?, _ shape: ConvolutionShape,
-    _ algorithm: BlockedAlgorithm, for instructions: InstructionSet = .current
+    _ algorithm: BlockedAlgorithm, outputs: Int? = nil, for instructions: InstructionSet = .current
   ) {
     self.algorithm = algorithm
     layout = BlockLayout(for: instructions)
@@ -115,20 +116,21 @@ struct BlockedFilter: Sendable {
     let tapsAdjoin = shape.dilations.asPlane.columns == 1
     rowTaps = tapsAdjoin ? kernel.columns.largestDivisor(atMost: 128) : 1
     panelVectors = unsafe instructions.kernels.tile_columns / layout.lanes
-    let outputs = layout.blocks(shape.outputChannels) * layout.lanes
+    let channels = layout.blocks(shape.outputChannels) * layout.lanes
     memory = WeightArena.take(
-      Self.count(algorithm, inputs: inputChannels, outputs: outputs, taps: shape.taps)
+      Self.count(algorithm, inputs: inputChannels, outputs: channels, taps: shape.taps)
         * MemoryLayout<Float>.stride)
-    biases = bias.map { _ in WeightArena.take(outputs * MemoryLayout<Float>.stride) }
+    biases = bias.map { _ in WeightArena.take(channels * MemoryLayout<Float>.stride) }
     if let bias, let biases {
-      unsafe biases.floats.update(repeating: 0, count: outputs)
+      unsafe biases.floats.update(repeating: 0, count: channels)
       unsafe bias.withNumbers(0..<shape.outputChannels) { numbers in
         unsafe biases.floats.update(from: numbers, count: shape.outputChannels)
       }
     }
     switch algorithm {
     case .product, .planar:
-      stretches = depthInStretches
+      stretches = depthInStretches(
+        outputs: outputs ?? shape.batch * shape.output.elementCount, strides: shape.strides)
       for group in 0..<groups { pack(group, weights, together, instructions) }
     case .winograd(let m): packWinograd(weights, m, instructions)
     case .depthwise: packDepthwise(weights, instructions)
@@ -228,10 +230,12 @@ struct BlockedFilter: Sendable {
     return max(1, 128 / run)
   }
 
-  private var depthInStretches: [Stretch] {
-    let pixels = 32 * tilePixels
-    let most =
-      max(1, Caches.level2 / 2 / (MemoryLayout<Float>.stride * pixels) / (pass * run)) * pass
+  private func depthInStretches(outputs: Int, strides: [Int]) -> [Stretch] {
+    // Outputs that are not known are taken for many. Taps see mostly the same inputs.
+    let pixels = min(outputs > 0 ? outputs : .max, Areas.mostTiles * tilePixels)
+    let inputs = pixels * min(strides.elementCount, taps)
+    let bytesPerBlock = MemoryLayout<Float>.stride * max(1, inputs * run)
+    let most = max(1, Caches.level2 / 2 * taps / bytesPerBlock / pass) * pass
     return stride(from: 0, to: runs, by: most).map { first in
       let end = min(first + most, runs)
       let full = max(0, min(fullRuns, end) - first)

@@ -1,9 +1,12 @@
 extension BlockedFilter {
   /// Packs single-precision weights and bias.
   init(
-    _ weights: Tensor, bias: Tensor?, _ shape: ConvolutionShape, _ algorithm: BlockedAlgorithm
+    _ weights: Tensor, bias: Tensor?, _ shape: ConvolutionShape, _ algorithm: BlockedAlgorithm,
+    outputs: Int? = nil
   ) {
-    self.init(PackingSource(weights), bias: bias.map { PackingSource($0) }, shape, algorithm)
+    self.init(
+      PackingSource(weights), bias: bias.map { PackingSource($0) }, shape, algorithm,
+      outputs: outputs)
   }
 }
 

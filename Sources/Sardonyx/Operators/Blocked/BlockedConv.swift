@@ -8,12 +8,15 @@ struct BlockedConv: Operator {
   /// The spatial axes along which there is something to do, one or two: all others have extent 1, as
   /// far as could be told before a run.
   let axes: [Int]
+  /// Output places, as far as could be told before a run.
+  private let outputCount: Int?
   private var filter: BlockedFilter?
 
-  init(_ conv: Conv, _ algorithm: BlockedAlgorithm, axes: [Int]) {
+  init(_ conv: Conv, _ algorithm: BlockedAlgorithm, axes: [Int], outputCount: Int? = nil) {
     self.conv = conv
     self.algorithm = algorithm
     self.axes = axes
+    self.outputCount = outputCount
   }
 
   var readsPlanes: Bool { algorithm == .planar }
@@ -35,7 +38,8 @@ struct BlockedConv: Operator {
       weights: weights.shape, groups: conv.group,
       strides: conv.window.strides(axisCount: axisCount),
       dilations: conv.window.dilations(axisCount: axisCount))
-    filter = BlockedFilter(weights, bias: bias, shape.keeping(axes), algorithm)
+    filter = BlockedFilter(
+      weights, bias: bias, shape.keeping(axes), algorithm, outputs: outputCount)
   }
 
   /// Weights and bias are packed.

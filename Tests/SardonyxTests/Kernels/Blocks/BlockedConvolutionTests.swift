@@ -106,6 +106,8 @@ extension Kernels {
       }
       // More depth and more places than go together.
       cases.append((.product, shape(600, 40, size: [3, 3], kernel: 3)))
+      cases.append((.product, shape(600, 40, size: [21, 22], kernel: 1)))
+      cases.append((.product, shape(500, 12, size: [21, 22], kernel: 3)))
       cases.append((.product, shape(16, 70, size: [40, 41], kernel: 1)))
       cases.append((.winograd(outputs: 4), shape(40, 130, size: [60, 60], kernel: 3)))
       cases.append((.winograd(outputs: 4), shape(600, 300, size: [9, 9], kernel: 3)))
