@@ -178,21 +178,27 @@ struct Normalizer: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
-    var result = rows.numbers
-    for index in 0..<rows.count {
-      let range = rows.range(index)
-      let divisor = divisor(rows.numbers[range])
-      for position in range where divisor != 0 { result[position] /= divisor }
+    let divisors = (0..<rows.count).map { index in
+      divisor(rows.numbers.span.extracting(rows.range(index)))
     }
-    outputs[0].store(result)
+    unsafe outputs[0].writeNumbers(as: Float.self) { result in
+      for (row, divisor) in divisors.enumerated() {
+        let exact = divisor == 0 ? 1 : divisor
+        for position in rows.range(row) {
+          unsafe result[position] = Float(rows.numbers[position] / exact)
+        }
+      }
+    }
   }
 
-  private func divisor(_ row: ArraySlice<Double>) -> Double {
+  private func divisor(_ row: Span<Double>) -> Double {
+    var result = norm == .max && !row.isEmpty ? row[0] : 0
     switch norm {
-    case .max: row.max() ?? 0
-    case .l1: row.reduce(0) { $0 + abs($1) }
-    case .l2: row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    case .max: for index in row.indices where row[index] > result { result = row[index] }
+    case .l1: for index in row.indices { result += abs(row[index]) }
+    case .l2: result = dot(row, row).squareRoot()
     }
+    return result
   }
 }
 
