@@ -135,7 +135,10 @@ import Testing
     func tokens(_ pattern: String) throws -> [String] {
       try run(
         "Tokenizer", domain: "com.microsoft", [Tensor(strings: texts, [8])],
-        ["tokenexp": .string(pattern), "pad_value": .string("-")]
+        [
+          "mark": .int(0), "mincharnum": .int(1), "tokenexp": .string(pattern),
+          "pad_value": .string("-"),
+        ]
       ).strings()
     }
     for set in ["[a-zé]", "[^a]", "\\pL", "[日-語]", "."] {
