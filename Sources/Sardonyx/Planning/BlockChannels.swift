@@ -70,7 +70,9 @@ private struct ChannelBlocking {
   mutating func add(_ position: Int) {
     let node = original[position]
     if taken.contains(position) || node.domain.isEmpty && select(node) { return }
-    if node.domain.isEmpty, let rewritten = rewrite(node) {
+    if node.domain.isEmpty || node.implementation is HalfConversion,
+      let rewritten = rewrite(node)
+    {
       append(rewritten)
       return
     }
