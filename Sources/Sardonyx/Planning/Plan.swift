@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A graph made ready for inputs of known types and shapes: what to run, in which memory.
 ///
 /// Shapes are those the operators themselves tell. Whatever follows from shapes alone is computed
@@ -76,6 +78,16 @@ final class Plan: Sendable {
   /// Per value, its places among the operands of all steps that have a computation.
   let uses: OperandUses
   let operandCount: Int
+  /// How the plan runs on addresses alone, where it does; worked out when it is asked for.
+  var direct: DirectPlan? {
+    knownDirect.withLock { known in
+      if let known { return known }
+      let direct = DirectPlan(self)
+      known = .some(direct)
+      return direct
+    }
+  }
+  private let knownDirect = Mutex<DirectPlan??>(nil)
   /// Memory for runs that overlap.
   let workspaces = WorkspacePool()
 
