@@ -10,6 +10,9 @@
 /// Of the factors of a length.
 #define FOURIER_LARGEST_FACTOR 31
 
+/// Points that are interpolated at a time.
+#define RESAMPLED_POINTS 64
+
 /// y[i] = f(x[i]) for i < n; x and y are the same array or do not overlap. What alpha and beta mean, the field says.
 typedef void (*UnaryKernel)(long n, const float *x, float *y, float alpha, float beta);
 
@@ -250,6 +253,10 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*correlate_block)(const BlockCorrelation *);
   /// Outputs begin ..< end of an axis.
   void (*resample)(const Resampling *, const float *x, long begin, long end, float *y);
+  /// y[i] = Σ over tap < taps of weights[tap·RESAMPLED_POINTS + i]·x[places[tap·RESAMPLED_POINTS + i]] for
+  /// i < n ≤ RESAMPLED_POINTS, without those whose place is negative; a single tap has weight 1.
+  void (*interpolate)(
+      long n, long taps, const int32_t *places, const double *weights, const float *x, float *y);
   /// NaN where a window holds one; -∞ and 0 / 0 where it holds nothing.
   void (*maximum_of_block)(const BlockWindows *);
   void (*average_of_block)(const BlockWindows *);

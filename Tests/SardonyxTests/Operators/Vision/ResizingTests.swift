@@ -302,6 +302,36 @@ import Testing
     #expect(try sample([.nan, 0]) == [0])
   }
 
+  /// The kernels, for single precision, against point by point, for double.
+  @Test(arguments: ["nearest", "linear", "cubic"], ["zeros", "border", "reflection"])
+  func pointsTogetherAreThoseOneByOne(mode: String, padding: String) throws {
+    var numbers = Numbers(seed: 4)
+    for (extents, places) in [([7], [70]), ([5, 6], [9, 15]), ([3, 4, 5], [2, 3, 23])] {
+      var x = numbers.tensor([2, 3] + extents).floats
+      x[1] = .infinity
+      let points = [2] + places + [extents.count]
+      var grid = numbers.tensor(points).floats.map { $0 * 1.5 }
+      (grid[0], grid[9], grid[17], grid[21]) = (.nan, .infinity, -1, 1)
+      for alignCorners in [0, 1] {
+        let attributes: [String: Attribute] = [
+          "mode": .string(mode), "padding_mode": .string(padding),
+          "align_corners": .int(alignCorners),
+        ]
+        let (shape, given) = ([2, 3] + extents, Tensor(grid, points))
+        let got = try run("GridSample", opset: 20, [Tensor(x, shape), given], attributes).floats
+        let expected: [Double] = try run(
+          "GridSample", opset: 20, [Tensor(x.map { Double($0) }, shape), given], attributes
+        ).elements()
+        #expect(got.count == expected.count)
+        for (number, wanted) in zip(got, expected) {
+          #expect(
+            number == Float(wanted) || number.isNaN && wanted.isNaN
+              || abs(number - Float(wanted)) <= 1e-6 * max(1, abs(number)))
+        }
+      }
+    }
+  }
+
   @Test func modesHadOtherNamesBefore() throws {
     let points: [Float] = [0.25, -0.75]
     for (old, new) in [("bilinear", "linear"), ("bicubic", "cubic"), ("nearest", "nearest")] {
