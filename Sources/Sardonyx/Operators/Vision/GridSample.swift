@@ -75,7 +75,9 @@ struct GridSample: Operator {
     var (axisPlaces, axisWeights) = (
       InlineArray<12, Int>(repeating: 0), InlineArray<12, Double>(repeating: 0)
     )
-    let rank = extents.count
+    let (rank, reach) = (extents.count, reach)
+    // The reach is a power of two.
+    let shift = reach.trailingZeroBitCount
     for axis in 0..<rank {
       let place = unsafe coordinate(coordinates[rank - 1 - axis], extents[axis])
       let isNowhere = !place.isFinite || abs(place) >= 0x1p52
@@ -90,8 +92,8 @@ struct GridSample: Operator {
     for tap in 0..<table.count {
       var (rest, place, weight, stride) = (tap, 0, 1.0, 1)
       for axis in (0..<rank).reversed() {
-        let number = axis * 4 + rest % reach
-        rest /= reach
+        let number = axis * 4 + rest & (reach - 1)
+        rest >>= shift
         place = place < 0 || axisPlaces[number] < 0 ? -1 : place + axisPlaces[number] * stride
         weight *= axisWeights[number]
         stride *= extents[axis]
