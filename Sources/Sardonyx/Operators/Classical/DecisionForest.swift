@@ -74,36 +74,29 @@ struct DecisionForest: Sendable {
   /// Rows that go down a tree side by side: each waits for memory and comparisons, all together do not.
   private static let rowsTogether = 8
 
-  /// Calls `body` with each row of a range and each vote of the leaves that it falls into, tree
-  /// after tree, so that a tree is fetched into the cache once for all rows.
+  /// Calls `body` with each row and each vote of the leaves that it falls into, tree after tree, so that a
+  /// tree is fetched into the cache once for all rows.
+  /// - Parameter numbers: so many rows of `width` numbers.
   @inline(__always)
-  func forEachVote(_ rows: FeatureRows, _ range: Range<Int>, _ body: (Int, Vote) -> Void) {
-    if isPlain { return forEachPlainVote(rows, range, body) }
-    let nodes = nodes.span
-    for root in roots {
-      for row in range {
-        let features = rows.numbers.span.extracting(rows.range(row))
-        let leaf = Int(~leaf(root, nodes, features))
-        for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) { body(row, votes[index]) }
-      }
-    }
-  }
-
-  @inline(__always)
-  private func forEachPlainVote(
-    _ rows: FeatureRows, _ range: Range<Int>, _ body: (Int, Vote) -> Void
+  func forEachVote(
+    _ numbers: UnsafePointer<Double>, rows: Int, width: Int, _ body: (Int, Vote) -> Void
   ) {
     unsafe nodes.withUnsafeBufferPointer { nodes in
-      unsafe rows.numbers.withUnsafeBufferPointer { numbers in
-        for root in roots {
-          for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.rowsTogether) {
-            let count = min(Self.rowsTogether, range.upperBound - first)
-            let leaves = unsafe leaves(root, nodes, numbers, first, count, rows.width)
+      for root in roots {
+        for first in stride(from: 0, to: rows, by: Self.rowsTogether) {
+          let count = min(Self.rowsTogether, rows - first)
+          var leaves = InlineArray<8, Int32>(repeating: root)
+          if isPlain {
+            unsafe self.leaves(&leaves, nodes, numbers, first, count, width)
+          } else {
             for row in 0..<count {
-              let leaf = Int(~leaves[row])
-              for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) {
-                body(first + row, votes[index])
-              }
+              leaves[row] = unsafe leaf(root, nodes, numbers + (first + row) * width)
+            }
+          }
+          for row in 0..<count {
+            let leaf = Int(~leaves[row])
+            for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) {
+              body(first + row, votes[index])
             }
           }
         }
@@ -114,13 +107,10 @@ struct DecisionForest: Sendable {
   /// The leaves that some rows fall into.
   @inline(__always)
   private func leaves(
-    _ root: Int32, _ nodes: UnsafeBufferPointer<Node>, _ numbers: UnsafeBufferPointer<Double>,
-    _ first: Int, _ count: Int, _ width: Int
-  ) -> InlineArray<8, Int32> {
-    var places = InlineArray<8, Int32>(repeating: root)
-    guard root >= 0, let nodes = nodes.baseAddress, let numbers = numbers.baseAddress else {
-      return places
-    }
+    _ places: inout InlineArray<8, Int32>, _ nodes: UnsafeBufferPointer<Node>,
+    _ numbers: UnsafePointer<Double>, _ first: Int, _ count: Int, _ width: Int
+  ) {
+    guard places[0] >= 0, let nodes = nodes.baseAddress else { return }
     // Where there are fewer, the last one goes along several times.
     var starts = InlineArray<8, Int>(repeating: (first + count - 1) * width)
     for row in 0..<count { starts[row] = (first + row) * width }
@@ -136,15 +126,17 @@ struct DecisionForest: Sendable {
         places[row] = place < 0 ? place : next
         isDone &= places[row]
       }
-      if isDone < 0 { return places }
+      if isDone < 0 { return }
     }
   }
 
-  private func leaf(_ root: Int32, _ nodes: Span<Node>, _ row: Span<Double>) -> Int32 {
+  private func leaf(
+    _ root: Int32, _ nodes: UnsafeBufferPointer<Node>, _ row: UnsafePointer<Double>
+  ) -> Int32 {
     var position = root
     while position >= 0 {
-      let node = nodes[Int(position)]
-      let value = row[Int(node.feature)]
+      let node = unsafe nodes[Int(position)]
+      let value = unsafe row[Int(node.feature)]
       let isTrue = passes(value, node) || (node.missingIsTrue && value.isNaN)
       position = isTrue ? node.whenTrue : node.whenFalse
     }
