@@ -32,8 +32,13 @@ struct Executor {
   mutating func run(_ inputs: [Value?]) throws(ModelError) -> [Value] {
     begin(inputs)
     defer { workspace.clear(plan) }
-    while try step() {}
+    try runSteps()
     return try results()
+  }
+
+  /// Runs the steps that are left.
+  mutating func runSteps() throws(ModelError) {
+    while try step() {}
   }
 
   /// Sets the inputs and goes back to the first step.

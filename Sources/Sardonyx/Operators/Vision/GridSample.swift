@@ -56,6 +56,7 @@ struct GridSample: Operator {
       extents.elementCount <= Int(Int32.max)
     else { return nil }
     let taps = extents.reduce(1) { count, _ in count * reach }
+    let isBilinear = mode == .linear && extents.count == 2
     return { addresses, crew in
       nonisolated(unsafe) let coordinates: UnsafePointer<Float> = unsafe addresses.input(1)
       unsafe PointTaps.interpolate(
@@ -63,7 +64,41 @@ struct GridSample: Operator {
         planeSize: extents.elementCount, addresses.input(0), into: addresses.output(), on: crew
       ) { image, point, table, index in
         let first = unsafe coordinates + (image * points + point) * extents.count
-        unsafe setTaps(table, index, first, extents)
+        if isBilinear {
+          unsafe setPair(table, index, first, height: extents[0], width: extents[1])
+        } else {
+          unsafe setTaps(table, index, first, extents)
+        }
+      }
+    }
+  }
+
+  /// The same as ``setTaps(_:_:_:_:)`` for two elements along each of two axes, the most frequent case.
+  @inline(__always)
+  private func setPair(
+    _ table: PointTaps, _ point: Int, _ coordinates: UnsafePointer<Float>, height: Int, width: Int
+  ) {
+    let (y, x) = unsafe (coordinate(coordinates[1], height), coordinate(coordinates[0], width))
+    guard y.isFinite, x.isFinite, abs(y) < 0x1p52, abs(x) < 0x1p52 else {
+      for tap in 0..<4 { table.set(tap, of: point, -1, 0) }
+      return
+    }
+    let (top, left) = (Int(y) - (y < Double(Int(y)) ? 1 : 0), Int(x) - (x < Double(Int(x)) ? 1 : 0))
+    let (down, right) = (y - Double(top), x - Double(left))
+    if top >= 0, left >= 0, top < height - 1, left < width - 1 {
+      let place = top * width + left
+      table.set(0, of: point, place, (1 - down) * (1 - right))
+      table.set(1, of: point, place + 1, (1 - down) * right)
+      table.set(2, of: point, place + width, down * (1 - right))
+      table.set(3, of: point, place + width + 1, down * right)
+      return
+    }
+    for row in 0..<2 {
+      for column in 0..<2 {
+        let weight = (row == 0 ? 1 - down : down) * (column == 0 ? 1 - right : right)
+        let (outer, inner) = (index(top + row, height), index(left + column, width))
+        let place = outer.flatMap { outer in inner.map { outer * width + $0 } }
+        table.set(2 * row + column, of: point, place ?? -1, weight)
       }
     }
   }
