@@ -40,14 +40,23 @@ typealias TextReference = UInt
 
 /// The pools a string tensor keeps alive, each once.
 struct TextPools: Sendable {
-  private(set) var pools: [TextPool]
+  /// nil for none, so that copying a tensor of numbers counts no reference to them.
+  private var held: [TextPool]?
 
-  static let none = TextPools([])
+  static var none: TextPools { TextPools([]) }
 
-  init(_ pools: [TextPool]) { self.pools = pools }
+  init(_ pools: [TextPool]) { held = pools.isEmpty ? nil : pools }
+
+  var isEmpty: Bool { held == nil }
 
   /// Adds those of `other` that are not here yet.
   mutating func formUnion(_ other: TextPools) {
-    for pool in other.pools where !pools.contains(where: { $0 === pool }) { pools.append(pool) }
+    guard let added = other.held else { return }
+    guard var pools = held else {
+      held = added
+      return
+    }
+    for pool in added where !pools.contains(where: { $0 === pool }) { pools.append(pool) }
+    held = pools
   }
 }

@@ -9,6 +9,7 @@ final class Plan: Sendable {
   final class Step: Sendable {
     /// Position among the graph's nodes.
     let node: Int
+    let implementation: any Operator
     let inputs: [Graph.ValueID?]
     let outputs: [Graph.ValueID?]
     /// Whether types and shapes of the outputs are known; else they are asked for in the run.
@@ -26,12 +27,14 @@ final class Plan: Sendable {
     let firstOperand: Int
 
     init(
-      node: Int, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?], isTold: Bool,
+      node: Int, implementation: any Operator, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?],
+      isTold: Bool,
       checked: TypesChecked?, placements: [Placement], action: Action, isFixed: Bool,
       releases: [Graph.ValueID],
       firstOperand: Int
     ) {
       (self.node, self.inputs, self.outputs) = (node, inputs, outputs)
+      self.implementation = implementation
       (self.isTold, self.checked) = (isTold, checked)
       (self.placements, self.action) = (placements, action)
       (self.isFixed, self.releases, self.firstOperand) = (isFixed, releases, firstOperand)
