@@ -332,6 +332,40 @@ import Testing
     }
   }
 
+  @Test(arguments: [1, 4, 16]) func pointsAreInterpolatedOnEveryInstructionSet(taps: Int) {
+    let (planes, points, size) = (3, 150, 40)
+    var numbers = Numbers(seed: 8)
+    let x = numbers.tensor([2, planes, size]).floats
+    let places = (0..<2 * points * taps).map { ($0 * 7919) % (size + 5) - 5 }
+    let weights = numbers.tensor([2 * points * taps]).floats.map { taps == 1 ? 1 : Double($0) }
+    for instructions in InstructionSet.available {
+      var y = [Float](repeating: .nan, count: 2 * planes * points)
+      unsafe y.withUnsafeMutableBufferPointer { y in
+        unsafe x.withUnsafeBufferPointer { x in
+          unsafe PointTaps.interpolate(
+            taps: taps, batch: 2, planes: planes, points: points, planeSize: size,
+            x.baseAddress!, into: y.baseAddress!,
+            on: Crew(threads: 2, instructions: instructions)
+          ) { image, point, table, index in
+            for tap in 0..<taps {
+              let number = (image * points + point) * taps + tap
+              table.set(tap, of: index, places[number], weights[number])
+            }
+          }
+        }
+      }
+      for place in y.indices {
+        let (plane, point) = place.quotientAndRemainder(dividingBy: points)
+        let expected = (0..<taps).reduce(0.0) { sum, tap in
+          let number = (plane / planes * points + point) * taps + tap
+          guard places[number] >= 0 else { return sum }
+          return sum + weights[number] * Double(x[plane * size + places[number]])
+        }
+        #expect(abs(Double(y[place]) - expected) < 1e-5, "\(instructions.name)")
+      }
+    }
+  }
+
   @Test func modesHadOtherNamesBefore() throws {
     let points: [Float] = [0.25, -0.75]
     for (old, new) in [("bilinear", "linear"), ("bicubic", "cubic"), ("nearest", "nearest")] {
