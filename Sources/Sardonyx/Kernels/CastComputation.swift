@@ -44,6 +44,8 @@ extension ElementConversion {
     }
   }
 
+  /// Inlined, so that each conversion is a loop of its own and not a call for each element.
+  @inline(__always)
   private func map<S: BitwiseCopyable, R: BitwiseCopyable>(
     _ count: Int, _ convert: @escaping @Sendable (S) -> R
   ) -> Computation {

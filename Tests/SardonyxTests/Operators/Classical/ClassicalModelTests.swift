@@ -175,6 +175,21 @@ import Testing
     }
   }
 
+  /// Single precision in place, against doubles.
+  @Test(arguments: ["L1", "L2", "MAX"]) func rowsAreNormalizedAlikeInEveryType(norm: String) throws
+  {
+    for width in [1, 5, 8, 29] {
+      let values = numbers(3 * width).enumerated().map { $0 < width ? 0 : $1 }
+      let shape = [3, width]
+      let attributes: [String: Attribute] = ["norm": .string(norm)]
+      let single = try run("Normalizer", domain: ml, [Tensor(values, shape)], attributes)
+      let double = try run(
+        "Normalizer", domain: ml, [Tensor(values.map { Double($0) }, shape)], attributes)
+      #expect(single.floats == double.floats)
+      #expect(single.floats.prefix(width).allSatisfy { $0 == 0 })
+    }
+  }
+
   @Test func manyRowsComeOutInOrderOnAnyNumberOfThreads() throws {
     let values = numbers(30_000)
     let x = Tensor(values, [10_000, 3])
