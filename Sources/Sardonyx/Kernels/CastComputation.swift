@@ -1,5 +1,10 @@
 extension ElementConversion {
-  /// The conversion of so many elements between the types that models mostly convert; nil for others.
+  /// More elements than these are converted faster by way of arrays, whose loops are in vector code: on Zen 5,
+  /// AVX-512, half a million truth values take 0.16 ms there and 0.56 ms here.
+  private static let mostElements = 512
+
+  /// The conversion of so many elements between the types that models mostly convert; nil for others,
+  /// and where there are many.
   func computation(of type: ElementType, _ count: Int) -> Computation? {
     if type == target, type != .string {
       let byteCount = count * type.byteCount
@@ -8,6 +13,7 @@ extension ElementConversion {
           from: addresses.input(0, as: UInt8.self), byteCount: byteCount)
       }
     }
+    guard count <= Self.mostElements else { return nil }
     switch type {
     case .float: return ofReals(Float.self, count)
     case .double: return ofReals(Double.self, count)
@@ -44,17 +50,13 @@ extension ElementConversion {
     }
   }
 
-  /// Inlined, so that each conversion is a loop of its own and not a call for each element.
-  @inline(__always)
   private func map<S: BitwiseCopyable, R: BitwiseCopyable>(
     _ count: Int, _ convert: @escaping @Sendable (S) -> R
   ) -> Computation {
-    { addresses, crew in
-      nonisolated(unsafe) let x: UnsafePointer<S> = unsafe addresses.input(0)
-      nonisolated(unsafe) let y: UnsafeMutablePointer<R> = unsafe addresses.output()
-      crew.performRanges(of: count, by: 1 << 15) { range in
-        for index in range { unsafe y[index] = convert(x[index]) }
-      }
+    { addresses, _ in
+      let x: UnsafePointer<S> = unsafe addresses.input(0)
+      let y: UnsafeMutablePointer<R> = unsafe addresses.output()
+      for index in 0..<count { unsafe y[index] = convert(x[index]) }
     }
   }
 }
