@@ -69,8 +69,10 @@ let package = Package(
       swiftSettings: settings),
     .executableTarget(
       name: "SardonyxFuzz", dependencies: ["Sardonyx"], swiftSettings: settings),
+    .target(
+      name: "CAllocations", path: "Tests/CAllocations", cSettings: [.treatAllWarnings(as: .error)]),
     .testTarget(
-      name: "SardonyxTests", dependencies: ["Sardonyx"],
+      name: "SardonyxTests", dependencies: ["Sardonyx", "CAllocations"],
       exclude: ["Fixtures", "Conformance/exclusions.txt"], swiftSettings: settings),
     .testTarget(
       name: "SardonyxImagesTests", dependencies: ["SardonyxImages"], exclude: ["Fixtures"],

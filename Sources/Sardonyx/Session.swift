@@ -33,8 +33,8 @@ public final class Session: Sendable {
     /// Whether convolutions with 3×3 taps may be computed by Winograd's algorithm, which is several
     /// times as fast as sums over the taps; its error is about twice theirs.
     public var winograd = true
-    /// Whether convolution networks are laid out in blocks of channels; the layout of the file is what
-    /// that is compared with.
+    /// Whether convolution networks are laid out in blocks of channels, and 16-bit ones kept in single
+    /// precision; the layout and the types of the file are what that is compared with.
     var usesBlocks = true
 
     /// As many threads as the process may keep busy, BatchNormalization folded, no limits of time.

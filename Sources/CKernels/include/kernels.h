@@ -5,6 +5,14 @@
 
 #pragma clang assume_nonnull begin
 
+/// Lines that are transformed at a time, one in each lane of double precision.
+#define FOURIER_LINES 8
+/// Of the factors of a length.
+#define FOURIER_LARGEST_FACTOR 31
+
+/// Points that are interpolated at a time.
+#define RESAMPLED_POINTS 64
+
 /// y[i] = f(x[i]) for i < n; x and y are the same array or do not overlap. What alpha and beta mean, the field says.
 typedef void (*UnaryKernel)(long n, const float *x, float *y, float alpha, float beta);
 
@@ -245,6 +253,10 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*correlate_block)(const BlockCorrelation *);
   /// Outputs begin ..< end of an axis.
   void (*resample)(const Resampling *, const float *x, long begin, long end, float *y);
+  /// y[i] = Σ over tap < taps of weights[tap·RESAMPLED_POINTS + i]·x[places[tap·RESAMPLED_POINTS + i]] for
+  /// i < n ≤ RESAMPLED_POINTS, without those whose place is negative; a single tap has weight 1.
+  void (*interpolate)(
+      long n, long taps, const int32_t *places, const double *weights, const float *x, float *y);
   /// NaN where a window holds one; -∞ and 0 / 0 where it holds nothing.
   void (*maximum_of_block)(const BlockWindows *);
   void (*average_of_block)(const BlockWindows *);
@@ -325,6 +337,17 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*maximum_of_windows)(long n, const float *x, long stride, long taps, long tap_step, float *y);
   /// The same with their sum.
   void (*sum_of_windows)(long n, const float *x, long stride, long taps, long tap_step, float *y);
+
+  // MARK: Fourier transforms
+
+  /// One pass of the transforms of FOURIER_LINES lines: x and y are [length][real, imaginary][line], aligned to 64 bytes, and
+  /// do not overlap. `groups` is the product of the factors of the passes before; factors are 2, 4 and odd numbers up to
+  /// FOURIER_LARGEST_FACTOR. roots[k·roots_step] = e^(-2πi·k / length), a pair of numbers each.
+  void (*transform_lines)(
+      long factor, long groups, long length, const double *roots, long roots_step, const double *x, double *y);
+  /// Elements 0 ... half of the transforms y of real lines of 2·half numbers from the transforms x of what they are when two
+  /// neighbours make a complex number. roots[k] = e^(-πi·k / half) for k ≤ half.
+  void (*split_real_lines)(long half, const double *roots, const double *x, double *y);
 
   // MARK: Movement
 

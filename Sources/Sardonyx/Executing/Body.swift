@@ -33,6 +33,13 @@ struct Body: Sendable {
     try Executor.run(try plan(for: inputs), inputs, context)
   }
 
+  /// Runs like that of the values given, on addresses alone; nil where the graph is not made for it.
+  func directRuns(like inputs: [Value?], _ context: RunContext) throws(ModelError) -> DirectRuns? {
+    let tensors = inputs.compactMap { $0?.tensor }
+    guard tensors.count == inputs.count else { return nil }
+    return try DirectRuns(plan(for: inputs), context, inputs: tensors)
+  }
+
   fileprivate func plan(for inputs: [Value?]) throws(ModelError) -> Plan {
     if let plan = plans.plan(for: inputs) { return plan }
     return try plans.plan(graph, inputs: inputs.map { $0.map { Fact($0) } ?? .unknown })

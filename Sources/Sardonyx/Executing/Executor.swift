@@ -32,8 +32,13 @@ struct Executor {
   mutating func run(_ inputs: [Value?]) throws(ModelError) -> [Value] {
     begin(inputs)
     defer { workspace.clear(plan) }
-    while try step() {}
+    try runSteps()
     return try results()
+  }
+
+  /// Runs the steps that are left.
+  mutating func runSteps() throws(ModelError) {
+    while try step() {}
   }
 
   /// Sets the inputs and goes back to the first step.
@@ -104,7 +109,7 @@ struct Executor {
     case .view, .described: return
     case .call(let computation): try computation(workspace.addresses(step), context.crew)
     case .planned:
-      try plan.graph.nodes[step.node].implementation.run(
+      try step.implementation.run(
         Inputs(workspace.table, step.inputs, step.checked!), workspace.outputs(position, context))
       try workspace.collect(step, position, plan)
     }
@@ -112,17 +117,17 @@ struct Executor {
 
   /// Runs a step whose outputs the plan does not know, or which have texts.
   private func describe(_ step: Plan.Step) throws(ModelError) {
-    let node = plan.graph.nodes[step.node]
     let checked =
       if let known = step.checked { known } else {
-        try node.check(types: node.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
+        try plan.graph.nodes[step.node].check(
+          types: step.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
       }
-    let inputs = Inputs(workspace.table, node.inputs, checked)
+    let inputs = Inputs(workspace.table, step.inputs, checked)
     let facts =
       if step.isTold {
         step.outputs.indices.map { plan.fact(of: $0, step) ?? .unknown }
       } else {
-        try node.implementation.describe(inputs.facts)
+        try step.implementation.describe(inputs.facts)
       }
     var destinations: [Destination?] = []
     for (index, placement) in step.placements.enumerated() {
@@ -132,9 +137,11 @@ struct Executor {
     }
     let outputs = Outputs(
       destinations, wanted: step.placements.map { $0 != .unwanted }, context: context)
-    try node.implementation.run(inputs, outputs)
-    for (id, result) in zip(node.outputs, outputs.finished(texts: inputs.texts)) {
-      if let id, let result { try workspace.take(id, result, plan) }
+    try step.implementation.run(inputs, outputs)
+    let texts = inputs.texts
+    for (index, id) in step.outputs.enumerated() {
+      guard let id, let result = outputs.finished(index, texts: texts) else { continue }
+      try workspace.take(id, result, plan)
     }
   }
 

@@ -86,6 +86,12 @@ import Synchronization
     for use in uses { unsafe operands[use] = address }
   }
 
+  /// Lets operands lie at an address.
+  func point(_ places: [Int], to address: UnsafeRawPointer) {
+    let address = unsafe UnsafeMutableRawPointer(mutating: address)
+    for place in places { unsafe operands[place] = address }
+  }
+
   /// Sets a value that an operator has made, which must be what the plan said of it.
   func take(_ id: Graph.ValueID, _ value: Value, _ plan: Plan) throws(ModelError) {
     if let fact = plan.facts[id], let shape = fact.shape,

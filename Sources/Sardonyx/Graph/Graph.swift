@@ -18,6 +18,8 @@ struct Graph: Sendable {
     var constant: Tensor?
     /// For a value in blocks of channels (``BlockLayout``), how many channels it has.
     var blockedChannels: Int?
+    /// For numbers of a 16-bit type that are kept in single precision, that type.
+    var widenedType: ElementType?
     /// Whether this is another value in another layout, and so none of the file's.
     var isReordered = false
   }

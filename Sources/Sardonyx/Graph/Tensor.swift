@@ -101,6 +101,27 @@ extension Tensor {
     self.init(.string, shape, storage: storage, texts: TextPools([pool]))
   }
 
+  /// Lists of texts, each filled up to the longest along the last axis.
+  /// - Parameters:
+  ///   - counts: how many of `texts`, one after the other, belong to each list.
+  ///   - storage: memory for as many elements as `shape` has.
+  init(
+    lists counts: [Int], of texts: [String], filledWith filler: String, _ shape: Shape,
+    storage: Storage
+  ) {
+    let pool = TextPool(texts + [filler])
+    let references = unsafe storage.base.assumingMemoryBound(to: TextReference.self)
+    let longest = shape.last ?? 0
+    var text = 0
+    for (list, count) in counts.enumerated() {
+      let row = unsafe references + list * longest
+      for index in 0..<count { unsafe row[index] = pool.reference(text + index) }
+      for index in count..<longest { unsafe row[index] = pool.reference(texts.count) }
+      text += count
+    }
+    self.init(.string, shape, storage: storage, texts: TextPools([pool]))
+  }
+
   /// A tensor of `shape` with all bytes zero.
   init(zeros type: ElementType, _ shape: Shape) {
     let storage = Storage(byteCount: shape.elementCount * type.byteCount)

@@ -132,13 +132,14 @@ final class ScratchPool: Sendable {
   /// The smallest idle block that is large enough, or else a new one in place of the smallest.
   private func take(_ byteCount: Int) -> AlignedMemory {
     let found = idle.withLock { idle -> AlignedMemory? in
-      let fitting = idle.indices.filter { idle[$0].byteCount >= byteCount }
-      if let best = fitting.min(by: { idle[$0].byteCount < idle[$1].byteCount }) {
-        return idle.remove(at: best)
+      var (best, least): (Int?, Int?) = (nil, nil)
+      for index in idle.indices {
+        let size = idle[index].byteCount
+        if least.map({ size < idle[$0].byteCount }) ?? true { least = index }
+        if size >= byteCount, best.map({ size < idle[$0].byteCount }) ?? true { best = index }
       }
-      if let least = idle.indices.min(by: { idle[$0].byteCount < idle[$1].byteCount }) {
-        idle.remove(at: least)
-      }
+      if let best { return idle.remove(at: best) }
+      if let least { idle.remove(at: least) }
       return nil
     }
     return found ?? AlignedMemory(byteCount: byteCount)

@@ -32,4 +32,59 @@ enum HalfKernels {
       }
     }
   }
+
+  /// Numbers in a chunk: some microseconds of work.
+  private static let chunk = 1 << 15
+
+  /// y = x, element by element.
+  static func widen(
+    _ count: Int, _ x: UnsafePointer<UInt16>, from type: ElementType,
+    into y: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    let kernels = unsafe crew.instructions.kernels
+    let kernel = unsafe type == .float16 ? kernels.widen_halves : kernels.widen_bfloats
+    crew.performRanges(of: count, by: chunk) { range in
+      unsafe kernel(range.count, x + range.lowerBound, y + range.lowerBound)
+    }
+  }
+
+  /// y = x, rounded to nearest even.
+  static func narrow(
+    _ count: Int, _ x: UnsafePointer<Float>, to type: ElementType,
+    into y: UnsafeMutablePointer<UInt16>, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    let kernels = unsafe crew.instructions.kernels
+    let kernel = unsafe type == .float16 ? kernels.narrow_to_halves : kernels.narrow_to_bfloats
+    crew.performRanges(of: count, by: chunk) { range in
+      unsafe kernel(range.count, x + range.lowerBound, y + range.lowerBound)
+    }
+  }
+
+  /// y = the number of a 16-bit type nearest to x, even ones first; y may be x.
+  static func round(
+    _ count: Int, _ x: UnsafePointer<Float>, to type: ElementType,
+    into y: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x, y)
+    let kernels = unsafe crew.instructions.kernels
+    let (widen, narrow) =
+      unsafe type == .float16
+      ? (kernels.widen_halves, kernels.narrow_to_halves)
+      : (kernels.widen_bfloats, kernels.narrow_to_bfloats)
+    crew.performRanges(of: count, by: chunk) { range in
+      unsafe withUnsafeTemporaryAllocation(of: UInt16.self, capacity: stretch) { halves in
+        guard let halves = halves.baseAddress else { return }
+        for first in Swift.stride(from: range.lowerBound, to: range.upperBound, by: stretch) {
+          let count = min(stretch, range.upperBound - first)
+          unsafe narrow(count, x + first, halves)
+          unsafe widen(count, halves, y + first)
+        }
+      }
+    }
+  }
+
+  /// Numbers that are rounded at a time, on the stack.
+  private static let stretch = 1024
 }

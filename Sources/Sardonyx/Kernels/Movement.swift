@@ -16,7 +16,9 @@ enum Movement {
   ) {
     guard !extents.contains(0) else { return }
     let walk = Walk(extents, strides)
-    if let axis = walk.turnedAxis {
+    if let axis = walk.turnedAxis, walk.extents.last! < shortRow, elementSize <= 8 {
+      unsafe gather(walk, axis, elementSize, from: x, into: y, crew)
+    } else if let axis = walk.turnedAxis {
       unsafe transpose(walk, axis, elementSize, from: x, into: y, crew)
     } else {
       unsafe copyRows(walk, elementSize, from: x, into: y, crew)
@@ -44,6 +46,63 @@ enum Movement {
           min(part, length - first), x + (place.offset * size + first * step), step,
           y + (row / parts * length + first) * size)
         if parts == 1 { place.advance() }
+      }
+    }
+  }
+
+  /// Rows shorter than this are too short for squares.
+  private static let shortRow = 8
+
+  /// The last axes, whose rows are short, are gathered by a list of places, again and again along the
+  /// axis that adjoins in x, so that each cache line of x is used whole.
+  private static func gather(
+    _ walk: Walk, _ axis: Int, _ size: Int, from x: UnsafeRawPointer,
+    into y: UnsafeMutableRawPointer, _ crew: Crew
+  ) {
+    switch size {
+    case 1: unsafe gather(walk, axis, from: x, into: y.assumingMemoryBound(to: UInt8.self), crew)
+    case 2: unsafe gather(walk, axis, from: x, into: y.assumingMemoryBound(to: UInt16.self), crew)
+    case 4: unsafe gather(walk, axis, from: x, into: y.assumingMemoryBound(to: UInt32.self), crew)
+    default: unsafe gather(walk, axis, from: x, into: y.assumingMemoryBound(to: UInt64.self), crew)
+    }
+  }
+
+  @_specialize(where T == UInt8)
+  @_specialize(where T == UInt16)
+  @_specialize(where T == UInt32)
+  @_specialize(where T == UInt64)
+  private static func gather<T: BitwiseCopyable>(
+    _ walk: Walk, _ axis: Int, from x: UnsafeRawPointer, into y: UnsafeMutablePointer<T>,
+    _ crew: Crew
+  ) {
+    nonisolated(unsafe) let (x, y) = unsafe (x.assumingMemoryBound(to: T.self), y)
+    let targets = walk.extents.strides
+    // As many of the last axes as make up a row of some hundred elements.
+    var first = walk.extents.count - 1
+    while first - 1 > axis, walk.extents[(first - 1)...].reduce(1, *) <= 256 { first -= 1 }
+    var row = Region(Shape(walk.extents[first...]))
+    row.strides = Array(walk.strides[first...])
+    let (places, columns) = (row.offsets, walk.extents[axis])
+    let outer = (0..<first).filter { $0 != axis }
+    let (extents, strides) = (outer.map { walk.extents[$0] }, outer.map { walk.strides[$0] })
+    let outerTargets = outer.map { targets[$0] }
+    let work = places.count * min(columns, 16)
+    let bands = (columns + 15) / 16
+    crew.performRanges(of: extents.elementCount * bands, by: max(1, (1 << 15) / work)) { range in
+      for index in range {
+        let (number, band) = index.quotientAndRemainder(dividingBy: bands)
+        var (rest, source, target) = (number, 0, 0)
+        for axis in extents.indices.reversed() {
+          source += rest % extents[axis] * strides[axis]
+          target += rest % extents[axis] * outerTargets[axis]
+          rest /= extents[axis]
+        }
+        unsafe places.withUnsafeBufferPointer { places in
+          for column in band * 16..<min(band * 16 + 16, columns) {
+            let (from, to) = unsafe (x + source + column, y + target + column * targets[axis])
+            for place in 0..<places.count { unsafe to[place] = from[places[place]] }
+          }
+        }
       }
     }
   }

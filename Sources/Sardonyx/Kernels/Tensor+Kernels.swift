@@ -41,7 +41,7 @@ extension Broadcast {
     }
   }
 
-  private func combine(
+  func combine(
     _ function: Binary, _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>,
     into z: UnsafeMutablePointer<Float>, on crew: Crew
   ) {

@@ -65,7 +65,9 @@ struct Inputs: Sendable {
   /// The pools of all texts that reach the node.
   var texts: TextPools {
     var pools = TextPools.none
-    for case let value? in from(0) { pools.formUnion(value.texts) }
+    for index in 0..<count {
+      if let value = value(index) { pools.formUnion(value.texts) }
+    }
     return pools
   }
 }
@@ -139,10 +141,13 @@ struct Outputs: Sendable {
 
   /// The finished outputs; string tensors keep `texts` alive unless they brought their own.
   func finished(texts: TextPools) -> [Value?] {
-    (0..<count).map { index in
-      if let value = slots.values[index] { return value }
-      return slots.destinations[index].map { .tensor($0.tensor(texts: texts)) }
-    }
+    (0..<count).map { finished($0, texts: texts) }
+  }
+
+  /// One of them.
+  func finished(_ index: Int, texts: TextPools) -> Value? {
+    if let value = slots.values[index] { return value }
+    return slots.destinations[index].map { .tensor($0.tensor(texts: texts)) }
   }
 }
 

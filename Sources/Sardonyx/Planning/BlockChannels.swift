@@ -70,7 +70,9 @@ private struct ChannelBlocking {
   mutating func add(_ position: Int) {
     let node = original[position]
     if taken.contains(position) || node.domain.isEmpty && select(node) { return }
-    if node.domain.isEmpty, let rewritten = rewrite(node) {
+    if node.domain.isEmpty || node.implementation is HalfConversion,
+      let rewritten = rewrite(node)
+    {
       append(rewritten)
       return
     }
@@ -170,6 +172,9 @@ private struct ChannelBlocking {
 
   /// The node over blocks; nil where it is to stay as it is.
   private mutating func rewrite(_ node: Node) -> Node? {
+    if let conversion = node.implementation as? HalfConversion {
+      guard case .rounding = conversion else { return nil }
+    }
     guard node.outputs.count >= 1, let result = node.outputs[0],
       node.outputs.dropFirst().allSatisfy({ $0 == nil })
     else { return nil }
@@ -207,7 +212,7 @@ private struct ChannelBlocking {
       return replace(
         node, BlockedResize(resize: resize, channels: x.channels), x, result,
         keeping: Array(parameters))
-    case is ElementwiseFunction, is Clip:
+    case is ElementwiseFunction, is Clip, is HalfConversion:
       guard parameters.allSatisfy({ $0.map { graph.values[$0].constant != nil } ?? true }) else {
         return nil
       }

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A graph made ready for inputs of known types and shapes: what to run, in which memory.
 ///
 /// Shapes are those the operators themselves tell. Whatever follows from shapes alone is computed
@@ -7,6 +9,7 @@ final class Plan: Sendable {
   final class Step: Sendable {
     /// Position among the graph's nodes.
     let node: Int
+    let implementation: any Operator
     let inputs: [Graph.ValueID?]
     let outputs: [Graph.ValueID?]
     /// Whether types and shapes of the outputs are known; else they are asked for in the run.
@@ -24,12 +27,14 @@ final class Plan: Sendable {
     let firstOperand: Int
 
     init(
-      node: Int, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?], isTold: Bool,
+      node: Int, implementation: any Operator, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?],
+      isTold: Bool,
       checked: TypesChecked?, placements: [Placement], action: Action, isFixed: Bool,
       releases: [Graph.ValueID],
       firstOperand: Int
     ) {
       (self.node, self.inputs, self.outputs) = (node, inputs, outputs)
+      self.implementation = implementation
       (self.isTold, self.checked) = (isTold, checked)
       (self.placements, self.action) = (placements, action)
       (self.isFixed, self.releases, self.firstOperand) = (isFixed, releases, firstOperand)
@@ -76,6 +81,16 @@ final class Plan: Sendable {
   /// Per value, its places among the operands of all steps that have a computation.
   let uses: OperandUses
   let operandCount: Int
+  /// How the plan runs on addresses alone, where it does; worked out when it is asked for.
+  var direct: DirectPlan? {
+    knownDirect.withLock { known in
+      if let known { return known }
+      let direct = DirectPlan(self)
+      known = .some(direct)
+      return direct
+    }
+  }
+  private let knownDirect = Mutex<DirectPlan??>(nil)
   /// Memory for runs that overlap.
   let workspaces = WorkspacePool()
 

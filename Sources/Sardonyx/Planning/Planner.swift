@@ -2,15 +2,19 @@ import Synchronization
 
 /// The passes that prepare a graph, in order.
 enum Planner {
-  /// - Parameter folding: what folding constants may cost in all.
-  static func passes(_ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget) -> [Pass] {
+  /// - Parameters:
+  ///   - folding: what folding constants may cost in all.
+  ///   - widens: whether 16-bit numbers are kept in single precision.
+  static func passes(
+    _ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget, widens: Bool = true
+  ) -> [Pass] {
     let foldConstants = foldConstants(within: folding)
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
     if mode == .batch { passes.append(useBatchStatistics) }
     if mode == .folded {
-      passes += [
-        foldBatchNormalizations, foldConstants, fusePatterns, fuseAttention, fuseEpilogues,
-      ]
+      passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseAttention]
+      if widens { passes.append(widenHalves) }
+      passes.append(fuseEpilogues)
     }
     return passes
   }
@@ -22,7 +26,9 @@ enum Planner {
     var graph = loaded
     try graph.expose(options.taps)
     let folding = FoldingBudget(constantByteCount: graph.constantByteCount)
-    for pass in passes(options.batchNormalization, folding) { try graph.apply(pass) }
+    for pass in passes(options.batchNormalization, folding, widens: options.usesBlocks) {
+      try graph.apply(pass)
+    }
     if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
     try graph.prepareOperators(on: crew)
     return graph

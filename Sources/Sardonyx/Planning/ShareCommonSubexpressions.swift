@@ -40,34 +40,66 @@ extension Planner {
   /// A number equal for nodes that compute the same; nil for those that cannot be compared.
   private static func digest(_ node: Node) -> Int? {
     guard node.implementation.isDeterministic, node.implementation.bodies.isEmpty,
-      let attributes = attributesText(node)
+      node.attributes.allSatisfy({ isComparable($0.value) })
     else { return nil }
     var hasher = Hasher()
     hasher.combine(node.domain)
     hasher.combine(node.operatorName)
     hasher.combine(node.operatorSet)
     hasher.combine(node.inputs)
-    hasher.combine(attributes)
+    for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
+      hasher.combine(name)
+      combine(attribute, &hasher)
+    }
     return hasher.finalize()
   }
 
   private static func isSame(_ left: Node, _ right: Node) -> Bool {
     left.inputs == right.inputs && left.operatorName == right.operatorName
       && left.domain == right.domain && left.operatorSet == right.operatorSet
-      && attributesText(left) == attributesText(right)
+      && left.attributes.count == right.attributes.count
+      && left.attributes.allSatisfy { name, attribute in
+        right.attributes[name].map { isSame(attribute, $0) } ?? false
+      }
   }
 
-  /// Nil for attributes that cannot be compared.
-  private static func attributesText(_ node: Node) -> String? {
-    if node.attributes.isEmpty { return "" }
-    var parts: [String] = []
-    for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
-      switch attribute {
-      case .float, .int, .string, .floats, .ints, .strings: parts.append("\(name)=\(attribute)")
-      default: return nil
-      }
+  /// Longer lists are those of trees and vocabularies, which no model holds twice.
+  private static let longestCompared = 1 << 12
+
+  private static func isComparable(_ attribute: Attribute) -> Bool {
+    switch attribute {
+    case .float, .int, .string: true
+    case .floats(let list): list.count <= longestCompared
+    case .ints(let list): list.count <= longestCompared
+    case .strings(let list): list.count <= longestCompared
+    default: false
     }
-    return parts.joined(separator: " ")
+  }
+
+  private static func combine(_ attribute: Attribute, _ hasher: inout Hasher) {
+    switch attribute {
+    case .float(let number): hasher.combine(number.bitPattern)
+    case .int(let number): hasher.combine(number)
+    case .string(let text): hasher.combine(text)
+    case .floats(let numbers): for number in numbers { hasher.combine(number.bitPattern) }
+    case .ints(let numbers): hasher.combine(numbers)
+    case .strings(let texts): hasher.combine(texts)
+    default: break
+    }
+  }
+
+  /// Whether two are of one kind and equal bit for bit.
+  private static func isSame(_ left: Attribute, _ right: Attribute) -> Bool {
+    switch (left, right) {
+    case (.float(let a), .float(let b)): a.bitPattern == b.bitPattern
+    case (.int(let a), .int(let b)): a == b
+    case (.string(let a), .string(let b)): a.utf8.elementsEqual(b.utf8)
+    case (.floats(let a), .floats(let b)): a.elementsEqual(b) { $0.bitPattern == $1.bitPattern }
+    case (.ints(let a), .ints(let b)): a == b
+    case (.strings(let a), .strings(let b)):
+      a.elementsEqual(b) { $0.utf8.elementsEqual($1.utf8) }
+    default: false
+    }
   }
 
   /// Small constants of equal content; exporters write the same axes and scalars many times.

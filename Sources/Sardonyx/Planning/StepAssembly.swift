@@ -35,7 +35,8 @@ struct StepAssembly {
     }
     steps.append(
       Plan.Step(
-        node: position, inputs: node.inputs, outputs: node.outputs, isTold: facts != nil,
+        node: position, implementation: node.implementation, inputs: node.inputs,
+        outputs: node.outputs, isTold: facts != nil,
         checked: inference.checked[position], placements: placements, action: action,
         isFixed: isFixed,
         releases: releases.filter { !fixed[$0] && !inputs.contains($0) },

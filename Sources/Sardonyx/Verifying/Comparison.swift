@@ -182,7 +182,7 @@ extension Session {
           let record = executor.plan.graph.values[id]
           body(
             record.name, executor.lastOperatorName,
-            value.plain(channels: record.blockedChannels), resolution)
+            value.asWritten(record), resolution)
         }
       }
     }

@@ -46,7 +46,7 @@ struct LockStep {
         if resolution > 0 { inner[id] = resolution }
         if second.plan.graph.outputs.contains(id) { resolutions[name] = resolution }
         guard common.contains(name) else { continue }
-        let value = value.plain(channels: record.blockedChannels)
+        let value = value.asWritten(record)
         let reference = Reference(
           operatorName: second.lastOperatorName, value: value, resolution: resolution)
         if let other = early.removeValue(forKey: name) {
@@ -66,7 +66,7 @@ struct LockStep {
       let record = first.plan.graph.values[id]
       let name = record.name
       guard common.contains(name) else { continue }
-      let value = value.plain(channels: record.blockedChannels)
+      let value = value.asWritten(record)
       if let reference = awaited.removeValue(forKey: name) {
         compare(name, value, reference)
       } else {
@@ -117,7 +117,7 @@ extension Executor {
     let node = plan.graph.nodes[plan.steps[position].node]
     guard node.domain.isEmpty, let slope = node.steepestSlope,
       let id = node.inputs.first.flatMap({ $0 }),
-      let input = value(id)?.plain(channels: plan.graph.values[id].blockedChannels).tensor,
+      let input = value(id)?.asWritten(plan.graph.values[id]).tensor,
       input.type.isFloatingPoint
     else { return 0 }
     let numbers = input.converted(to: Double.self)
@@ -141,10 +141,16 @@ extension Node {
 }
 
 extension Value {
-  /// A value in blocks of so many channels as [N, C, spatial…]; nil stands for one that is not.
-  func plain(channels: Int?) -> Value {
-    guard let channels, let tensor else { return self }
-    return .tensor(BlockLayout().unblocked(tensor, channels: channels))
+  /// A value of a prepared graph in the layout and the type that it has in the file.
+  func asWritten(_ record: Graph.ValueRecord) -> Value {
+    guard var tensor else { return self }
+    if let channels = record.blockedChannels {
+      tensor = BlockLayout().unblocked(tensor, channels: channels)
+    }
+    if let type = record.widenedType {
+      tensor = Tensor(converting: tensor.converted(to: Float.self), to: type, tensor.shape)
+    }
+    return .tensor(tensor)
   }
 
   /// This value in memory of its own.

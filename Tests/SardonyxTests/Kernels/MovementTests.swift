@@ -33,6 +33,9 @@ extension Kernels {
       check(on: crew, [3, 200, 4, 100], [80000, 1, 200, 800], 0, 240_000) {
         UInt16(truncatingIfNeeded: $0)
       }
+      // Short rows, which are gathered.
+      check(on: crew, [16, 24, 2, 24, 2], [1, 1536, 32, 64, 16], 0, 24 * 1536) { UInt32($0) }
+      check(on: crew, [21, 24, 3], [1, 63, 21], 0, 24 * 63) { UInt64($0) }
       check(on: crew, [1_000_000], [-1], -999_999, 1_000_000) { UInt32($0) }
     }
 

@@ -18,6 +18,26 @@ struct DecisionForest: Sendable {
     var mode: Mode
     /// Whether a missing value (NaN) takes the true branch.
     var missingIsTrue: Bool
+
+    /// Lets the node ask by ≤ what it asks by <, ≥ or >, with the number next below and with its branches
+    /// exchanged.
+    mutating func compareByLessOrEqual() {
+      guard threshold.isFinite else { return }
+      switch mode {
+      case .less: threshold = threshold.nextDown
+      case .greaterOrEqual:
+        threshold = threshold.nextDown
+        exchangeBranches()
+      case .greater: exchangeBranches()
+      case .lessOrEqual, .equal, .notEqual, .member: return
+      }
+      mode = .lessOrEqual
+    }
+
+    private mutating func exchangeBranches() {
+      swap(&whenTrue, &whenFalse)
+      missingIsTrue.toggle()
+    }
   }
 
   /// What a leaf adds to one target or class.
@@ -36,7 +56,7 @@ struct DecisionForest: Sendable {
   let sets: [[Double]]
   /// 1 + the largest feature that a node reads.
   let width: Int
-  /// Whether all nodes compare by ≤ and send missing values to the false branch, as most do.
+  /// Whether all nodes compare by ≤, as most do.
   private let isPlain: Bool
 
   init(
@@ -48,38 +68,75 @@ struct DecisionForest: Sendable {
     self.leafStarts = leafStarts
     self.sets = sets
     width = 1 + nodes.reduce(-1) { max($0, Int($1.feature)) }
-    isPlain = nodes.allSatisfy { $0.mode == .lessOrEqual && !$0.missingIsTrue }
+    isPlain = nodes.allSatisfy { $0.mode == .lessOrEqual }
   }
 
-  /// Calls `body` with each row of a range and each vote of the leaves that it falls into, tree
-  /// after tree, so that a tree is fetched into the cache once for all rows.
+  /// Rows that go down a tree side by side: each waits for memory and comparisons, all together do not.
+  private static let rowsTogether = 8
+
+  /// Calls `body` with each row and each vote of the leaves that it falls into, tree after tree, so that a
+  /// tree is fetched into the cache once for all rows.
+  /// - Parameter numbers: so many rows of `width` numbers.
   @inline(__always)
-  func forEachVote(_ rows: FeatureRows, _ range: Range<Int>, _ body: (Int, Vote) -> Void) {
-    let nodes = nodes.span
-    for root in roots {
-      for row in range {
-        let features = rows.numbers.span.extracting(rows.range(row))
-        let leaf = Int(~(isPlain ? plainLeaf(root, nodes, features) : leaf(root, nodes, features)))
-        for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) { body(row, votes[index]) }
+  func forEachVote(
+    _ numbers: UnsafePointer<Double>, rows: Int, width: Int, _ body: (Int, Vote) -> Void
+  ) {
+    unsafe nodes.withUnsafeBufferPointer { nodes in
+      for root in roots {
+        for first in stride(from: 0, to: rows, by: Self.rowsTogether) {
+          let count = min(Self.rowsTogether, rows - first)
+          var leaves = InlineArray<8, Int32>(repeating: root)
+          if isPlain {
+            unsafe self.leaves(&leaves, nodes, numbers, first, count, width)
+          } else {
+            for row in 0..<count {
+              leaves[row] = unsafe leaf(root, nodes, numbers + (first + row) * width)
+            }
+          }
+          for row in 0..<count {
+            let leaf = Int(~leaves[row])
+            for index in Int(leafStarts[leaf])..<Int(leafStarts[leaf + 1]) {
+              body(first + row, votes[index])
+            }
+          }
+        }
       }
     }
   }
 
+  /// The leaves that some rows fall into.
   @inline(__always)
-  private func plainLeaf(_ root: Int32, _ nodes: Span<Node>, _ row: Span<Double>) -> Int32 {
-    var position = root
-    while position >= 0 {
-      let node = nodes[Int(position)]
-      position = row[Int(node.feature)] <= node.threshold ? node.whenTrue : node.whenFalse
+  private func leaves(
+    _ places: inout InlineArray<8, Int32>, _ nodes: UnsafeBufferPointer<Node>,
+    _ numbers: UnsafePointer<Double>, _ first: Int, _ count: Int, _ width: Int
+  ) {
+    guard places[0] >= 0, let nodes = nodes.baseAddress else { return }
+    // Where there are fewer, the last one goes along several times.
+    var starts = InlineArray<8, Int>(repeating: (first + count - 1) * width)
+    for row in 0..<count { starts[row] = (first + row) * width }
+    while true {
+      var isDone: Int32 = -1
+      for row in 0..<8 {
+        let place = places[row]
+        let node = unsafe nodes + Int(max(place, 0))
+        let value = unsafe numbers[starts[row] + Int(node.pointee.feature)]
+        let threshold = unsafe node.pointee.threshold
+        let isTrue = unsafe node.pointee.missingIsTrue ? !(value > threshold) : value <= threshold
+        let next = unsafe isTrue ? node.pointee.whenTrue : node.pointee.whenFalse
+        places[row] = place < 0 ? place : next
+        isDone &= places[row]
+      }
+      if isDone < 0 { return }
     }
-    return position
   }
 
-  private func leaf(_ root: Int32, _ nodes: Span<Node>, _ row: Span<Double>) -> Int32 {
+  private func leaf(
+    _ root: Int32, _ nodes: UnsafeBufferPointer<Node>, _ row: UnsafePointer<Double>
+  ) -> Int32 {
     var position = root
     while position >= 0 {
-      let node = nodes[Int(position)]
-      let value = row[Int(node.feature)]
+      let node = unsafe nodes[Int(position)]
+      let value = unsafe row[Int(node.feature)]
       let isTrue = passes(value, node) || (node.missingIsTrue && value.isNaN)
       position = isTrue ? node.whenTrue : node.whenFalse
     }
@@ -122,9 +179,27 @@ struct ForestDescription {
   }
   var nodes: [Node] = []
   var roots: [Int] = []
-  /// The votes of each leaf.
-  var leaves: [[DecisionForest.Vote]] = []
+  /// The votes of all leaves, one after the other.
+  private(set) var votes: [DecisionForest.Vote] = []
+  /// Where the votes of each leaf begin, and at last where those of the last one end.
+  private(set) var leafStarts: [Int32] = [0]
   var sets: [[Double]] = []
+
+  private var leafCount: Int { leafStarts.count - 1 }
+
+  /// Sets the votes of all leaves; those of one keep their order.
+  mutating func setVotes(_ given: [(leaf: Int, vote: DecisionForest.Vote)], leafCount: Int) {
+    leafStarts = Array(repeating: 0, count: leafCount + 1)
+    for (leaf, _) in given { leafStarts[leaf + 1] += 1 }
+    for leaf in 0..<leafCount { leafStarts[leaf + 1] += leafStarts[leaf] }
+    var next = leafStarts
+    votes = Array(
+      repeating: DecisionForest.Vote(target: 0, weight: 0), count: given.count)
+    for (leaf, vote) in given {
+      votes[Int(next[leaf])] = vote
+      next[leaf] += 1
+    }
+  }
 
   /// The compact form.
   /// - Throws: ``ModelError`` (invalid) where a child or feature does not exist or nodes form a
@@ -133,31 +208,30 @@ struct ForestDescription {
     var order = NodeOrder(count: nodes.count)
     for root in roots where root >= 0 { try order.visit(root, in: self) }
     var compact: [DecisionForest.Node] = []
+    compact.reserveCapacity(order.visited.count)
     for position in order.visited {
       let node = nodes[position]
       guard let feature = Int32(exactly: node.feature), feature >= 0 else {
         throw ModelError(.invalid, "node \(position) of the trees: feature \(node.feature)")
       }
-      compact.append(
-        DecisionForest.Node(
-          threshold: node.threshold, feature: feature,
-          whenTrue: try child(node.whenTrue, order), whenFalse: try child(node.whenFalse, order),
-          mode: node.mode, missingIsTrue: node.missingIsTrue))
+      var made = DecisionForest.Node(
+        threshold: node.threshold, feature: feature,
+        whenTrue: try child(node.whenTrue, order), whenFalse: try child(node.whenFalse, order),
+        mode: node.mode, missingIsTrue: node.missingIsTrue)
+      made.compareByLessOrEqual()
+      compact.append(made)
     }
     var compactRoots: [Int32] = []
     for root in roots { compactRoots.append(try child(root, order)) }
-    var starts: [Int32] = [0]
-    for leaf in leaves { starts.append(starts.last! + Int32(leaf.count)) }
     return DecisionForest(
-      nodes: compact, roots: compactRoots, votes: Array(leaves.joined()), leafStarts: starts,
-      sets: sets)
+      nodes: compact, roots: compactRoots, votes: votes, leafStarts: leafStarts, sets: sets)
   }
 
   private func child(_ position: Int, _ order: NodeOrder) throws(ModelError) -> Int32 {
     if position >= 0 { return Int32(order.places[position]) }
-    guard leaves.indices.contains(~position) else {
+    guard ~position < leafCount else {
       throw .unexpected(
-        "a leaf of the trees", expected: "0 ..< \(leaves.count)", got: "\(~position)",
+        "a leaf of the trees", expected: "0 ..< \(leafCount)", got: "\(~position)",
         code: .invalid)
     }
     return Int32(position)

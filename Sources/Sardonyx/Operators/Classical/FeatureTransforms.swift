@@ -177,22 +177,55 @@ struct Normalizer: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let rows = try FeatureRows(inputs[0])
-    var result = rows.numbers
-    for index in 0..<rows.count {
-      let range = rows.range(index)
-      let divisor = divisor(rows.numbers[range])
-      for position in range where divisor != 0 { result[position] /= divisor }
+    if norm == .l2, inputs[0].type == .float {
+      let (count, width) = try FeatureRows.extents(inputs[0].shape)
+      for row in 0..<count {
+        unsafe Self.normalize(
+          width, inputs[0].pointer(as: Float.self) + row * width,
+          into: outputs[0].pointer(as: Float.self) + row * width)
+        if row % 1024 == 1023 { try Interruption.check() }
+      }
+      return
     }
-    outputs[0].store(result)
+    let rows = try FeatureRows(inputs[0])
+    let divisors = (0..<rows.count).map { index in
+      divisor(rows.numbers.span.extracting(rows.range(index)))
+    }
+    unsafe outputs[0].writeNumbers(as: Float.self) { result in
+      for (row, divisor) in divisors.enumerated() {
+        let exact = divisor == 0 ? 1 : divisor
+        for position in rows.range(row) {
+          unsafe result[position] = Float(rows.numbers[position] / exact)
+        }
+      }
+    }
   }
 
-  private func divisor(_ row: ArraySlice<Double>) -> Double {
-    switch norm {
-    case .max: row.max() ?? 0
-    case .l1: row.reduce(0) { $0 + abs($1) }
-    case .l2: row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+  /// A row over its length, which is summed as ``dot(_:_:)`` does.
+  private static func normalize(
+    _ width: Int, _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>
+  ) {
+    var sums = SIMD8<Double>.zero
+    let whole = width / 8 * 8
+    for first in stride(from: 0, to: whole, by: 8) {
+      let numbers = unsafe SIMD8<Double>(
+        UnsafeRawPointer(x + first).loadUnaligned(as: SIMD8<Float>.self))
+      sums += numbers * numbers
     }
+    var sum = sums.sum()
+    for index in whole..<width { unsafe sum += Double(x[index]) * Double(x[index]) }
+    let length = sum == 0 ? 1 : sum.squareRoot()
+    for index in 0..<width { unsafe y[index] = Float(Double(x[index]) / length) }
+  }
+
+  private func divisor(_ row: Span<Double>) -> Double {
+    var result = norm == .max && !row.isEmpty ? row[0] : 0
+    switch norm {
+    case .max: for index in row.indices where row[index] > result { result = row[index] }
+    case .l1: for index in row.indices { result += abs(row[index]) }
+    case .l2: result = dot(row, row).squareRoot()
+    }
+    return result
   }
 }
 

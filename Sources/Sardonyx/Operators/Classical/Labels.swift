@@ -105,6 +105,11 @@ struct ClassLabels: Sendable {
 
   var elementType: ElementType { labels.elementType }
 
+  /// The labels of the classes, where they are integers.
+  var numbers: [Int64]? {
+    if case .integers(let numbers) = labels { numbers } else { nil }
+  }
+
   /// Puts out the label of each row's class.
   func put(_ classes: [Int], _ outputs: Outputs) {
     if outputs.wants(0) { outputs.set(0, .tensor(labels.choose(classes, [classes.count]))) }

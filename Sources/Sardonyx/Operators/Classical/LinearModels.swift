@@ -61,12 +61,31 @@ struct LinearFunctions: Sendable {
   }
 }
 
-/// The sum of products of two vectors of the same length.
+/// The sum of products of two vectors of the same length: eight sums side by side, added up last.
 func dot(_ left: Span<Double>, _ right: Span<Double>) -> Double {
   precondition(left.count == right.count)
-  var sum = 0.0
-  for index in left.indices { sum += left[index] * right[index] }
-  return sum
+  return unsafe left.withUnsafeBytes { left in
+    unsafe right.withUnsafeBytes { right in
+      let lane = MemoryLayout<Double>.stride
+      let wide = 8 * lane
+      var sums = SIMD8<Double>.zero
+      var offset = 0
+      while offset + wide <= left.count {
+        sums +=
+          unsafe left.loadUnaligned(fromByteOffset: offset, as: SIMD8<Double>.self)
+          * right.loadUnaligned(fromByteOffset: offset, as: SIMD8<Double>.self)
+        offset += wide
+      }
+      var sum = sums.sum()
+      while offset < left.count {
+        sum +=
+          unsafe left.loadUnaligned(fromByteOffset: offset, as: Double.self)
+          * right.loadUnaligned(fromByteOffset: offset, as: Double.self)
+        offset += lane
+      }
+      return sum
+    }
+  }
 }
 
 extension Collection<Double> {

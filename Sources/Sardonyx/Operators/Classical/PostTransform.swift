@@ -17,27 +17,40 @@ enum PostTransform: String, Sendable, CaseIterable {
   case probit = "PROBIT"
 
   /// Transforms one row of scores in place.
+  func apply(_ scores: inout [Double], _ row: Range<Int>) {
+    unsafe scores.withUnsafeMutableBufferPointer {
+      unsafe apply(UnsafeMutableBufferPointer(rebasing: $0[row]))
+    }
+  }
+
+  /// Transforms one row of scores in place.
   ///
   /// The specification does not say what becomes of a row of a single score; as in onnxruntime,
   /// only PROBIT changes it.
-  func apply(_ scores: inout [Double], _ row: Range<Int>) {
+  func apply(_ row: UnsafeMutableBufferPointer<Double>) {
     switch self {
     case .none: break
-    case .probit: for index in row { scores[index] = Self.probit(scores[index]) }
+    case .probit: for index in row.indices { unsafe row[index] = Self.probit(row[index]) }
     case _ where row.count == 1: break
-    case .logistic: for index in row { scores[index] = Self.logistic(scores[index]) }
-    case .softmax: Self.softmax(&scores, row) { _ in false }
-    case .softmaxZero: Self.softmax(&scores, row) { abs($0) <= 1e-7 }
+    case .logistic: for index in row.indices { unsafe row[index] = Self.logistic(row[index]) }
+    case .softmax: unsafe Self.softmax(row) { _ in false }
+    case .softmaxZero: unsafe Self.softmax(row) { abs($0) <= 1e-7 }
     }
   }
 
   /// The scores of both classes where a model has a score for the positive one alone.
   /// - Parameter isProbability: whether the score is a probability, so that the other is 1 - score.
   func pair(_ score: Double, isProbability: Bool) -> [Double] {
+    let (negative, positive) = both(score, isProbability: isProbability)
+    return [negative, positive]
+  }
+
+  /// The same without an array.
+  func both(_ score: Double, isProbability: Bool) -> (negative: Double, positive: Double) {
     switch self {
-    case .logistic: [Self.logistic(-score), Self.logistic(score)]
-    case .probit: [Self.probit(1 - score), Self.probit(score)]
-    case .none, .softmax, .softmaxZero: [isProbability ? 1 - score : -score, score]
+    case .logistic: (Self.logistic(-score), Self.logistic(score))
+    case .probit: (Self.probit(1 - score), Self.probit(score))
+    case .none, .softmax, .softmaxZero: (isProbability ? 1 - score : -score, score)
     }
   }
 
@@ -60,15 +73,15 @@ enum PostTransform: String, Sendable, CaseIterable {
 
   /// exp(x - max) over its sum; scores to skip become 0 and do not count.
   private static func softmax(
-    _ scores: inout [Double], _ row: Range<Int>, skip: (Double) -> Bool
+    _ row: UnsafeMutableBufferPointer<Double>, skip: (Double) -> Bool
   ) {
-    let largest = scores[row].max() ?? 0
+    let largest = unsafe row.max() ?? 0
     var sum = 0.0
-    for index in row {
-      scores[index] = skip(scores[index]) ? 0 : exp(scores[index] - largest)
-      sum += scores[index]
+    for index in row.indices {
+      unsafe row[index] = skip(row[index]) ? 0 : exp(row[index] - largest)
+      unsafe sum += row[index]
     }
-    for index in row { scores[index] = sum == 0 ? 0.5 : scores[index] / sum }
+    for index in row.indices { unsafe row[index] = sum == 0 ? 0.5 : row[index] / sum }
   }
 }
 

@@ -10,7 +10,7 @@ extension NodeReader {
     let trees = try required(ints("nodes_treeids"), "nodes_treeids", count: nil)
     let size = trees.count
     let numbers = try required(ints("nodes_nodeids"), "nodes_nodeids", count: size)
-    let modes = try required(strings("nodes_modes"), "nodes_modes", count: size)
+    let modes = try modes(required(strings("nodes_modes"), "nodes_modes", count: size))
     let features = try required(ints("nodes_featureids"), "nodes_featureids", count: size)
     let thresholds = try required(reals("nodes_values"), "nodes_values", count: size)
     let whenTrue = try required(ints("nodes_truenodeids"), "nodes_truenodeids", count: size)
@@ -18,26 +18,45 @@ extension NodeReader {
     let missing = try missingTracksTrue(count: size)
 
     var forest = ForestDescription()
-    let places = NodePlaces(
-      zip(trees, numbers).map(NodeName.init), isLeaf: modes.map { $0 == "LEAF" })
+    let places = NodePlaces(trees, numbers, isLeaf: modes.map { $0 == nil })
     guard places.isUnique else {
       throw invalid("nodes_nodeids", expected: "each number once in a tree", got: "some twice")
     }
-    forest.leaves = try namedVotes(prefix, count: count, places)
+    try forest.setVotes(namedVotes(prefix, count: count, places), leafCount: places.leafCount)
     forest.roots = places.roots
+    forest.nodes.reserveCapacity(size)
     for index in 0..<size {
-      let isLeaf = modes[index] == "LEAF"
-      guard isLeaf || Self.branches[modes[index]] != nil else {
-        throw invalid("nodes_modes", expected: "BRANCH_LEQ or its like, or LEAF", got: modes[index])
-      }
+      let (tree, mode) = (trees[index], modes[index])
       forest.nodes.append(
         ForestDescription.Node(
-          mode: Self.branches[modes[index]] ?? .equal, feature: features[index],
+          mode: mode ?? .equal, feature: features[index],
           threshold: thresholds[index], missingIsTrue: missing[index],
-          whenTrue: isLeaf ? 0 : try places.child(NodeName(trees[index], whenTrue[index])),
-          whenFalse: isLeaf ? 0 : try places.child(NodeName(trees[index], whenFalse[index]))))
+          whenTrue: mode == nil ? 0 : try places.child(tree, whenTrue[index], near: index),
+          whenFalse: mode == nil ? 0 : try places.child(tree, whenFalse[index], near: index)))
     }
     return try forest.compiled()
+  }
+
+  /// The comparisons that texts name, nil for a leaf.
+  private func modes(_ texts: [String]) throws(ModelError) -> [DecisionForest.Mode?] {
+    var modes: [DecisionForest.Mode?] = []
+    modes.reserveCapacity(texts.count)
+    // Nearly all nodes have the same one.
+    var last: (text: String, mode: DecisionForest.Mode)?
+    for text in texts {
+      if text == "LEAF" {
+        modes.append(nil)
+        continue
+      }
+      if last?.text != text {
+        guard let mode = Self.branches[text] else {
+          throw invalid("nodes_modes", expected: "BRANCH_LEQ or its like, or LEAF", got: text)
+        }
+        last = (text, mode)
+      }
+      modes.append(last!.mode)
+    }
+    return modes
   }
 
   private static let branches: [String: DecisionForest.Mode] = [
@@ -45,27 +64,28 @@ extension NodeReader {
     "BRANCH_GT": .greater, "BRANCH_EQ": .equal, "BRANCH_NEQ": .notEqual,
   ]
 
-  /// The votes of each leaf, by leaf number.
+  /// The votes with the numbers of their leaves, in the order of the attributes.
   private mutating func namedVotes(_ prefix: String, count: Int, _ places: NodePlaces)
-    throws(ModelError) -> [[DecisionForest.Vote]]
+    throws(ModelError) -> [(leaf: Int, vote: DecisionForest.Vote)]
   {
     let trees = try required(ints(prefix + "_treeids"), prefix + "_treeids", count: nil)
     let size = trees.count
     let numbers = try required(ints(prefix + "_nodeids"), prefix + "_nodeids", count: size)
     let targets = try required(ints(prefix + "_ids"), prefix + "_ids", count: size)
     let weights = try required(reals(prefix + "_weights"), prefix + "_weights", count: size)
-    var leaves = [[DecisionForest.Vote]](repeating: [], count: places.leafCount)
+    var votes: [(leaf: Int, vote: DecisionForest.Vote)] = []
+    votes.reserveCapacity(size)
     for index in 0..<size {
       guard (0..<count).contains(targets[index]) else {
         throw invalid(prefix + "_ids", expected: "numbers 0 ..< \(count)", got: targets[index])
       }
-      let place = try places.child(NodeName(trees[index], numbers[index]))
+      let place = try places.child(trees[index], numbers[index], near: nil)
       // Votes at branches are never reached.
       guard place < 0 else { continue }
-      leaves[~place].append(
-        DecisionForest.Vote(target: Int32(targets[index]), weight: weights[index]))
+      votes.append(
+        (~place, DecisionForest.Vote(target: Int32(targets[index]), weight: weights[index])))
     }
-    return leaves
+    return votes
   }
 
   /// The forest of TreeEnsemble-5: branches by position, leaves by position in lists of their own.
@@ -97,7 +117,8 @@ extension NodeReader {
     guard forest.roots.allSatisfy({ $0 >= 0 }) else {
       throw invalid("tree_roots", expected: "0 or more", got: forest.roots.min()!)
     }
-    forest.leaves = try numberedLeaves(targets: targets)
+    let votes = try numberedLeaves(targets: targets)
+    forest.setVotes(votes.enumerated().map { ($0, $1) }, leafCount: votes.count)
     return try forest.compiled()
   }
 
@@ -113,13 +134,13 @@ extension NodeReader {
     return zip(positions, isLeaf).map { $1 == 0 ? $0 : ~$0 }
   }
 
-  private mutating func numberedLeaves(targets: Int) throws(ModelError) -> [[DecisionForest.Vote]] {
+  private mutating func numberedLeaves(targets: Int) throws(ModelError) -> [DecisionForest.Vote] {
     let ids = try required(ints("leaf_targetids"), "leaf_targetids", count: nil)
     let weights = try required(reals("leaf_weights", suffix: ""), "leaf_weights", count: ids.count)
     guard ids.allSatisfy({ (0..<targets).contains($0) }) else {
       throw invalid("leaf_targetids", expected: "numbers 0 ..< \(targets)", got: ids)
     }
-    return zip(ids, weights).map { [DecisionForest.Vote(target: Int32($0), weight: $1)] }
+    return zip(ids, weights).map { DecisionForest.Vote(target: Int32($0), weight: $1) }
   }
 
   /// The sets of BRANCH_MEMBER nodes, in their order, each ended by a NaN in the attribute.
@@ -189,41 +210,82 @@ extension NodeReader {
   }
 }
 
-/// A node's name: its tree and its number there.
-private struct NodeName: Hashable {
-  var tree: Int
-  var number: Int
-
-  init(_ tree: Int, _ number: Int) {
-    self.tree = tree
-    self.number = number
-  }
-}
-
-/// Where nodes lie by name: branches at their position, leaves at the complement of a number of
-/// their own.
+/// Where nodes lie by name, which is their tree and their number there: branches at their position,
+/// leaves at the complement of a number of their own.
 private struct NodePlaces {
-  private var places: [NodeName: Int] = [:]
+  private struct Name: Hashable {
+    let tree: Int
+    let number: Int
+  }
+
+  /// Per node.
+  private var places: [Int] = []
+  /// Per node, where the nodes of its tree begin, and per tree, where they lie: where each tree's nodes
+  /// stand together and are numbered from 0 on, as all libraries write them.
+  private var starts: [Int] = []
+  private var ranges: [Int: Range<Int>] = [:]
+  /// Per name, the node, where that is not so.
+  private var positions: [Name: Int]?
   private(set) var leafCount = 0
   /// The first node of each tree.
   private(set) var roots: [Int] = []
-  let isUnique: Bool
+  private(set) var isUnique = true
 
-  init(_ names: [NodeName], isLeaf: [Bool]) {
-    var trees: Set<Int> = []
-    for (position, name) in names.enumerated() {
-      let place = isLeaf[position] ? ~leafCount : position
+  init(_ trees: [Int], _ numbers: [Int], isLeaf: [Bool]) {
+    places.reserveCapacity(trees.count)
+    starts.reserveCapacity(trees.count)
+    for position in trees.indices {
+      places.append(isLeaf[position] ? ~leafCount : position)
       if isLeaf[position] { leafCount += 1 }
-      places[name] = place
-      if trees.insert(name.tree).inserted { roots.append(place) }
     }
-    isUnique = places.count == names.count
+    if !findRanges(trees, numbers) { listNames(trees, numbers) }
   }
 
-  func child(_ name: NodeName) throws(ModelError) -> Int {
-    guard let place = places[name] else {
-      throw ModelError(.invalid, "tree \(name.tree) has no node \(name.number)")
+  /// - Returns: false where a tree is scattered, or numbered otherwise.
+  private mutating func findRanges(_ trees: [Int], _ numbers: [Int]) -> Bool {
+    var first = 0
+    for position in trees.indices {
+      if trees[position] != trees[first] {
+        guard end(of: trees[first], first..<position) else { return false }
+        first = position
+      }
+      guard numbers[position] == position - first else { return false }
+      starts.append(first)
     }
-    return place
+    return trees.isEmpty || end(of: trees[first], first..<trees.count)
+  }
+
+  private mutating func end(of tree: Int, _ range: Range<Int>) -> Bool {
+    roots.append(places[range.lowerBound])
+    return ranges.updateValue(range, forKey: tree) == nil
+  }
+
+  private mutating func listNames(_ trees: [Int], _ numbers: [Int]) {
+    var seen: Set<Int> = []
+    roots = []
+    var positions: [Name: Int] = [:]
+    for position in trees.indices {
+      positions[Name(tree: trees[position], number: numbers[position])] = position
+      if seen.insert(trees[position]).inserted { roots.append(places[position]) }
+    }
+    isUnique = positions.count == trees.count
+    self.positions = positions
+  }
+
+  /// - Parameter near: a node of the tree, where one is at hand.
+  func child(_ tree: Int, _ number: Int, near: Int?) throws(ModelError) -> Int {
+    if let position = position(tree, number, near: near) { return places[position] }
+    throw ModelError(.invalid, "tree \(tree) has no node \(number)")
+  }
+
+  private func position(_ tree: Int, _ number: Int, near: Int?) -> Int? {
+    if let positions { return positions[Name(tree: tree, number: number)] }
+    // Any node of the tree tells where it begins; a number counts within the whole of it.
+    if let near, number >= 0, number < starts.count - starts[near] {
+      let position = starts[near] + number
+      return starts[position] == starts[near] ? position : nil
+    }
+    guard let range = ranges[tree], number >= 0, number < range.count else { return nil }
+    return range.lowerBound + number
   }
 }

@@ -14,66 +14,92 @@ enum Aggregate: String, Sendable, CaseIterable {
 }
 
 /// The scores of some rows, and which of them any leaf has voted for.
-struct Ballots: Sendable {
+@safe struct Ballots {
   /// How many rows are counted at a time.
-  static let blockSize = 64
-  let rowCount: Int
-  let targets: Int
+  fileprivate static let blockSize = 64
+  private let targets: Int
   /// Row-major, as `hasVote`.
-  private(set) var scores: [Double]
-  private(set) var hasVote: [Bool]
+  private let scores: UnsafeMutablePointer<Double>
+  private let hasVote: UnsafeMutablePointer<Bool>
 
   /// Counts the votes of all trees, and the base values for one vote each.
-  init(
-    _ forest: DecisionForest, _ rows: FeatureRows, _ range: Range<Int>, _ aggregate: Aggregate,
-    targets: Int, baseValues: [Double]
+  fileprivate init(
+    _ forest: DecisionForest, _ numbers: UnsafePointer<Double>, rows: Int, width: Int,
+    _ aggregate: Aggregate, targets: Int, baseValues: [Double],
+    scores: UnsafeMutablePointer<Double>, hasVote: UnsafeMutablePointer<Bool>
   ) {
-    var scores = [Double](repeating: 0, count: range.count * targets)
-    var hasVote = [Bool](repeating: false, count: range.count * targets)
-    forest.forEachVote(rows, range) { row, vote in
-      let place = (row - range.lowerBound) * targets + Int(vote.target)
-      let score = scores[place]
-      switch aggregate {
-      case .sum, .average: scores[place] = score + vote.weight
-      case .min: scores[place] = hasVote[place] ? Swift.min(score, vote.weight) : vote.weight
-      case .max: scores[place] = hasVote[place] ? Swift.max(score, vote.weight) : vote.weight
-      }
-      hasVote[place] = true
-    }
-    for place in scores.indices {
-      if aggregate == .average { scores[place] /= Double(forest.roots.count) }
-      guard place % targets < baseValues.count else { continue }
-      scores[place] += baseValues[place % targets]
-      hasVote[place] = true
-    }
-    rowCount = range.count
     self.targets = targets
-    self.scores = scores
-    self.hasVote = hasVote
+    unsafe (self.scores, self.hasVote) = (scores, hasVote)
+    unsafe scores.initialize(repeating: 0, count: rows * targets)
+    unsafe hasVote.initialize(repeating: false, count: rows * targets)
+    unsafe forest.forEachVote(numbers, rows: rows, width: width) { row, vote in
+      let place = row * targets + Int(vote.target)
+      let score = unsafe scores[place]
+      switch aggregate {
+      case .sum, .average: unsafe scores[place] = score + vote.weight
+      case .min:
+        unsafe scores[place] = hasVote[place] ? Swift.min(score, vote.weight) : vote.weight
+      case .max:
+        unsafe scores[place] = hasVote[place] ? Swift.max(score, vote.weight) : vote.weight
+      }
+      unsafe hasVote[place] = true
+    }
+    for place in 0..<rows * targets {
+      if aggregate == .average { unsafe scores[place] /= Double(forest.roots.count) }
+      guard place % targets < baseValues.count else { continue }
+      unsafe scores[place] += baseValues[place % targets]
+      unsafe hasVote[place] = true
+    }
   }
 
-  func range(_ row: Int) -> Range<Int> { row * targets..<(row + 1) * targets }
+  /// The scores of a row.
+  func row(_ row: Int) -> UnsafeMutableBufferPointer<Double> {
+    unsafe UnsafeMutableBufferPointer(start: scores + row * targets, count: targets)
+  }
 
   /// The target of a row's highest score among those voted for, the first of equals.
   func winner(_ row: Int) -> Int {
-    range(row).lazy.map { hasVote[$0] ? scores[$0] : -.infinity }.indexOfLargest
-  }
-
-  /// Transforms the scores of all rows.
-  mutating func apply(_ transform: PostTransform) {
-    for row in 0..<rowCount { transform.apply(&scores, range(row)) }
+    var best = (position: 0, score: -Double.infinity)
+    for target in 0..<targets {
+      let place = row * targets + target
+      if unsafe hasVote[place], unsafe scores[place] > best.score {
+        best = unsafe (target, scores[place])
+      }
+    }
+    return best.position
   }
 }
 
-extension RunContext {
-  /// The results of `body` for each block of rows, in order.
-  fileprivate func mapBlocks<T: Sendable>(
-    _ rows: Int, of forest: DecisionForest, _ body: @escaping @Sendable (Range<Int>) -> T
-  ) throws(ModelError) -> [T] {
+extension DecisionForest {
+  /// Calls `body` with the number of each row and the ballots that have it at another number.
+  fileprivate func forEachRow<T: BinaryFloatingPoint & BitwiseCopyable & Sendable>(
+    _ x: UnsafePointer<T>, rows: Int, width: Int, _ aggregate: Aggregate = .sum, targets: Int,
+    baseValues: [Double], on crew: Crew, _ body: @Sendable (Int, Ballots, Int) -> Void
+  ) {
     let size = Ballots.blockSize
-    // A tree takes a row some 40 ns.
-    return try map((rows + size - 1) / size, cost: size * forest.roots.count * 40) { block in
-      body(block * size..<min(rows, (block + 1) * size))
+    let blocks = (rows + size - 1) / size
+    nonisolated(unsafe) let x = unsafe x
+    // A tree takes a row some 5 ns.
+    let work = max(1, size * roots.count * 5)
+    let room = size * (width + targets) * MemoryLayout<Double>.stride + size * targets
+    crew.performRanges(of: blocks, by: max(1, 50_000 / work)) { range in
+      unsafe crew.scratch.withBytes(room) { bytes in
+        let numbers = unsafe bytes.assumingMemoryBound(to: Double.self)
+        let scores = unsafe numbers + size * width
+        let hasVote = unsafe UnsafeMutableRawPointer(scores + size * targets)
+          .assumingMemoryBound(to: Bool.self)
+        for block in range {
+          let first = block * size
+          let count = min(size, rows - first)
+          for index in 0..<count * width {
+            unsafe numbers[index] = Double(x[first * width + index])
+          }
+          let ballots = unsafe Ballots(
+            self, numbers, rows: count, width: width, aggregate, targets: targets,
+            baseValues: baseValues, scores: scores, hasVote: hasVote)
+          for row in 0..<count { body(first + row, ballots, row) }
+        }
+      }
     }
   }
 }
@@ -90,15 +116,54 @@ struct ForestRegression: Sendable {
     [Fact(type, [try forest.rows(facts), targets])]
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let rows = try FeatureRows(inputs[0])
-    let results = try outputs.context.mapBlocks(rows.count, of: forest) { range in
-      var ballots = Ballots(
-        forest, rows, range, aggregate, targets: targets, baseValues: baseValues)
-      ballots.apply(transform)
-      return ballots.scores
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    switch (try inputs.type(0), outputs[0]?.elementType) {
+    case (.float, .float):
+      return try computation(inputs, from: Float.self, to: Float.self)
+    case (.double, .float): return try computation(inputs, from: Double.self, to: Float.self)
+    case (.double, .double): return try computation(inputs, from: Double.self, to: Double.self)
+    default: return nil
     }
-    outputs[0].store(Array(results.joined()))
+  }
+
+  private func computation<
+    T: BinaryFloatingPoint & BitwiseCopyable & Sendable,
+    R: BinaryFloatingPoint & BitwiseCopyable & Sendable
+  >(_ inputs: Facts, from _: T.Type, to _: R.Type) throws(ModelError) -> Computation {
+    let (rows, width) = try FeatureRows.extents(inputs.shape(0))
+    return { addresses, crew in
+      nonisolated(unsafe) let y: UnsafeMutablePointer<R> = unsafe addresses.output()
+      let x: UnsafePointer<T> = unsafe addresses.input(0)
+      unsafe forest.forEachRow(
+        x, rows: rows, width: width, aggregate, targets: targets, baseValues: baseValues, on: crew
+      ) { row, ballots, place in
+        let scores = unsafe ballots.row(place)
+        unsafe transform.apply(scores)
+        for target in 0..<targets { unsafe y[row * targets + target] = R(scores[target]) }
+      }
+    }
+  }
+
+  /// - Parameter runner: the operator itself.
+  func run(_ runner: some Operator, _ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    if try runner.compute(inputs, outputs) { return }
+    // Numbers of other types, in doubles.
+    let x = Tensor(inputs[0].converted(to: Double.self), inputs[0].shape)
+    let rows = try FeatureRows.extents(x.shape).count
+    let result = Destination(
+      .double, outputs[0].shape,
+      storage: try outputs.context.allocate(.double, outputs[0].shape))
+    let (width, crew) = (rows == 0 ? 0 : x.elementCount / rows, outputs.context.crew)
+    nonisolated(unsafe) let y = unsafe result.pointer(as: Double.self)
+    unsafe forest.forEachRow(
+      x.pointer(as: Double.self), rows: rows, width: width, aggregate, targets: targets,
+      baseValues: baseValues, on: crew
+    ) { row, ballots, place in
+      let scores = unsafe ballots.row(place)
+      unsafe transform.apply(scores)
+      for target in 0..<targets { unsafe y[row * targets + target] = scores[target] }
+    }
+    outputs[0].store(result.tensor(texts: .none).array(of: Double.self))
   }
 }
 
@@ -139,8 +204,12 @@ struct TreeEnsembleRegressor: Operator {
     try regression.outputs(facts, .float)
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    try regression.computation(inputs, outputs)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    try regression.run(inputs, outputs)
+    try regression.run(self, inputs, outputs)
   }
 }
 
@@ -159,8 +228,12 @@ struct TreeEnsemble: Operator {
     try regression.outputs(facts, facts.type(0))
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    try regression.computation(inputs, outputs)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    try regression.run(inputs, outputs)
+    try regression.run(self, inputs, outputs)
   }
 }
 
@@ -197,31 +270,83 @@ struct TreeEnsembleClassifier: Operator {
     return [Fact(labels.elementType, [rows]), Fact(.float, [rows, count])]
   }
 
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let rows = try FeatureRows(inputs[0])
-    let results = try outputs.context.mapBlocks(rows.count, of: forest) { range in
-      decide(
-        Ballots(forest, rows, range, .sum, targets: count, baseValues: baseValues))
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard let numbers = labels.numbers else { return nil }
+    switch try inputs.type(0) {
+    case .float: return try computation(inputs, numbers, from: Float.self)
+    case .double: return try computation(inputs, numbers, from: Double.self)
+    default: return nil
     }
-    labels.put(results.flatMap(\.winners), outputs)
-    if outputs.wants(1) { outputs[1].store(Array(results.map(\.scores).joined())) }
   }
 
-  private func decide(_ votes: Ballots) -> (winners: [Int], scores: [Double]) {
-    var ballots = votes
+  private func computation<T: BinaryFloatingPoint & BitwiseCopyable & Sendable>(
+    _ inputs: Facts, _ numbers: [Int64], from _: T.Type
+  ) throws(ModelError) -> Computation {
+    let (rows, width) = try FeatureRows.extents(inputs.shape(0))
+    return { addresses, crew in
+      nonisolated(unsafe) let winners: UnsafeMutablePointer<Int64> = unsafe addresses.output(0)
+      unsafe decide(
+        addresses.input(0, as: T.self), rows: rows, width: width,
+        scores: addresses.wanted(1)?.assumingMemoryBound(to: Float.self), on: crew
+      ) { row, winner in unsafe winners[row] = numbers[winner] }
+    }
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let (rows, width) = try FeatureRows.extents(inputs[0].shape)
+    let scores = unsafe outputs.wants(1) ? outputs[1].pointer(as: Float.self) : nil
+    let crew = outputs.context.crew
+    let winners = unsafe [Int](unsafeUninitializedCapacity: rows) { buffer, count in
+      count = rows
+      guard let start = buffer.baseAddress else { return }
+      unsafe start.initialize(repeating: 0, count: rows)
+      nonisolated(unsafe) let winners = unsafe start
+      let put: @Sendable (Int, Int) -> Void = { row, winner in unsafe winners[row] = winner }
+      if inputs[0].type == .float {
+        unsafe decide(
+          inputs[0].pointer(as: Float.self), rows: rows, width: width, scores: scores, on: crew,
+          put)
+      } else {
+        let x = Tensor(inputs[0].converted(to: Double.self))
+        unsafe decide(
+          x.pointer(as: Double.self), rows: rows, width: width, scores: scores, on: crew, put)
+      }
+    }
+    labels.put(winners, outputs)
+  }
+
+  /// Tells the class of each row, and writes the scores of all classes.
+  private func decide<T: BinaryFloatingPoint & BitwiseCopyable & Sendable>(
+    _ x: UnsafePointer<T>, rows: Int, width: Int, scores: UnsafeMutablePointer<Float>?,
+    on crew: Crew, _ put: @Sendable (_ row: Int, _ winner: Int) -> Void
+  ) {
+    nonisolated(unsafe) let y = unsafe scores
+    unsafe forest.forEachRow(
+      x, rows: rows, width: width, targets: count, baseValues: baseValues, on: crew
+    ) { row, ballots, place in
+      let scores = unsafe ballots.row(place)
+      put(row, unsafe decide(ballots, place, scores))
+      guard let y = unsafe y else { return }
+      for target in 0..<count { unsafe y[row * count + target] = Float(scores[target]) }
+    }
+  }
+
+  /// The class of a row, whose scores become those to be told.
+  private func decide(
+    _ ballots: Ballots, _ row: Int, _ scores: UnsafeMutableBufferPointer<Double>
+  ) -> Int {
     guard let onlyVoted else {
-      let winners = (0..<ballots.rowCount).map(ballots.winner)
-      ballots.apply(transform)
-      return (winners, ballots.scores)
+      let winner = ballots.winner(row)
+      unsafe transform.apply(scores)
+      return winner
     }
-    let threshold = hasPositiveWeights && count == 2 ? 0.5 : 0
-    let singles = (0..<ballots.rowCount).map { ballots.scores[$0 * count + onlyVoted] }
-    let winners = singles.map { $0 > threshold ? 1 : 0 }
+    let single = unsafe scores[onlyVoted]
     if onlyVoted == 0 && count == 2 {
-      let pairs = singles.map { transform.pair($0, isProbability: hasPositiveWeights) }
-      return (winners, Array(pairs.joined()))
+      let both = transform.both(single, isProbability: hasPositiveWeights)
+      unsafe (scores[0], scores[1]) = (both.negative, both.positive)
+    } else {
+      unsafe transform.apply(scores)
     }
-    ballots.apply(transform)
-    return (winners, ballots.scores)
+    return single > (hasPositiveWeights && count == 2 ? 0.5 : 0) ? 1 : 0
   }
 }

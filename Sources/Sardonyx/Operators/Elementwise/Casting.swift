@@ -17,6 +17,10 @@ struct Cast: Operator {
     [Fact(conversion.target, try inputs.shape(0))]
   }
 
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    conversion.computation(of: try inputs.type(0), try inputs.shape(0).elementCount)
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     try conversion.run(inputs[0], outputs)
   }

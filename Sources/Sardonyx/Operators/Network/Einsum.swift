@@ -1,6 +1,7 @@
 /// Einstein's summation: a sum of products over all indices that the output does not name.
 struct Einsum: Operator {
   private let equation: EinsumEquation
+  private let programs = ShapeCache<[Shape], EinsumProgram?>()
 
   init(_ node: inout NodeReader) throws(ModelError) {
     guard let text = try node.string("equation") else { throw node.missing("equation") }
@@ -8,12 +9,34 @@ struct Einsum: Operator {
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    [Fact(try inputs.type(0), try equation.resolved(shapes(inputs)).shape)]
+  }
+
+  private func shapes(_ inputs: Facts) throws(ModelError) -> [Shape] {
     var shapes: [Shape] = []
     for index in 0..<inputs.count { shapes.append(try inputs.shape(index)) }
-    return [Fact(try inputs.type(0), try equation.resolved(shapes).shape)]
+    return shapes
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    guard try inputs.type(0) == .float else { return nil }
+    let shapes = try shapes(inputs)
+    let indexing = try equation.resolved(shapes)
+    guard
+      let program = programs.value(for: shapes, { EinsumProgram(indexing, shapes) })
+    else { return nil }
+    return { addresses, crew in
+      unsafe program.run({ unsafe addresses.input($0) }, into: addresses.output(), on: crew)
+    }
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    if try compute(inputs, outputs) { return }
+    try runPlainly(inputs, outputs)
+  }
+
+  /// The specification that the program is compared with.
+  func runPlainly(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let indexing = try equation.resolved((0..<inputs.count).map { inputs[$0].shape })
     func compute<T: Number>(_: T.Type) {
       let operands = (0..<inputs.count).map { operand in

@@ -114,6 +114,7 @@ struct Loop: Operator {
     let limit = try scalar(ownInputCount > 0 ? inputs.tensor(0) : nil, "M") ?? .max
     var condition = try scalar(ownInputCount > 1 ? inputs.tensor(1) : nil, "cond") ?? 1
     var states = (0..<stateCount).map { inputs.value(2 + $0) }
+    if limit > 0, condition != 0, try runDirectly(states, limit, inputs, outputs) { return }
     var elements = [[Tensor]](
       repeating: [], count: bodies[0].graph.outputs.count - 1 - stateCount)
     var given: [Value?] = [nil, nil] + states + inputs.from(ownInputCount)
@@ -143,6 +144,51 @@ struct Loop: Operator {
         : try Tensor(stacking: tensors, 0, outputs.context)
       outputs.set(stateCount + index, .tensor(result))
     }
+  }
+
+  /// The same on addresses alone.
+  /// - Returns: false where the body is not made for it.
+  private func runDirectly(
+    _ states: [Value?], _ limit: Int, _ inputs: Inputs, _ outputs: Outputs
+  ) throws(ModelError) -> Bool {
+    let context = outputs.context
+    // Memory of its own, which the iterations write.
+    let (number, truth) = (Tensor(scalar: Int64(0)), Tensor(scalar: true))
+    let given = [.tensor(number), .tensor(truth)] + states + inputs.from(ownInputCount)
+    guard states.indices.allSatisfy({ declared($0, states[$0])?.tensor != nil }),
+      let runs = try bodies[0].directRuns(like: given, context),
+      runs.direct.outputs[0].type == .bool,
+      runs.direct.outputs[0].shape.elementCount == 1,
+      states.indices.allSatisfy({ runs.canFollow(1 + $0, as: 2 + $0) })
+    else { return false }
+    var stacks: [GrowingStack?] = []
+    for index in 0..<bodies[0].graph.outputs.count - 1 - stateCount {
+      let output = runs.direct.outputs[1 + stateCount + index]
+      stacks.append(
+        outputs.wants(stateCount + index)
+          ? try GrowingStack(
+            output.type, output.shape, axis: 0, capacity: min(limit, 16), context) : nil)
+    }
+    var count = 0
+    let counter = unsafe Destination(number).pointer(as: Int64.self)
+    repeat {
+      try context.checkCancellation()
+      unsafe counter.pointee = Int64(count)
+      try runs.run()
+      count += 1
+      for index in stacks.indices {
+        try unsafe stacks[index]?.append(runs.output(1 + stateCount + index))
+      }
+      for index in 0..<stateCount { unsafe runs.bind(2 + index, to: runs.output(1 + index)) }
+    } while unsafe runs.output(0).load(as: UInt8.self) != 0 && count < limit
+    for index in 0..<stateCount {
+      // Else it is handed on as it is.
+      outputs.set(index, runs.tensor(1 + index).map { .tensor($0) } ?? states[index]!)
+    }
+    for (index, stack) in stacks.enumerated() {
+      if let stack { outputs.set(stateCount + index, .tensor(stack.tensor)) }
+    }
+    return true
   }
 
   private static let truth = Tensor(scalar: true)

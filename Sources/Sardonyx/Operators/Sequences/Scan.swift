@@ -110,6 +110,9 @@ struct Scan: Operator {
         "extents of scanned axes", expected: "the same for all", got: extents.joined)
     }
     let count = length ?? extents[0]
+    if count > 0, let results = try runDirectly(states, scanned, axes, count, captured, context) {
+      return results
+    }
     var elements: [[Tensor]] = Array(repeating: [], count: outputAxes.count)
     var given: [Value?] = states.map { .tensor($0) } + scanned.map { _ in nil } + captured
     var runs = BodyRuns(of: bodies[0], context)
@@ -141,6 +144,44 @@ struct Scan: Operator {
       + elements.indices.map { (index) throws(ModelError) in
         try stacked(elements[index], index, facts, context)
       }
+  }
+
+  /// The same on addresses alone, where the body is made for it.
+  private func runDirectly(
+    _ states: [Tensor], _ scanned: [Tensor], _ axes: [Int], _ count: Int, _ captured: [Value?],
+    _ context: RunContext
+  ) throws(ModelError) -> [Tensor]? {
+    var slices: [Tensor] = []
+    for (tensor, axis) in zip(scanned, axes) {
+      slices.append(try tensor.slice(axis, at: 0, context))
+    }
+    let given = (states + slices).map { Value.tensor($0) } + captured
+    guard let runs = try bodies[0].directRuns(like: given, context),
+      states.indices.allSatisfy({ runs.canFollow($0, as: $0) })
+    else { return nil }
+    var stacks: [GrowingStack] = []
+    for (index, axis) in outputAxes.enumerated() {
+      let output = runs.direct.outputs[stateCount + index]
+      stacks.append(
+        try GrowingStack(
+          output.type, output.shape,
+          axis: axis.axis(ofRank: output.shape.count + 1, "scan_output_axes"),
+          isReversed: outputsReversed[index], capacity: count, context))
+    }
+    for step in 0..<count {
+      try context.checkCancellation()
+      for (index, tensor) in scanned.enumerated() {
+        let place = inputsReversed[index] ? count - 1 - step : step
+        unsafe runs.bind(
+          stateCount + index, to: tensor.address(of: place, axes[index], copyingTo: slices[index]))
+      }
+      try runs.run()
+      for index in stacks.indices {
+        try unsafe stacks[index].append(runs.output(stateCount + index))
+      }
+      for index in states.indices { unsafe runs.bind(index, to: runs.output(index)) }
+    }
+    return states.indices.map { runs.tensor($0) ?? states[$0] } + stacks.map(\.tensor)
   }
 
   /// The elements of one output along its axis, in its direction.
@@ -208,6 +249,19 @@ extension Tensor {
     return Tensor(
       type, part, storage: storage,
       byteOffset: byteOffset + place * part.elementCount * type.byteCount, texts: texts)
+  }
+
+  /// Where the slice at one place along an axis lies: in this tensor's memory where its elements are
+  /// neighbours, else in that of `copy`, which is as large.
+  fileprivate func address(of place: Int, _ axis: Int, copyingTo copy: Tensor) -> UnsafeRawPointer {
+    let rows = Shape(shape[..<axis]).elementCount
+    let size = Shape(shape[(axis + 1)...]).elementCount * type.byteCount
+    if rows == 1 { return unsafe bytes + place * size }
+    for row in 0..<rows {
+      unsafe (copy.storage.base + copy.byteOffset + row * size).copyMemory(
+        from: bytes + (row * shape[axis] + place) * size, byteCount: size)
+    }
+    return unsafe copy.bytes
   }
 
   /// This tensor with zeros behind along axis 0.

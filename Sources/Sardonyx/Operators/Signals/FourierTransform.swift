@@ -24,7 +24,8 @@ struct FourierTransform<T: RealNumber>: Sendable {
     }
   }
 
-  private static func factors(of length: Int) -> [Int] {
+  /// 4 as often as it goes, then 2, then odd primes.
+  static func factors(of length: Int) -> [Int] {
     var rest = length
     var factors: [Int] = []
     func split(off factor: Int) {

@@ -6,7 +6,7 @@
 struct RegularExpression: Sendable {
   /// A step of the program; those without a target go on with the next.
   enum Step: Sendable {
-    case scalar(ScalarSet)
+    case scalar(ScalarTest)
     case assertion(Assertion)
     /// Goes on at both places; a match by way of the first is preferred.
     case fork(Int, Int)
@@ -20,39 +20,67 @@ struct RegularExpression: Sendable {
   }
 
   private let program: [Step]
+  /// What all scalars of a match are, where a match is any number of these, as many as there are.
+  let run: ScalarTest?
 
   /// - Throws: ``ModelError`` (invalid) where the pattern is not well-formed, limit where it needs
   ///   too many steps.
   init(_ pattern: String) throws(ModelError) {
     var parser = RegularExpressionParser(pattern)
-    program = try parser.pattern().program
+    let tree = try parser.pattern()
+    program = try tree.program
+    if case .repetition(.scalar(let set), least: 0...1, most: nil, isGreedy: true) = tree {
+      run = ScalarTest(set)
+    } else {
+      run = nil
+    }
   }
 
   func matches(whole text: String) -> Bool {
-    match(Array(text.unicodeScalars), from: 0, wholly: true) != nil
+    var machine = machine
+    return match(Array(text.unicodeScalars), from: 0, wholly: true, &machine) != nil
   }
 
   /// The first match at or after a place: of those that start first, the preferred.
-  func firstMatch(in text: [Unicode.Scalar], from start: Int) -> Range<Int>? {
-    match(text, from: start, wholly: false)
+  func firstMatch(
+    in text: [Unicode.Scalar], from start: Int, _ machine: inout Machine
+  ) -> Range<Int>? {
+    match(text, from: start, wholly: false, &machine)
   }
 
-  private func match(_ text: [Unicode.Scalar], from first: Int, wholly: Bool) -> Range<Int>? {
-    var current = Threads(program.count)
-    var next = Threads(program.count)
+  /// What matching needs; one serves many matches.
+  var machine: Machine { Machine(program.count) }
+
+  /// The memory of the machine that runs a program.
+  struct Machine {
+    fileprivate var current: Threads
+    fileprivate var next: Threads
+    fileprivate var pending: [Int] = []
+
+    fileprivate init(_ count: Int) {
+      current = Threads(count)
+      next = Threads(count)
+    }
+  }
+
+  private func match(
+    _ text: [Unicode.Scalar], from first: Int, wholly: Bool, _ machine: inout Machine
+  ) -> Range<Int>? {
+    machine.current.removeAll()
     var best: Range<Int>?
     var interruption = Interruption()
     for place in first...text.count {
-      if interruption.isDue(after: 20 * current.list.count + 20) { break }
+      if interruption.isDue(after: 20 * machine.current.list.count + 20) { break }
       if best == nil && (!wholly || place == first) {
-        follow(Thread(step: 0, start: place), at: place, in: text, into: &current)
+        follow(
+          Thread(step: 0, start: place), at: place, in: text, &machine.current, &machine.pending)
       }
-      next.removeAll()
-      for thread in current.list {
+      machine.next.removeAll()
+      for thread in machine.current.list {
         switch program[thread.step] {
         case .scalar(let set) where place < text.count && set.contains(text[place]):
           let moved = Thread(step: thread.step + 1, start: thread.start)
-          follow(moved, at: place + 1, in: text, into: &next)
+          follow(moved, at: place + 1, in: text, &machine.next, &machine.pending)
           continue
         case .match where !wholly || place == text.count:
           best = thread.start..<place
@@ -62,22 +90,25 @@ struct RegularExpression: Sendable {
         // Threads behind one that has matched are less preferred.
         break
       }
-      swap(&current, &next)
-      if current.list.isEmpty && (wholly || best != nil) { break }
+      swap(&machine.current, &machine.next)
+      if machine.current.list.isEmpty && (wholly || best != nil) { break }
     }
     return best
   }
 
   /// Adds a thread with all that follow from it without reading a scalar, preferred ones first.
   private func follow(
-    _ thread: Thread, at place: Int, in text: [Unicode.Scalar], into threads: inout Threads
+    _ thread: Thread, at place: Int, in text: [Unicode.Scalar], _ threads: inout Threads,
+    _ pending: inout [Int]
   ) {
-    var pending = [thread.step]
+    pending.append(thread.step)
     while let step = pending.popLast() {
       guard threads.visit(step) else { continue }
       switch program[step] {
       case .jump(let target): pending.append(target)
-      case .fork(let preferred, let other): pending += [other, preferred]
+      case .fork(let preferred, let other):
+        pending.append(other)
+        pending.append(preferred)
       case .assertion(let assertion):
         if assertion.holds(at: place, in: text) { pending.append(step + 1) }
       case .scalar, .match: threads.list.append(Thread(step: step, start: thread.start))
@@ -169,7 +200,7 @@ indirect enum RegularExpressionTree {
 
   private func append(to program: inout [RegularExpression.Step]) {
     switch self {
-    case .scalar(let set): program.append(.scalar(set))
+    case .scalar(let set): program.append(.scalar(ScalarTest(set)))
     case .assertion(let assertion): program.append(.assertion(assertion))
     case .sequence(let parts): for part in parts { part.append(to: &program) }
     case .choice(let parts): Self.append(choice: parts[...], to: &program)

@@ -65,6 +65,29 @@ struct ScalarSet: Sendable {
   }
 }
 
+/// Membership in a set, by a table of bits for ASCII.
+struct ScalarTest: Sendable {
+  private let set: ScalarSet
+  private var low: UInt64 = 0
+  private var high: UInt64 = 0
+
+  init(_ set: ScalarSet) {
+    self.set = set
+    for value in UInt8(0)..<64 where set.contains(Unicode.Scalar(value)) { low |= 1 << value }
+    for value in UInt8(64)..<128 where set.contains(Unicode.Scalar(value)) {
+      high |= 1 << (value - 64)
+    }
+  }
+
+  func contains(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.value < 128 ? contains(ascii: UInt8(scalar.value)) : set.contains(scalar)
+  }
+
+  func contains(ascii value: UInt8) -> Bool {
+    (value < 64 ? low : high) >> UInt64(value & 63) & 1 == 1
+  }
+}
+
 // MARK: - Named classes
 
 extension ScalarSet {

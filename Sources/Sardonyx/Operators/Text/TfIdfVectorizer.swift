@@ -2,11 +2,6 @@
 ///
 /// The tokens of an n-gram may lie up to `max_skip_count` tokens apart.
 struct TfIdfVectorizer: Operator {
-  private enum Token: Hashable {
-    case number(Int64)
-    case text(String)
-  }
-
   private enum Mode: String {
     case frequency = "TF"
     case presence = "IDF"
@@ -16,8 +11,7 @@ struct TfIdfVectorizer: Operator {
   private let mode: Mode
   private let lengths: ClosedRange<Int>
   private let largestSkip: Int
-  /// The output column of each n-gram.
-  private let columns: [[Token]: Int]
+  private let grams: Grams
   private let columnCount: Int
   /// By column.
   private let weights: [Float]?
@@ -43,7 +37,7 @@ struct TfIdfVectorizer: Operator {
       throw node.invalid("ngram_indexes", expected: "numbers from 0", got: indexes.joined)
     }
     columnCount = last + 1
-    columns = try Self.columns(&node, indexes)
+    grams = try Self.grams(&node, indexes)
     weights = try node.floats("weights").flatMap { $0.isEmpty ? nil : $0 }
     if let weights, weights.count < columnCount {
       throw node.invalid("weights", expected: "\(columnCount) numbers", got: weights.count)
@@ -51,19 +45,16 @@ struct TfIdfVectorizer: Operator {
   }
 
   /// Cuts the pool into its n-grams: first those of one token, then those of two, and so on.
-  private static func columns(_ node: inout NodeReader, _ indexes: [Int]) throws(ModelError)
-    -> [[Token]: Int]
+  private static func grams(_ node: inout NodeReader, _ indexes: [Int]) throws(ModelError) -> Grams
   {
-    let texts = (try node.strings("pool_strings") ?? []).map { Token.text($0) }
-    let numbers = (try node.ints("pool_int64s", within: NodeReader.any) ?? []).map {
-      Token.number(Int64($0))
-    }
+    let texts = try node.strings("pool_strings") ?? []
+    let numbers = try node.ints("pool_int64s", within: NodeReader.any) ?? []
     guard texts.isEmpty || numbers.isEmpty else {
       throw ModelError(.invalid, "attributes pool_strings and pool_int64s: expected one, got both")
     }
-    let pool = texts + numbers
+    var grams = Grams()
+    let pool = texts.map { grams.insert($0) } + numbers.map { grams.insert(Int64($0)) }
     let starts = (try node.ints("ngram_counts") ?? []) + [pool.count]
-    var columns: [[Token]: Int] = [:]
     var gram = 0
     for (index, (start, end)) in zip(starts, starts.dropFirst()).enumerated() {
       let length = index + 1
@@ -76,11 +67,11 @@ struct TfIdfVectorizer: Operator {
           throw node.invalid(
             "ngram_indexes", expected: "a number for each n-gram", got: indexes.count)
         }
-        columns[Array(pool[first..<first + length])] = indexes[gram]
+        grams.insert(pool[first..<first + length], column: indexes[gram])
         gram += 1
       }
     }
-    return columns
+    return grams
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -92,43 +83,127 @@ struct TfIdfVectorizer: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let tokens =
-      inputs[0].type == .string
-      ? try inputs[0].strings().map { Token.text($0) }
-      : inputs[0].converted(to: Int64.self).map { Token.number($0) }
+    let tokens = grams.tokens(of: inputs[0])
+    guard tokens.count == inputs[0].elementCount else { return }
     let rowLength = inputs[0].shape.last ?? 1
-    var result = [Float](repeating: 0, count: outputs[0].elementCount)
-    for row in 0..<result.count / columnCount {
-      let counts = counts(tokens[row * rowLength..<(row + 1) * rowLength])
-      for (column, count) in counts { result[row * columnCount + column] = value(column, count) }
+    let count = outputs[0].elementCount
+    // Numbers of occurrences, then what becomes of them in the same place.
+    let (counts, values) = unsafe (
+      outputs[0].pointer(as: Int32.self), outputs[0].pointer(as: Float.self)
+    )
+    unsafe counts.initialize(repeating: 0, count: count)
+    for row in 0..<count / columnCount {
+      unsafe self.count(
+        tokens[row * rowLength..<(row + 1) * rowLength], into: counts + row * columnCount)
     }
-    outputs[0].store(elements: result)
-  }
-
-  private func value(_ column: Int, _ count: Int) -> Float {
-    switch mode {
-    case .frequency: Float(count)
-    case .presence: weights?[column] ?? 1
-    case .weightedFrequency: Float(count) * (weights?[column] ?? 1)
-    }
-  }
-
-  /// How often the n-grams of each column occur in a row.
-  private func counts(_ row: ArraySlice<Token>) -> [Int: Int] {
-    var counts: [Int: Int] = [:]
-    var interruption = Interruption()
-    for length in lengths where length <= row.count {
-      // A single token has nothing to skip.
-      for step in 1...(length == 1 ? 1 : largestSkip + 1) {
-        let span = (length - 1) * step
-        guard span < row.count else { break }
-        for first in row.startIndex..<row.endIndex - span {
-          if interruption.isDue(after: 100) { return counts }
-          let gram = stride(from: first, through: first + span, by: step).map { row[$0] }
-          if let column = columns[gram] { counts[column, default: 0] += 1 }
-        }
+    for row in stride(from: 0, to: count, by: columnCount) {
+      for column in 0..<columnCount {
+        unsafe values[row + column] = value(column, counts[row + column])
       }
     }
-    return counts
+  }
+
+  private func value(_ column: Int, _ count: Int32) -> Float {
+    switch mode {
+    case .frequency: Float(count)
+    case .presence: count == 0 ? 0 : weights?[column] ?? 1
+    case .weightedFrequency: count == 0 ? 0 : Float(count) * (weights?[column] ?? 1)
+    }
+  }
+
+  /// Counts the n-grams of each column in a row.
+  private func count(_ row: ArraySlice<Int32>, into counts: UnsafeMutablePointer<Int32>) {
+    var interruption = Interruption()
+    // A single token has nothing to skip.
+    for step in 1...(lengths.upperBound == 1 ? 1 : largestSkip + 1) {
+      guard (lengths.lowerBound - 1) * step < row.count else { return }
+      for first in row.indices {
+        var gram: Int32?
+        var place = first
+        for length in 1...lengths.upperBound where place < row.endIndex {
+          gram = grams.next(gram, row[place])
+          guard let gram else { break }
+          if lengths.contains(length), length > 1 || step == 1, let column = grams.column(gram) {
+            unsafe counts[column] &+= 1
+          }
+          place += step
+        }
+        if interruption.isDue(after: 20 + 10 * (place - first) / step) { return }
+      }
+    }
+  }
+}
+
+/// The n-grams of a pool as a tree: behind each one, those that are longer by a token.
+private struct Grams: Sendable {
+  private var texts = TextNumbers()
+  private var numbers: [Int64: Int32] = [:]
+  /// By token, the gram of it alone, or -1.
+  private var single: [Int32] = []
+  /// By gram and token, the gram that is longer by the token.
+  private var longer: [UInt64: Int32] = [:]
+  /// By gram, its output column, or -1 where it is only the beginning of others.
+  private var columns: [Int32] = []
+
+  private static let none: Int32 = -1
+
+  mutating func insert(_ text: String) -> Int32 { Int32(texts.insert(text)) }
+
+  mutating func insert(_ number: Int64) -> Int32 {
+    let known = numbers[number] ?? Int32(numbers.count)
+    numbers[number] = known
+    return known
+  }
+
+  mutating func insert(_ tokens: ArraySlice<Int32>, column: Int) {
+    var gram: Int32?
+    for token in tokens { gram = next(gram, token) ?? add(behind: gram, token) }
+    if let gram { columns[Int(gram)] = Int32(column) }
+  }
+
+  private mutating func add(behind gram: Int32?, _ token: Int32) -> Int32 {
+    let new = Int32(columns.count)
+    columns.append(Self.none)
+    if let gram {
+      longer[Self.key(gram, token)] = new
+    } else {
+      while single.count <= token { single.append(Self.none) }
+      single[Int(token)] = new
+    }
+    return new
+  }
+
+  private static func key(_ gram: Int32, _ token: Int32) -> UInt64 {
+    UInt64(UInt32(bitPattern: gram)) << 32 | UInt64(UInt32(bitPattern: token))
+  }
+
+  /// The gram that one, or nothing, becomes by a token.
+  func next(_ gram: Int32?, _ token: Int32) -> Int32? {
+    guard token >= 0 else { return nil }
+    if let gram { return longer[Self.key(gram, token)] }
+    guard token < single.count, single[Int(token)] >= 0 else { return nil }
+    return single[Int(token)]
+  }
+
+  func column(_ gram: Int32) -> Int? {
+    let column = columns[Int(gram)]
+    return column < 0 ? nil : Int(column)
+  }
+
+  /// The tokens of a tensor, -1 for one that is in no gram.
+  func tokens(of tensor: Tensor) -> [Int32] {
+    guard tensor.type == .string else {
+      return tensor.converted(to: Int64.self).map { numbers[$0] ?? Self.none }
+    }
+    let references = unsafe tensor.pointer(as: TextReference.self)
+    var last: (reference: TextReference, token: Int32)?
+    return (0..<tensor.elementCount).interruptibleMap(cost: 10) { index in
+      let reference = unsafe references[index]
+      if let last, last.reference == reference { return last.token }
+      var text = TextPool.text(reference)
+      let token = text.withUTF8 { unsafe texts.number(of: $0).map { Int32($0) } } ?? Self.none
+      last = (reference, token)
+      return token
+    }
   }
 }

@@ -50,30 +50,95 @@ struct Tokenizer: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
-    var lists = try inputs[0].strings().map { text in
-      tokens(Array(text.unicodeScalars)).filter { !stopWords.contains($0) }
+    var tokens: [String] = []
+    var counts: [Int] = []
+    for text in try inputs[0].strings() {
+      let first = tokens.count
+      if isMarked { tokens.append("\u{2}") }
+      append(tokensOf: text, to: &tokens)
+      if isMarked { tokens.append("\u{3}") }
+      counts.append(tokens.count - first)
     }
-    if isMarked { lists = lists.map { ["\u{2}"] + $0 + ["\u{3}"] } }
-    let longest = lists.map(\.count).max() ?? 0
-    let filled = lists.flatMap { $0 + Array(repeating: padding, count: longest - $0.count) }
     // An input without strings keeps its shape.
+    let filled = counts.isEmpty ? shape : shape + [counts.max() ?? 0]
     outputs.set(
-      0, .tensor(Tensor(strings: filled, lists.isEmpty ? shape : shape + [longest])))
+      0,
+      .tensor(
+        Tensor(
+          lists: counts, of: tokens, filledWith: padding, filled,
+          storage: try outputs.context.allocate(.string, filled))))
   }
 
-  private func tokens(_ text: [Unicode.Scalar]) -> [String] {
-    let ranges =
-      switch rule {
-      case .characters: text.indices.map { $0..<$0 + 1 }
-      case .tokens(let expression): expression.matches(in: text, 0..<text.count)
-      case .separators(let expressions):
-        expressions.reduce([0..<text.count]) { pieces, separator in
-          pieces.flatMap { separator.pieces(of: text, $0) }
+  private func append(tokensOf text: String, to tokens: inout [String]) {
+    switch rule {
+    case .characters:
+      append(text.unicodeScalars.lazy.map { String($0) }, length: 1, to: &tokens)
+    case .tokens(let expression):
+      if let run = expression.run { return append(runsOf: run, in: text, to: &tokens) }
+      let scalars = Array(text.unicodeScalars)
+      append(expression.matches(in: scalars, 0..<scalars.count), of: scalars, to: &tokens)
+    case .separators(let expressions):
+      let scalars = Array(text.unicodeScalars)
+      let ranges = expressions.reduce([0..<scalars.count]) { pieces, separator in
+        pieces.flatMap { separator.pieces(of: scalars, $0) }
+      }
+      append(ranges, of: scalars, to: &tokens)
+    }
+  }
+
+  private func append(
+    _ ranges: [Range<Int>], of text: [Unicode.Scalar], to tokens: inout [String]
+  ) {
+    for range in ranges {
+      let token = String(String.UnicodeScalarView(text[range]))
+      append(CollectionOfOne(token), length: range.count, to: &tokens)
+    }
+  }
+
+  private func append(_ found: some Sequence<String>, length: Int, to tokens: inout [String]) {
+    guard length >= shortest else { return }
+    for token in found where stopWords.isEmpty || !stopWords.contains(token) {
+      tokens.append(token)
+    }
+  }
+
+  /// The longest runs of scalars that pass a test, found in UTF-8.
+  private func append(runsOf test: ScalarTest, in text: String, to tokens: inout [String]) {
+    var text = text
+    var interruption = Interruption()
+    text.withUTF8 { bytes in
+      var place = 0
+      while place < bytes.count {
+        let first = place
+        var length = 0
+        while place < bytes.count {
+          let (isMember, width) = unsafe Self.member(of: test, bytes, place)
+          guard isMember else { break }
+          place += width
+          length += 1
+        }
+        if interruption.isDue(after: place - first + 20) { return }
+        if length > 0 {
+          let token = unsafe String(decoding: bytes[first..<place], as: UTF8.self)
+          append(CollectionOfOne(token), length: length, to: &tokens)
+        } else {
+          place += unsafe Self.member(of: test, bytes, place).width
         }
       }
-    return ranges.filter { $0.count >= shortest }.map {
-      String(String.UnicodeScalarView(text[$0]))
     }
+  }
+
+  /// Whether the scalar at a place of well-formed UTF-8 passes a test, and how many bytes it takes.
+  private static func member(
+    of test: ScalarTest, _ bytes: UnsafeBufferPointer<UInt8>, _ place: Int
+  ) -> (isMember: Bool, width: Int) {
+    let lead = unsafe bytes[place]
+    if lead < 0x80 { return (test.contains(ascii: lead), 1) }
+    let width = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4
+    guard place + width <= bytes.count else { return (false, bytes.count - place) }
+    var value = UInt32(lead) & (0xFF >> UInt32(width + 1))
+    for index in 1..<width { value = unsafe value << 6 | UInt32(bytes[place + index] & 0x3F) }
+    return (Unicode.Scalar(value).map(test.contains) ?? false, width)
   }
 }
 
@@ -83,7 +148,8 @@ extension RegularExpression {
     let text = Array(text[part])
     var matches: [Range<Int>] = []
     var place = 0
-    while place < text.count, let match = firstMatch(in: text, from: place) {
+    var machine = machine
+    while place < text.count, let match = firstMatch(in: text, from: place, &machine) {
       if !match.isEmpty {
         matches.append(match.lowerBound + part.lowerBound..<match.upperBound + part.lowerBound)
       }

@@ -39,7 +39,127 @@ struct GridSample: Operator {
     return [Fact(try inputs.type(0), x.prefix(2) + places)]
   }
 
+  /// Elements along each axis that a point is made of.
+  private var reach: Int {
+    switch mode {
+    case .nearest: 1
+    case .linear: 2
+    case .cubic: 4
+    }
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let (shape, grid) = (try inputs.shape(0), try inputs.shape(1))
+    let extents = Shape(shape.dropFirst(2))
+    let points = grid.dropFirst().dropLast().reduce(1, *)
+    guard try inputs.type(0) == .float, try inputs.type(1) == .float, extents.count <= 3,
+      extents.elementCount <= Int(Int32.max)
+    else { return nil }
+    let taps = extents.reduce(1) { count, _ in count * reach }
+    let isBilinear = mode == .linear && extents.count == 2
+    return { addresses, crew in
+      nonisolated(unsafe) let coordinates: UnsafePointer<Float> = unsafe addresses.input(1)
+      unsafe PointTaps.interpolate(
+        taps: taps, batch: shape[0], planes: shape[1], points: points,
+        planeSize: extents.elementCount, addresses.input(0), into: addresses.output(), on: crew
+      ) { image, point, table, index in
+        let first = unsafe coordinates + (image * points + point) * extents.count
+        if isBilinear {
+          unsafe setPair(table, index, first, height: extents[0], width: extents[1])
+        } else {
+          unsafe setTaps(table, index, first, extents)
+        }
+      }
+    }
+  }
+
+  /// The same as ``setTaps(_:_:_:_:)`` for two elements along each of two axes, the most frequent case.
+  @inline(__always)
+  private func setPair(
+    _ table: PointTaps, _ point: Int, _ coordinates: UnsafePointer<Float>, height: Int, width: Int
+  ) {
+    let (y, x) = unsafe (coordinate(coordinates[1], height), coordinate(coordinates[0], width))
+    guard y.isFinite, x.isFinite, abs(y) < 0x1p52, abs(x) < 0x1p52 else {
+      for tap in 0..<4 { table.set(tap, of: point, -1, 0) }
+      return
+    }
+    let (top, left) = (Int(y) - (y < Double(Int(y)) ? 1 : 0), Int(x) - (x < Double(Int(x)) ? 1 : 0))
+    let (down, right) = (y - Double(top), x - Double(left))
+    if top >= 0, left >= 0, top < height - 1, left < width - 1 {
+      let place = top * width + left
+      table.set(0, of: point, place, (1 - down) * (1 - right))
+      table.set(1, of: point, place + 1, (1 - down) * right)
+      table.set(2, of: point, place + width, down * (1 - right))
+      table.set(3, of: point, place + width + 1, down * right)
+      return
+    }
+    for row in 0..<2 {
+      for column in 0..<2 {
+        let weight = (row == 0 ? 1 - down : down) * (column == 0 ? 1 - right : right)
+        let (outer, inner) = (index(top + row, height), index(left + column, width))
+        let place = outer.flatMap { outer in inner.map { outer * width + $0 } }
+        table.set(2 * row + column, of: point, place ?? -1, weight)
+      }
+    }
+  }
+
+  /// The elements that a point is made of, those along the last axis next to each other.
+  private func setTaps(
+    _ table: PointTaps, _ point: Int, _ coordinates: UnsafePointer<Float>, _ extents: Shape
+  ) {
+    var (axisPlaces, axisWeights) = (
+      InlineArray<12, Int>(repeating: 0), InlineArray<12, Double>(repeating: 0)
+    )
+    let (rank, reach) = (extents.count, reach)
+    // The reach is a power of two.
+    let shift = reach.trailingZeroBitCount
+    for axis in 0..<rank {
+      let place = unsafe coordinate(coordinates[rank - 1 - axis], extents[axis])
+      let isNowhere = !place.isFinite || abs(place) >= 0x1p52
+      let first = isNowhere ? 0 : Int(place) - (place < Double(Int(place)) ? 1 : 0)
+      for tap in 0..<reach {
+        axisPlaces[axis * 4 + tap] =
+          isNowhere
+          ? -1 : index(mode == .cubic ? first - 1 + tap : first + tap, extents[axis]) ?? -1
+        axisWeights[axis * 4 + tap] = weight(tap, isNowhere ? 0 : place - Double(first))
+      }
+    }
+    for tap in 0..<table.count {
+      var (rest, place, weight, stride) = (tap, 0, 1.0, 1)
+      for axis in (0..<rank).reversed() {
+        let number = axis * 4 + rest & (reach - 1)
+        rest >>= shift
+        place = place < 0 || axisPlaces[number] < 0 ? -1 : place + axisPlaces[number] * stride
+        weight *= axisWeights[number]
+        stride *= extents[axis]
+      }
+      table.set(tap, of: point, place, weight)
+    }
+  }
+
+  /// The weight of one of the elements around a place that lies so far behind the first of the middle two.
+  private func weight(_ tap: Int, _ x: Double) -> Double {
+    let a = -0.75
+    func far(_ d: Double) -> Double { ((a * d - 5 * a) * d + 8 * a) * d - 4 * a }
+    func near(_ d: Double) -> Double { ((a + 2) * d - (a + 3)) * d * d + 1 }
+    switch (mode, tap) {
+    case (.nearest, _): return 1
+    case (.linear, 0): return 1 - x
+    case (.linear, _): return x
+    case (.cubic, 0): return far(x + 1)
+    case (.cubic, 1): return near(x)
+    case (.cubic, 2): return near(1 - x)
+    case (.cubic, _): return far(2 - x)
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    if try compute(inputs, outputs) { return }
+    try runPlainly(inputs, outputs)
+  }
+
+  /// The same point by point, for all types, in any number of axes.
+  private func runPlainly(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (shape, extents) = (inputs[0].shape, Shape(inputs[0].shape.dropFirst(2)))
     let places = outputs[0].shape.dropFirst(2).reduce(1, *)
     func compute<T: Number, C: RealNumber>(_: T.Type, _: C.Type) {
@@ -122,19 +242,8 @@ struct GridSample: Operator {
   private func weights(at coordinate: Double) -> [(place: Int, weight: Double)] {
     guard coordinate.isFinite, abs(coordinate) < 0x1p52 else { return [] }
     let floor = coordinate.rounded(.down)
-    let (first, x) = (Int(floor), coordinate - floor)
-    switch mode {
-    case .nearest: return [(first, 1)]
-    case .linear: return [(first, 1 - x), (first + 1, x)]
-    case .cubic:
-      let a = -0.75
-      func far(_ d: Double) -> Double { ((a * d - 5 * a) * d + 8 * a) * d - 4 * a }
-      func near(_ d: Double) -> Double { ((a + 2) * d - (a + 3)) * d * d + 1 }
-      return [
-        (first - 1, far(x + 1)), (first, near(x)), (first + 1, near(1 - x)),
-        (first + 2, far(2 - x)),
-      ]
-    }
+    let first = Int(floor) - (mode == .cubic ? 1 : 0)
+    return (0..<reach).map { (first + $0, weight($0, coordinate - floor)) }
   }
 
   /// The element that a place along an axis stands for; nil where it is 0.

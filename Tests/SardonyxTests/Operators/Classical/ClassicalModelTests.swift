@@ -98,6 +98,98 @@ import Testing
     #expect(result.array(of: Float.self) == [7])
   }
 
+  /// Rows side by side, whatever the comparison and the order of the nodes, against one row at a time.
+  @Test(arguments: [
+    ["BRANCH_LEQ"], ["BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_LEQ"],
+    ["BRANCH_EQ", "BRANCH_NEQ", "BRANCH_LEQ"],
+  ])
+  func rowsGoDownTreesAsOneAlone(modes: [String]) throws {
+    struct Node {
+      var tree: Int
+      var number: Int
+      var mode: String
+      var feature: Int
+      var value: Float
+      var missing: Int
+      var whenTrue = 0
+      var whenFalse = 0
+    }
+    let values: [Float] = [-1, 0, 0.5, 1, .infinity]
+    var nodes: [Node] = []
+    for tree in 0..<5 {
+      // Number i has the children 2i + 1 and 2i + 2, as far as there are 21.
+      for number in 0..<21 {
+        let isLeaf = 2 * number + 2 >= 21
+        nodes.append(
+          Node(
+            tree: tree * 3, number: number, mode: isLeaf ? "LEAF" : modes.randomElement()!,
+            feature: .random(in: 0..<3), value: values.randomElement()!,
+            missing: .random(in: 0...1), whenTrue: isLeaf ? 0 : 2 * number + 1,
+            whenFalse: isLeaf ? 0 : 2 * number + 2))
+      }
+    }
+    func leaf(_ tree: Int, _ row: [Float]) -> Int {
+      var node = nodes.first { $0.tree == tree }!
+      while node.mode != "LEAF" {
+        let x = row[node.feature]
+        var isTrue = x.isNaN && node.missing == 1
+        switch node.mode {
+        case "BRANCH_LEQ": isTrue = isTrue || x <= node.value
+        case "BRANCH_LT": isTrue = isTrue || x < node.value
+        case "BRANCH_GTE": isTrue = isTrue || x >= node.value
+        case "BRANCH_GT": isTrue = isTrue || x > node.value
+        case "BRANCH_EQ": isTrue = isTrue || x == node.value
+        default: isTrue = isTrue || x != node.value
+        }
+        let next = isTrue ? node.whenTrue : node.whenFalse
+        node = nodes.first { $0.tree == tree && $0.number == next }!
+      }
+      return node.number
+    }
+    let features: [Float] = [-2, -1, -0.0, 0.25, 0.5, 1, .nan, .infinity, -.infinity]
+    let rows = (0..<21).map { _ in (0..<3).map { _ in features.randomElement()! } }
+    let expected = rows.map { row in
+      (0..<5).reduce(Float(0)) { $0 + Float(leaf($1 * 3, row) * ($1 + 1)) }
+    }
+    // In the order of libraries, and with the nodes of all trees mixed behind their roots.
+    let mixed = nodes.filter { $0.number == 0 } + nodes.filter { $0.number > 0 }.shuffled()
+    for order in [nodes, mixed] {
+      let leaves = order.filter { $0.mode == "LEAF" }
+      let attributes: [String: Attribute] = [
+        "nodes_treeids": .ints(order.map(\.tree)), "nodes_nodeids": .ints(order.map(\.number)),
+        "nodes_modes": .strings(order.map(\.mode)),
+        "nodes_featureids": .ints(order.map(\.feature)),
+        "nodes_values": .floats(order.map(\.value)),
+        "nodes_truenodeids": .ints(order.map(\.whenTrue)),
+        "nodes_falsenodeids": .ints(order.map(\.whenFalse)),
+        "nodes_missing_value_tracks_true": .ints(order.map(\.missing)),
+        "target_treeids": .ints(leaves.map(\.tree)),
+        "target_nodeids": .ints(leaves.map(\.number)),
+        "target_ids": .ints(leaves.map { _ in 0 }),
+        "target_weights": .floats(leaves.map { Float($0.number * ($0.tree / 3 + 1)) }),
+      ]
+      let y = try run(
+        "TreeEnsembleRegressor", domain: "ai.onnx.ml", opset: 3,
+        [Tensor(rows.flatMap { $0 }, [21, 3])], attributes)
+      #expect(y.floats == expected, "\(modes)")
+    }
+  }
+
+  /// Single precision in place, against doubles.
+  @Test(arguments: ["L1", "L2", "MAX"]) func rowsAreNormalizedAlikeInEveryType(norm: String) throws
+  {
+    for width in [1, 5, 8, 29] {
+      let values = numbers(3 * width).enumerated().map { $0 < width ? 0 : $1 }
+      let shape = [3, width]
+      let attributes: [String: Attribute] = ["norm": .string(norm)]
+      let single = try run("Normalizer", domain: ml, [Tensor(values, shape)], attributes)
+      let double = try run(
+        "Normalizer", domain: ml, [Tensor(values.map { Double($0) }, shape)], attributes)
+      #expect(single.floats == double.floats)
+      #expect(single.floats.prefix(width).allSatisfy { $0 == 0 })
+    }
+  }
+
   @Test func manyRowsComeOutInOrderOnAnyNumberOfThreads() throws {
     let values = numbers(30_000)
     let x = Tensor(values, [10_000, 3])

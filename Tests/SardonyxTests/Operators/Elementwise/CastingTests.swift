@@ -122,4 +122,28 @@ import Testing
     let error = #expect(throws: ModelError.self) { try bits(Tensor([Float(1)]), .int8) }
     #expect(error?.message == "attribute to: expected a type as wide as float, got int8")
   }
+
+  /// What a plan runs against what an operator alone does.
+  @Test(arguments: [ElementType.float, .double, .int32, .int64, .uint8, .bool, .float16])
+  func plansConvertAsTheOperatorDoes(type: ElementType) throws {
+    let numbers: [Double] = [
+      0, -0.0, 1, -1, 1.5, -2.75, 255, 256, 1e10, -1e10, 1e30, -1e30, .nan, .infinity, -.infinity,
+      0x1p24 + 1, 3,
+    ]
+    let x =
+      type.isInteger || type == .bool
+      ? Tensor(
+        converting: [0, 1, -1, 200, -300, 1 << 24 + 1, 1 << 40, .min, .max] as [Int64], to: type,
+        [9])
+      : Tensor(converting: numbers, to: type, [numbers.count])
+    for target in [ElementType.float, .double, .int32, .int64, .bool, .uint8, .float16] {
+      let graph = graph(
+        [declared("X", type, x.shape)],
+        [node("Cast", ["X"], ["Y"], ["to": .int(Int(target.rawValue))])],
+        [declared("Y", target, nil)])
+      let planned = try Session(model(graph)).run(["X": .tensor(x)])["Y"]!.tensor!
+      let alone = try run("Cast", [x], ["to": .int(Int(target.rawValue))])
+      #expect(planned.rawBytes == alone.rawBytes, "\(type) to \(target)")
+    }
+  }
 }

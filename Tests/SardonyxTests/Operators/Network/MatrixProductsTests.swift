@@ -147,6 +147,36 @@ import Testing
     #expect(try einsum("...,...->...", counting(2, 3), counting(3)).floats == [0, 1, 4, 0, 4, 10])
   }
 
+  /// Copies, sums, products of matrices and of elements against one index after the other.
+  @Test(arguments: [
+    "ij->ij", "ij->ji", "ijk->i", "ijk->j", "ijk->k", "ijk->ik", "ijk->kj", "ijk->", "iij->ji",
+    "ij,jk->ik", "ij,jk->ki", "ji,jk->ik", "ij,kj->ik", "bij,bjk->bik", "bijk,bljk->bjil",
+    "btnh,bfnh->bnft", "bnft,btnh->bfnh", "ij,kl->ijkl", "ij,kl->lkji", "ij,ij->ij", "ij,ij->",
+    "ij,j->ij", "ij,j->i", "i,ij,j->", "ij,jk,kl->il", "ij,jk,kl->li", "ijk,jk->kj", "ijk,kj->i",
+    "abc,cd,def->abef", "ij,kj,lj->ikl", "ij,kj,lj->lki", "abcd,aecd->abe", "...ij,...jk->...ik",
+    "...ij,...kj->ki...", "ii,ij->j",
+  ])
+  func programsAreThoseOfTheDefinition(equation: String) throws {
+    let letters: [Character: Int] = [
+      "a": 2, "b": 3, "c": 4, "d": 5, "e": 2, "f": 7, "h": 9, "i": 6, "j": 5, "k": 8, "l": 3,
+      "n": 2, "t": 17,
+    ]
+    let terms = equation.split(separator: "->", omittingEmptySubsequences: false)[0]
+    var numbers = Numbers(seed: 3)
+    let inputs = terms.split(separator: ",").map { term in
+      numbers.tensor((term.hasPrefix("...") ? [2] : []) + term.compactMap { letters[$0] })
+    }
+    let expected = try run(
+      "Einsum",
+      inputs.map { Tensor(converting: $0.floats.map { Double($0) }, to: .double, $0.shape) },
+      ["equation": .string(equation)])
+    let got = try run("Einsum", inputs, ["equation": .string(equation)])
+    #expect(got.shape == expected.shape)
+    for (number, wanted) in zip(got.floats, try expected.elements(of: Double.self)) {
+      #expect(abs(Double(number) - wanted) < 1e-4, "\(equation)")
+    }
+  }
+
   @Test func malformedEquationsAreTold() throws {
     #expect(
       throws: ModelError(

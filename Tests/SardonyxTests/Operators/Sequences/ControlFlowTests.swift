@@ -201,6 +201,145 @@ import Testing
     #expect(try results[1].tensor?.elements() == [Float(1), 3, 6, 4, 9, 0])
   }
 
+  /// A node that no computation is made ready for, so that values are passed from run to run.
+  private func slow(_ output: String, _ input: String) -> NodeDefinition {
+    node([output], "Det", [input])
+  }
+
+  /// Two states, one of them handed on as it is; elements that are a state as it was, a result, a view
+  /// of one and a constant; slices and elements along first and last axes, forwards and backwards.
+  @Test func scansOnAddressesAreThoseOfValues() throws {
+    let nodes = [
+      node(["scaled"], "Mul", ["state", "factor"]), node(["next"], "Add", ["scaled", "slice"]),
+      node(["same"], "Identity", ["factor"]), node(["before"], "Identity", ["state"]),
+      node(["product"], "MatMul", ["next", "other"]),
+      node(["shape"], "Constant", [], ["value": .tensor(Tensor([Int64(3), 2]))]),
+      node(["turned"], "Reshape", ["next", "shape"]),
+      node(["fixed"], "Constant", [], ["value": .tensor(Tensor([Float(7), 8]))]),
+    ]
+    let states: [(String, ValueType)] = [
+      ("state", float), ("factor", float), ("slice", float), ("other", float),
+    ]
+    let elements = ["before", "product", "turned", "fixed"]
+    let body = graph(states, nodes, (["next", "same"] + elements).map { ($0, float, nil) })
+    let plainBody = graph(
+      states, nodes + [slow("extra", "product")],
+      (["next", "same"] + elements + ["extra"]).map { ($0, float, nil) })
+    func results(_ body: GraphDefinition, _ extra: Int) throws -> [Tensor] {
+      let names = ["a", "b", "c", "d", "e", "f"] + (extra > 0 ? ["g"] : [])
+      return try run(
+        [
+          ("x", .tensor(numbers([2, 3], from: 1))), ("y", .tensor(Tensor([Float(0.5)]))),
+          ("z", .tensor(numbers([5, 2, 3], from: 2))), ("w", .tensor(numbers([3, 2, 5], from: 3))),
+        ],
+        [
+          node(
+            names, "Scan", ["x", "y", "z", "w"],
+            [
+              "body": .graph(body), "num_scan_inputs": .int(2), "scan_input_axes": .ints([0, 2]),
+              "scan_input_directions": .ints([1, 0]),
+              "scan_output_axes": .ints([0, 1, -1, 1] + Array(repeating: 0, count: extra)),
+              "scan_output_directions": .ints([0, 1, 1, 0] + Array(repeating: 0, count: extra)),
+            ])
+        ], names
+      ).map { $0.tensor! }
+    }
+    let like = [[2, 3], [1], [2, 3], [3, 2]].map { numbers($0, from: 0) }
+    #expect(try runsOnAddresses(body, like))
+    #expect(try !runsOnAddresses(plainBody, like))
+    let (got, expected) = (try results(body, 0), try results(plainBody, 1))
+    for (index, tensor) in got.enumerated() {
+      #expect(tensor.shape == expected[index].shape)
+      #expect(tensor.rawBytes == expected[index].rawBytes, "output \(index)")
+    }
+    #expect(got[3].shape == [2, 5, 2] && got[4].shape == [3, 2, 5] && got[5].shape == [2, 5])
+  }
+
+  /// As many iterations as make memory grow twice, ended by the condition.
+  @Test func loopsOnAddressesAreThoseOfValues() throws {
+    let nodes = [
+      node(["one"], "Constant", [], ["value": .tensor(Tensor([Float(1), 2]))]),
+      node(["next"], "Add", ["state", "one"]), node(["same"], "Identity", ["kept"]),
+      node(["limit"], "Constant", [], ["value": .tensor(Tensor(scalar: Int64(40)))]),
+      node(["go"], "Less", ["i", "limit"]), node(["number"], "Identity", ["i"]),
+    ]
+    let states: [(String, ValueType)] = [
+      ("i", number), ("c", flag), ("state", float), ("kept", float),
+    ]
+    let outputs: [(String, ValueType, [Dimension]?)] = [
+      ("go", flag, nil), ("next", float, nil), ("same", float, nil), ("number", number, nil),
+      ("state", float, nil),
+    ]
+    let body = graph(states, nodes, outputs)
+    let plainBody = graph(
+      states,
+      nodes + [node(["square"], "MatMul", ["kept", "kept"]), slow("extra", "square")],
+      outputs + [("extra", float, nil)])
+    let like = [
+      Tensor(scalar: Int64(0)), Tensor(scalar: true), numbers([2], from: 0),
+      numbers([2, 2], from: 0),
+    ]
+    #expect(try runsOnAddresses(body, like))
+    #expect(try !runsOnAddresses(plainBody, like))
+    for limit in [nil, 1, 17, 100] as [Int?] {
+      func results(_ body: GraphDefinition, _ extra: [String]) throws -> [Tensor] {
+        try run(
+          [
+            ("x", .tensor(Tensor([Float(0), 0]))), ("k", .tensor(numbers([2, 2], from: 1))),
+            ("m", limit.map { tensor(Int64($0)) }),
+          ],
+          [
+            node(
+              ["a", "b", "n", "s"] + extra, "Loop", [limit == nil ? "" : "m", "", "x", "k"],
+              ["body": .graph(body)])
+          ], ["a", "b", "n", "s"]
+        ).map { $0.tensor! }
+      }
+      let (got, expected) = (try results(body, []), try results(plainBody, ["e"]))
+      for (index, tensor) in got.enumerated() {
+        #expect(tensor.shape == expected[index].shape)
+        #expect(tensor.rawBytes == expected[index].rawBytes, "output \(index), \(limit ?? -1)")
+      }
+      #expect(got[2].shape == [min(limit ?? 100, 41)])
+    }
+  }
+
+  /// What is handed from state to state, or from a slice to a state, is left to values.
+  @Test func statesThatChangePlacesDoSo() throws {
+    let body = graph(
+      [("a", float), ("b", float), ("slice", float)],
+      [
+        node(["c"], "Identity", ["b"]), node(["d"], "Add", ["a", "b"]),
+        node(["e"], "Identity", ["slice"]),
+      ], [("c", float, nil), ("d", float, nil), ("e", float, nil)])
+    let results = try run(
+      [
+        ("x", tensor(Float(0))), ("y", tensor(Float(1))),
+        ("z", .tensor(Tensor((0..<10).map(Float.init)))),
+      ],
+      [
+        node(
+          ["p", "q", "r"], "Scan", ["x", "y", "z"],
+          ["body": .graph(body), "num_scan_inputs": .int(1)])
+      ], ["p", "q", "r"])
+    #expect(try results[0].tensor!.elements() == [Float(55)])
+    #expect(try results[1].tensor!.elements() == [Float(89)])
+    #expect(try results[2].tensor!.elements() == (0..<10).map(Float.init))
+  }
+
+  /// Whether a body runs on addresses for inputs like these.
+  private func runsOnAddresses(_ body: GraphDefinition, _ inputs: [Tensor]) throws -> Bool {
+    var model = ModelDefinition()
+    model.irVersion = 10
+    model.operatorSets = ["": 21]
+    model.graph = body
+    return try Plan(Graph(model), inputs: inputs.map { Fact($0.type, $0.shape) }).direct != nil
+  }
+
+  private func numbers(_ shape: Shape, from seed: Int) -> Tensor {
+    Tensor((0..<shape.elementCount).map { Float(($0 * 7 + seed) % 11) - 4 }, shape)
+  }
+
   @Test func bodiesOfTheWrongSizeAreRefused() {
     let body = graph([("i", number)], [node(["go"], "Identity", ["i"])], [("go", flag, nil)])
     #expect {

@@ -31,6 +31,64 @@ import Testing
     }
   }
 
+  /// All ways through the kernels, on every instruction set, against one line after the other.
+  @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 25, 31, 60, 62, 97, 128, 400, 512])
+  func linesAreTransformedAsOneAlone(length: Int) throws {
+    guard let transform = LineTransform(length: length) else {
+      #expect(length == 97)
+      return
+    }
+    let count = 11
+    let plan = FourierTransform<Double>(length: length)
+    let values = signal(count * length)
+    for instructions in InstructionSet.available {
+      let crew = Crew(threads: 1, instructions: instructions)
+      for direction in [LineTransform.Direction.forward, .inverse, .inverseOfHalf] {
+        for isReal in [false, true] where direction == .forward || !isReal {
+          let parts = isReal ? 1 : 2
+          let given = direction == .inverseOfHalf ? length / 2 + 1 : max(1, length - length / 5)
+          var got = [Double](repeating: .nan, count: count * length * 2)
+          let numbers = values.flatMap { isReal ? [$0.real] : [$0.real, $0.imaginary] }
+          unsafe numbers.withUnsafeBufferPointer { numbers in
+            unsafe got.withUnsafeMutableBufferPointer { got in
+              unsafe transform.run(
+                direction, numbers.baseAddress!,
+                .init(
+                  starts: (0..<count).map { $0 * length * parts }, step: parts, count: given,
+                  isComplex: !isReal),
+                into: got.baseAddress!,
+                .init(
+                  starts: (0..<count).map { $0 * length * 2 }, step: 2, count: length,
+                  isComplex: true), on: crew)
+            }
+          }
+          for line in 0..<count {
+            var expected = (0..<length).map { index in
+              guard index < given else { return Complex<Double>.zero }
+              let value = values[line * length + index]
+              return isReal ? Complex(value.real, 0) : value
+            }
+            if direction == .inverseOfHalf {
+              expected[0].imaginary = 0
+              if length % 2 == 0 { expected[length / 2].imaginary = 0 }
+              for index in 0..<(length - 1) / 2 {
+                expected[length - 1 - index] = expected[index + 1].conjugate
+              }
+            }
+            if direction == .forward { plan.transform(&expected) } else { plan.invert(&expected) }
+            for index in 0..<length {
+              let place = (line * length + index) * 2
+              #expect(
+                abs(got[place] - expected[index].real) < 1e-11
+                  && abs(got[place + 1] - expected[index].imaginary) < 1e-11,
+                "\(instructions.name) \(direction) \(isReal) \(line) \(index)")
+            }
+          }
+        }
+      }
+    }
+  }
+
   @Test func oneSidedTransformsComeBack() throws {
     let x = Tensor((0..<10).map { sin(Double($0)) }, [2, 5, 1])
     let half = try run("DFT", [x], ["onesided": .int(1)])

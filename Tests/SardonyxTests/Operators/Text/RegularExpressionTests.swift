@@ -29,8 +29,13 @@ import Testing
   ])
   func firstMatchesPreferWhatPerlPrefers(pattern: String, text: String, expected: Range<Int>) throws
   {
-    let found = try RegularExpression(pattern).firstMatch(in: Array(text.unicodeScalars), from: 0)
-    #expect(found == expected)
+    let expression = try RegularExpression(pattern)
+    var machine = expression.machine
+    // A machine that has been used finds the same.
+    for _ in 0..<2 {
+      let found = expression.firstMatch(in: Array(text.unicodeScalars), from: 0, &machine)
+      #expect(found == expected)
+    }
   }
 
   @Test(arguments: [

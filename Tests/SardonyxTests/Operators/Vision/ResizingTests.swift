@@ -302,6 +302,70 @@ import Testing
     #expect(try sample([.nan, 0]) == [0])
   }
 
+  /// The kernels, for single precision, against point by point, for double.
+  @Test(arguments: ["nearest", "linear", "cubic"], ["zeros", "border", "reflection"])
+  func pointsTogetherAreThoseOneByOne(mode: String, padding: String) throws {
+    var numbers = Numbers(seed: 4)
+    for (extents, places) in [([7], [70]), ([5, 6], [9, 15]), ([3, 4, 5], [2, 3, 23])] {
+      var x = numbers.tensor([2, 3] + extents).floats
+      x[1] = .infinity
+      let points = [2] + places + [extents.count]
+      var grid = numbers.tensor(points).floats.map { $0 * 1.5 }
+      (grid[0], grid[9], grid[17], grid[21]) = (.nan, .infinity, -1, 1)
+      for alignCorners in [0, 1] {
+        let attributes: [String: Attribute] = [
+          "mode": .string(mode), "padding_mode": .string(padding),
+          "align_corners": .int(alignCorners),
+        ]
+        let (shape, given) = ([2, 3] + extents, Tensor(grid, points))
+        let got = try run("GridSample", opset: 20, [Tensor(x, shape), given], attributes).floats
+        let expected: [Double] = try run(
+          "GridSample", opset: 20, [Tensor(x.map { Double($0) }, shape), given], attributes
+        ).elements()
+        #expect(got.count == expected.count)
+        for (number, wanted) in zip(got, expected) {
+          #expect(
+            number == Float(wanted) || number.isNaN && wanted.isNaN
+              || abs(number - Float(wanted)) <= 1e-6 * max(1, abs(number)))
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [1, 4, 16]) func pointsAreInterpolatedOnEveryInstructionSet(taps: Int) {
+    let (planes, points, size) = (3, 150, 40)
+    var numbers = Numbers(seed: 8)
+    let x = numbers.tensor([2, planes, size]).floats
+    let places = (0..<2 * points * taps).map { ($0 * 7919) % (size + 5) - 5 }
+    let weights = numbers.tensor([2 * points * taps]).floats.map { taps == 1 ? 1 : Double($0) }
+    for instructions in InstructionSet.available {
+      var y = [Float](repeating: .nan, count: 2 * planes * points)
+      unsafe y.withUnsafeMutableBufferPointer { y in
+        unsafe x.withUnsafeBufferPointer { x in
+          unsafe PointTaps.interpolate(
+            taps: taps, batch: 2, planes: planes, points: points, planeSize: size,
+            x.baseAddress!, into: y.baseAddress!,
+            on: Crew(threads: 2, instructions: instructions)
+          ) { image, point, table, index in
+            for tap in 0..<taps {
+              let number = (image * points + point) * taps + tap
+              table.set(tap, of: index, places[number], weights[number])
+            }
+          }
+        }
+      }
+      for place in y.indices {
+        let (plane, point) = place.quotientAndRemainder(dividingBy: points)
+        let expected = (0..<taps).reduce(0.0) { sum, tap in
+          let number = (plane / planes * points + point) * taps + tap
+          guard places[number] >= 0 else { return sum }
+          return sum + weights[number] * Double(x[plane * size + places[number]])
+        }
+        #expect(abs(Double(y[place]) - expected) < 1e-5, "\(instructions.name)")
+      }
+    }
+  }
+
   @Test func modesHadOtherNamesBefore() throws {
     let points: [Float] = [0.25, -0.75]
     for (old, new) in [("bilinear", "linear"), ("bicubic", "cubic"), ("nearest", "nearest")] {
