@@ -62,24 +62,15 @@ extension InstructionSet {
     return unsafe (min(0, kernels.row_minimum(count, x)), max(0, kernels.row_maximum(count, x)))
   }
 
-  /// The numbers that the integers of a range nearest to numbers stand for.
-  func round(
-    _ count: Int, _ x: UnsafePointer<Float>, to range: DynamicRange,
-    into y: UnsafeMutablePointer<Float>
-  ) {
-    let atOnce = 1024
-    unsafe withUnsafeTemporaryAllocation(byteCount: atOnce, alignment: 1) { bytes in
-      let bytes = bytes.baseAddress!
-      for first in stride(from: 0, to: count, by: atOnce) {
-        let part = min(atOnce, count - first)
-        unsafe quantize(
-          part, x + first, scale: range.scale, divides: true, zero: Int32(range.zero),
-          isSigned: false, into: bytes)
-        unsafe dequantize(
-          part, bytes, isSigned: false, scale: range.scale, zero: Int32(range.zero),
-          into: y + first)
-      }
+  /// The sum of some bytes.
+  func sum(_ count: Int, _ x: UnsafePointer<UInt8>, isSigned: Bool) -> Int {
+    var sum = 0
+    for first in stride(from: 0, to: count, by: 1 << 20) {
+      let part = min(1 << 20, count - first)
+      let bytes = unsafe kernels.sum_bytes(part, x + first, isSigned ? 0x80 : 0)
+      sum += Int(bytes) - (isSigned ? part * 128 : 0)
     }
+    return sum
   }
 
   /// Whole numbers in 32 bits.

@@ -9,7 +9,9 @@ private struct IntegerConvolution: Sendable {
   let group: Int
   /// The weights of each group, packed once they are known.
   var weights: [IntegerFactor]?
-  /// The weights and the bias for kernels of single precision, where they are exact.
+  /// The weights and the bias for products of bytes.
+  var bytes: ByteFilter?
+  /// The same for kernels of single precision, where those are exact.
   var filter: IntegerBlockedFilter?
 
   init(_ node: inout NodeReader) throws(ModelError) {
@@ -40,20 +42,29 @@ private struct IntegerConvolution: Sendable {
     let count = zero?.elementCount ?? 1
     guard count == 1 || count == w.shape[0] else { return }
     if bias == nil || bias?.value != nil {
-      filter = packFilter(w, zeroPoint: zero, bias: bias?.value?.tensor)
+      packFilter(w, zeroPoint: zero, bias: bias?.value?.tensor)
     }
-    if filter == nil { weights = Self.pack(w, group: group, zeroPoint: zero) }
+    if bytes == nil, filter == nil { weights = Self.pack(w, group: group, zeroPoint: zero) }
   }
 
-  private func packFilter(_ w: Tensor, zeroPoint: Tensor?, bias: Tensor?) -> IntegerBlockedFilter? {
+  private mutating func packFilter(_ w: Tensor, zeroPoint: Tensor?, bias: Tensor?) {
     guard w.type.isByte, bias.map({ $0.elementCount == w.shape[0] }) ?? true,
       let shape = ConvolutionShape(
         weights: w.shape, groups: group, window: window,
         input: w.shape.dropFirst(2).map { _ in nil })
-    else { return nil }
-    return IntegerBlockedFilter(
-      w, zeroPoints: zeroPoint?.converted(to: Int64.self) ?? [0],
-      bias: bias?.converted(to: Int64.self), shape)
+    else { return }
+    let zeros = zeroPoint?.converted(to: Int64.self) ?? [0]
+    let bias = bias?.converted(to: Int64.self)
+    bytes = ByteFilter(w, zeroPoints: zeros, bias: bias, shape)
+    if bytes == nil { filter = IntegerBlockedFilter(w, zeroPoints: zeros, bias: bias, shape) }
+  }
+
+  /// The convolution by products of bytes; nil where sums might not fit, or it needs more room than a
+  /// copy with padding should take.
+  func byBytes(_ x: Shape, _ w: Shape) throws(ModelError) -> ByteConvolution? {
+    let extents = try extents(x, w)
+    guard let bytes, extents.paddingIsModest else { return nil }
+    return ByteConvolution(ConvolutionShape(extents), bytes)
   }
 
   /// The convolution by kernels of single precision; nil where it would not be exact, or needs more
@@ -170,10 +181,18 @@ struct ConvInteger: Operator {
   }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let (isSigned, hasZero) = (try inputs.type(0) == .int8, inputs.has(2))
+    if let bytes = try convolution.byBytes(inputs.shape(0), inputs.shape(1)) {
+      return { addresses, crew in
+        let zero = hasZero ? unsafe Int32(byte: addresses.input(2), isSigned: isSigned) : 0
+        unsafe bytes.sum(
+          addresses.input(0), isSigned: isSigned, zeroPoint: zero, into: addresses.output(),
+          on: crew)
+      }
+    }
     guard let blocked = try convolution.blocked(inputs.shape(0), inputs.shape(1)),
       let shape = outputs[0]?.shape
     else { return nil }
-    let (isSigned, hasZero) = (try inputs.type(0) == .int8, inputs.has(2))
     let (channels, size) = (shape[1], shape.dropFirst(2).reduce(1, *))
     return { addresses, crew in
       let zero = hasZero ? unsafe Int32(byte: addresses.input(2), isSigned: isSigned) : 0
@@ -223,10 +242,13 @@ struct QLinearConv: Operator {
   }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
-    guard let blocked = try convolution.blocked(inputs.shape(0), inputs.shape(3)),
-      let result = outputs[0], let shape = result.shape, try inputs.type(1) == .float,
+    guard let result = outputs[0], let shape = result.shape, try inputs.type(1) == .float,
       try inputs.type(4) == .float, try inputs.type(6) == .float
     else { return nil }
+    let bytes = try convolution.byBytes(inputs.shape(0), inputs.shape(3))
+    let blocked =
+      bytes == nil ? try convolution.blocked(inputs.shape(0), inputs.shape(3)) : nil
+    guard bytes != nil || blocked != nil else { return nil }
     let isSigned = (x: try inputs.type(0) == .int8, y: result.type == .tensor(.int8))
     let (channels, size) = (shape[1], shape.dropFirst(2).reduce(1, *))
     let scaleStep = try inputs.shape(4).elementCount > 1 ? 1 : 0
@@ -240,7 +262,13 @@ struct QLinearConv: Operator {
       )
       nonisolated(unsafe) let scales = unsafe addresses.input(4, as: Float.self)
       nonisolated(unsafe) let y = unsafe addresses.output(as: UInt8.self)
-      unsafe blocked.run(
+      if let bytes {
+        return unsafe bytes.quantize(
+          addresses.input(0), isSigned: isSigned.x, zeroPoint: zero.x,
+          scale: { unsafe scale.x * scales[$0 * scaleStep] / scale.y }, resultZero: zero.y,
+          isResultSigned: isSigned.y, into: y, on: crew)
+      }
+      unsafe blocked?.run(
         addresses.input(0, as: UInt8.self), isSigned: isSigned.x, zeroPoint: zero.x, on: crew
       ) { image, channel, sums in
         unsafe crew.instructions.quantize(

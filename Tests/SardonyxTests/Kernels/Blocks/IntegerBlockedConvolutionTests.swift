@@ -5,7 +5,7 @@ import Testing
 extension Kernels {
   @Suite("Convolution of integers over blocks") struct IntegerBlockedConvolutionTests {
     /// Σ (x − zero)·(w − zero of the channel) + bias, in 64 bits.
-    private static func sums(
+    static func sums(
       _ shape: ConvolutionShape, _ x: [Int], _ weights: [Int], _ bias: [Int]
     ) -> [Int] {
       let (inputs, outputs) = (

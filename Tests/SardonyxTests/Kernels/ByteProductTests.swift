@@ -1,0 +1,113 @@
+import Testing
+
+@testable import Sardonyx
+
+extension Kernels {
+  @Suite("Products of bytes") struct ByteProductTests {
+    /// Bytes of a type: anything, or nothing but its extremes.
+    private static func bytes(
+      _ count: Int, isSigned: Bool, extremes: Bool, _ numbers: inout Numbers
+    ) -> [Int] {
+      let range = isSigned ? -128...127 : 0...255
+      return (0..<count).map { _ in
+        guard extremes else { return numbers.next(in: range) }
+        return numbers.next(in: 0...1) == 0 ? range.lowerBound : range.upperBound
+      }
+    }
+
+    @Test(
+      "Sums are those of 64-bit arithmetic, for all zero points and extreme bytes", arguments: crews
+    )
+    func exactness(on crew: Crew) {
+      var numbers = Numbers(seed: 21)
+      for depth in 1...67 {
+        for runs in [1, 3] {
+          let isSigned = depth % 2 == 0
+          let range = isSigned ? -128...127 : 0...255
+          let (rows, columns) = (1 + depth % 13, numbers.next(in: 1...140))
+          let zero = [0, 255, numbers.next(in: 0...255)][depth % 3]
+          let zeros: [Int] =
+            switch depth % 4 {
+            case 0: [range.lowerBound]
+            case 1: [range.upperBound]
+            case 2: (0..<columns).map { _ in numbers.next(in: range) }
+            default: [isSigned ? 0 : 128]
+            }
+          let terms = runs * depth
+          let b = Self.bytes(
+            terms * columns, isSigned: isSigned, extremes: depth % 5 == 0, &numbers)
+          let packed = unsafe b.map { UInt8(truncatingIfNeeded: $0) }.withUnsafeBytes { bytes in
+            unsafe PackedBytes(
+              runs: runs, depth: depth, columns: columns, from: bytes.baseAddress!,
+              isSigned: isSigned, runStep: depth * columns, depthStep: columns, columnStep: 1,
+              zeroPoints: zeros.map { Int32($0) }, for: crew.instructions)
+          }
+          // Rows lie apart, and what fills up a run is anything.
+          let a = Self.bytes(rows * terms, isSigned: false, extremes: depth % 3 == 0, &numbers)
+          let (filled, gap) = (PackedBytes.filled(depth), 5)
+          let step = runs * filled + gap
+          var left = [UInt8](repeating: 0xA5, count: rows * step)
+          for row in 0..<rows {
+            for k in 0..<terms {
+              left[row * step + k / depth * filled + k % depth] = UInt8(a[row * terms + k])
+            }
+          }
+          let places = (0..<rows).map { Int32((rows - 1 - $0) * step) }
+          let runPlaces = (0..<runs).map { Int32($0 * filled) }
+          for isScattered in [false, true] {
+            let sums = Guarded<Int32>(count: rows * packed.width)
+            unsafe left.withUnsafeBufferPointer { left in
+              unsafe places.withUnsafeBufferPointer { places in
+                unsafe runPlaces.withUnsafeBufferPointer { runPlaces in
+                  let factor = unsafe PackedBytes.Rows(
+                    start: left.baseAddress!, step: step,
+                    places: isScattered ? places.baseAddress : nil, runs: runPlaces.baseAddress,
+                    zero: Int32(zero))
+                  unsafe packed.multiply(factor, count: rows, into: sums.start)
+                  unsafe packed.center(sums.start, factor, count: rows)
+                }
+              }
+            }
+            #expect(sums.isIntact)
+            let found = sums.elements
+            let isRight = (0..<rows).allSatisfy { row in
+              (0..<columns).allSatisfy { column in
+                let from = isScattered ? rows - 1 - row : row
+                let sum = (0..<terms).reduce(0) { sum, k in
+                  sum + (a[from * terms + k] - zero)
+                    * (b[k * columns + column] - zeros[zeros.count > 1 ? column : 0])
+                }
+                return Int(found[row * packed.width + column]) == sum
+              }
+            }
+            #expect(isRight, "depth \(depth), runs \(runs), \(rows) rows, \(columns) columns")
+          }
+        }
+      }
+    }
+
+    @Test("Sums of the largest depth fit 32 bits", arguments: crews)
+    func largestSums(on crew: Crew) {
+      let depth = PackedBytes.largestDepth
+      for (byte, zeroPoint) in [(UInt8(255), Int32(0)), (0, 255)] {
+        let b = [UInt8](repeating: byte, count: depth)
+        let packed = unsafe b.withUnsafeBytes { bytes in
+          unsafe PackedBytes(
+            depth: depth, columns: 1, from: bytes.baseAddress!, isSigned: false, depthStep: 1,
+            columnStep: 1, zeroPoints: [zeroPoint], for: crew.instructions)
+        }
+        var sums = [Int32](repeating: 0, count: packed.width)
+        for (left, zero) in [(UInt8(255), Int32(0)), (0, 255)] {
+          let a = [UInt8](repeating: left, count: depth)
+          unsafe a.withUnsafeBufferPointer { a in
+            let row = unsafe PackedBytes.Rows(start: a.baseAddress!, zero: zero)
+            unsafe packed.multiply(row, count: 1, into: &sums)
+            unsafe packed.center(&sums, row, count: 1)
+          }
+          let expected = depth * (Int(left) - Int(zero)) * (Int(byte) - Int(zeroPoint))
+          #expect(Int(sums[0]) == expected)
+        }
+      }
+    }
+  }
+}
