@@ -19,7 +19,7 @@ extension Kernels {
         let shape = BlockedConvolutionTests.shape(
           channels, outputs, size: size, kernel: channels % 3 == 2 ? 1 : 3,
           stride: 1 + channels % 2,
-          pad: channels % 4, dilation: channels % 5 == 0 ? 2 : 1, batch: batch)
+          dilation: channels % 5 == 0 ? 2 : 1, pad: channels % 4, batch: batch)
         guard shape.output.allSatisfy({ $0 > 0 }) else { continue }
         let zero = channels % 5 == 0 ? bytes.lowerBound : numbers.next(in: bytes)
         // Every third time all are nothing but extremes.

@@ -9,6 +9,8 @@ import Testing
     let inputs: [Tensor?]
     let attributes: [String: Attribute]
     let isReverse: Bool
+    let clip: Float
+    let couplesForget: Bool
 
     init(_ units: Int, steps: Int, batch: Int, _ numbers: inout Numbers) {
       let (input, isBidirectional) = (1 + units * 3 % 67, units % 2 == 0)
@@ -18,6 +20,7 @@ import Testing
       (extents.steps, extents.batch) = (steps, batch)
       self.extents = extents
       isReverse = units % 3 == 1 && !isBidirectional
+      (clip, couplesForget) = (units % 6 == 0 ? 0.5 : 0, units % 9 == 0)
       let columns = 4 * units
       let isSigned = units % 4 < 2
       let bytes = isSigned ? -128...127 : 0...255
@@ -51,15 +54,15 @@ import Testing
       attributes = [
         "hidden_size": .int(units),
         "direction": .string(isBidirectional ? "bidirectional" : isReverse ? "reverse" : "forward"),
-        "clip": .float(units % 6 == 0 ? 0.5 : 0), "input_forget": .int(units % 9 == 0 ? 1 : 0),
+        "clip": .float(clip), "input_forget": .int(couplesForget ? 1 : 0),
       ]
     }
 
     /// The equations as they are written.
     func plain<T: RealNumber>(_: T.Type) -> [T] {
       let equations = RecurrentEquations(
-        cell: .lstm, clip: attributes["clip"] == .float(0.5) ? 0.5 : .infinity,
-        appliesResetLater: false, couplesForget: attributes["input_forget"] == .int(1),
+        cell: .lstm, clip: clip == 0 ? .infinity : Double(clip), appliesResetLater: false,
+        couplesForget: couplesForget,
         quantizesFactors: true)
       func widened(_ index: Int, _ scale: Int) -> Tensor {
         let bytes = inputs[index]!
