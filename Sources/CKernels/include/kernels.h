@@ -190,6 +190,17 @@ typedef struct ByteProduct {
   long c_step;
 } ByteProduct;
 
+/// y[i] = (a[i] - a_zero)·a_scale + (b[i] - b_zero)·b_scale of bytes that are first turned over by `flip`, as the nearest
+/// multiple of `scale` to that, half to even, + zero, within low ... high; or their product instead of their sum.
+typedef struct ByteCombination {
+  const uint8_t *a;
+  const uint8_t *b;
+  uint8_t *y;
+  uint8_t flip;
+  int32_t a_zero, b_zero, zero, low, high;
+  float a_scale, b_scale, scale;
+} ByteCombination;
+
 /// A step of a recurrent network for some sequences. Units come in blocks of `lanes`, the last one filled up with zeros.
 typedef struct RecurrentStep {
   /// Sequences; each has its place in the tables of pointers.
@@ -264,6 +275,9 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*quantize_sums)(
       long rows, long columns, const int32_t *x, long x_step, const int32_t *shifts, const float *scales, int32_t zero,
       int32_t low, int32_t high, void *y);
+
+  void (*add_bytes)(long n, const ByteCombination *);
+  void (*multiply_byte_pairs)(long n, const ByteCombination *);
 
   // MARK: Convolution
 

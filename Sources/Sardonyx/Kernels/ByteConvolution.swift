@@ -62,7 +62,8 @@ struct ByteConvolution: Sendable {
   /// Where the runs of a window begin behind that.
   private let runs: [Int32]
 
-  private static let rowsAtOnce = 120
+  /// Outputs of a chunk: their sums stay in the first cache.
+  private let rowsAtOnce: Int
 
   /// - Returns: nil where the input is too large for places of 32 bits.
   init?(_ shape: ConvolutionShape, _ filter: ByteFilter) {
@@ -79,18 +80,21 @@ struct ByteConvolution: Sendable {
     let (output, kernel) = (pair(shape.output, or: 1), pair(shape.kernel, or: 1))
     let (strides, dilations) = (pair(shape.strides, or: 1), pair(shape.dilations, or: 1))
     outputs = output.0 * output.1
-    imagesAtOnce = max(1, min(batch, Self.rowsAtOnce / max(1, outputs)))
+    rowsAtOnce = min(max(8192 / filter.factor.width, 48), 480)
+    imagesAtOnce = max(1, min(batch, rowsAtOnce / max(1, outputs)))
     let size = padded.0 * padded.1 * channels
     guard shape.padsBegin.allSatisfy({ $0 >= 0 }), shape.padsEnd.allSatisfy({ $0 >= 0 }),
       imagesAtOnce * size < Int(Int32.max)
     else { return nil }
-    places = (0..<imagesAtOnce).flatMap { image in
-      (0..<output.0).flatMap { row in
-        (0..<output.1).map { column in
-          Int32(image * size + (row * strides.0 * padded.1 + column * strides.1) * channels)
-        }
+    var places: [Int32] = []
+    places.reserveCapacity(imagesAtOnce * outputs)
+    for image in 0..<imagesAtOnce {
+      for row in 0..<output.0 {
+        let first = image * size + row * strides.0 * padded.1 * channels
+        for column in 0..<output.1 { places.append(Int32(first + column * strides.1 * channels)) }
       }
     }
+    self.places = places
     runs = (0..<kernel.0).flatMap { row in
       (0..<(filter.joinsTaps ? 1 : kernel.1)).map { column in
         Int32((row * dilations.0 * padded.1 + column * dilations.1) * channels)
@@ -128,14 +132,12 @@ struct ByteConvolution: Sendable {
       nonisolated(unsafe) let (scales, shifts) = unsafe (room, added)
       unsafe run(
         x, isSigned: isSigned, zeroPoint: zero, centers: filter.factor.hasZeroPoints, on: crew
-      ) { part, sums in
-        unsafe crew.scratch.withBytes(part.count * m) { bytes in
-          unsafe filter.instructions.kernels.quantize_sums(
-            part.count, m, sums, width, shifts, scales, resultZero, low, high, bytes)
-          forEachImage(part) { image, first, from, count in
-            unsafe filter.instructions.kernels.transpose_bytes(
-              count, m, bytes + from * m, m, y + image * m * outputs + first, outputs)
-          }
+      ) { part, sums, bytes in
+        unsafe filter.instructions.kernels.quantize_sums(
+          part.count, m, sums, width, shifts, scales, resultZero, low, high, bytes)
+        forEachImage(part) { image, first, from, count in
+          unsafe filter.instructions.kernels.transpose_bytes(
+            count, m, bytes + from * m, m, y + image * m * outputs + first, outputs)
         }
       }
     }
@@ -151,7 +153,7 @@ struct ByteConvolution: Sendable {
     unsafe run(
       x, isSigned: isSigned, zeroPoint: isSigned ? zeroPoint + 128 : zeroPoint, centers: true,
       on: crew
-    ) { part, sums in
+    ) { part, sums, _ in
       forEachImage(part) { image, first, from, count in
         unsafe filter.instructions.kernels.transpose_4_bytes(
           count, m, sums + from * width, width, y + image * m * outputs + first, outputs)
@@ -171,10 +173,12 @@ struct ByteConvolution: Sendable {
     }
   }
 
-  /// Calls `body` with the sums of all parts, rows of the factor's width.
+  /// Calls `body` with the sums of all parts, rows of the factor's width, and room for as many bytes.
   private func run(
     _ x: UnsafePointer<UInt8>, isSigned: Bool, zeroPoint: Int32, centers: Bool, on crew: Crew,
-    _ body: @escaping @Sendable (Part, UnsafeMutablePointer<Int32>) -> Void
+    _ body:
+      @escaping @Sendable (Part, UnsafeMutablePointer<Int32>, _ room: UnsafeMutableRawPointer) ->
+      Void
   ) {
     guard batch > 0, outputs > 0 else { return }
     let size = padded.0 * padded.1 * channels
@@ -186,17 +190,17 @@ struct ByteConvolution: Sendable {
         crew)
       nonisolated(unsafe) let from = unsafe source
       let groups = (batch + imagesAtOnce - 1) / imagesAtOnce
-      let blocks = (places.count + Self.rowsAtOnce - 1) / Self.rowsAtOnce
+      let blocks = (places.count + rowsAtOnce - 1) / rowsAtOnce
       let width = filter.factor.width
       crew.perform(groups * blocks) { chunk in
         let (group, block) = chunk.quotientAndRemainder(dividingBy: blocks)
         let image = group * imagesAtOnce
-        let first = block * Self.rowsAtOnce
+        let first = block * rowsAtOnce
         let count = min(
-          Self.rowsAtOnce, min(imagesAtOnce, batch - image) * outputs - first)
+          rowsAtOnce, min(imagesAtOnce, batch - image) * outputs - first)
         guard count > 0 else { return }
-        unsafe crew.scratch.withBytes(4 * count * width) { sums in
-          let sums = unsafe sums.assumingMemoryBound(to: Int32.self)
+        unsafe crew.scratch.withBytes(5 * count * width) { room in
+          let sums = unsafe room.assumingMemoryBound(to: Int32.self)
           unsafe places.withUnsafeBufferPointer { places in
             unsafe runs.withUnsafeBufferPointer { runs in
               let rows = unsafe PackedBytes.Rows(
@@ -209,7 +213,8 @@ struct ByteConvolution: Sendable {
             }
           }
           let (behind, place) = first.quotientAndRemainder(dividingBy: outputs)
-          unsafe body(Part(image: image + behind, first: place, count: count), sums)
+          unsafe body(
+            Part(image: image + behind, first: place, count: count), sums, room + 4 * count * width)
         }
       }
     }
@@ -225,32 +230,40 @@ struct ByteConvolution: Sendable {
     let (rows, columns) = input
     let (line, size) = (padded.1 * channels, padded.0 * padded.1 * channels)
     let isPadded = size != rows * columns * channels
-    let band = max(1, min(rows, (1 << 14) / max(1, columns * channels)))
+    let imageBytes = rows * columns * channels
+    let band = max(1, min(rows, Self.bytesOfBand / max(1, columns * channels)))
     let bands = (rows + band - 1) / band
-    crew.perform(batch * bands) { chunk in
-      let (image, index) = chunk.quotientAndRemainder(dividingBy: bands)
+    let imagesOfBand = bands == 1 ? max(1, Self.bytesOfBand / max(1, imageBytes)) : 1
+    let groups = (batch + imagesOfBand - 1) / imagesOfBand
+    crew.perform(groups * bands) { chunk in
+      let (group, index) = chunk.quotientAndRemainder(dividingBy: bands)
       let (first, end) = (index * band, min(rows, (index + 1) * band))
-      let plane = unsafe x + image * channels * rows * columns + first * columns
-      let target = unsafe y + image * size
       let count = (end - first) * columns
-      if !isPadded {
-        let start = unsafe target + first * line
-        unsafe kernels.transpose_bytes(channels, count, plane, rows * columns, start, channels)
-        if flip != 0 { unsafe kernels.flip_bytes(count * channels, start, flip, start) }
-        return
-      }
-      let top = index == 0 ? 0 : first + pads.0
-      let bottom = index == bands - 1 ? padded.0 : end + pads.0
-      unsafe (target + top * line).update(repeating: padding, count: (bottom - top) * line)
       unsafe crew.scratch.withBytes(count * channels) { turned in
         let turned = unsafe turned.assumingMemoryBound(to: UInt8.self)
-        unsafe kernels.transpose_bytes(channels, count, plane, rows * columns, turned, channels)
-        for row in first..<end {
-          unsafe kernels.flip_bytes(
-            columns * channels, turned + (row - first) * columns * channels, flip,
-            target + (row + pads.0) * line + pads.1 * channels)
+        for image in group * imagesOfBand..<min(batch, (group + 1) * imagesOfBand) {
+          let planes = unsafe x + image * imageBytes + first * columns
+          let target = unsafe y + image * size
+          if !isPadded {
+            let start = unsafe target + first * line
+            unsafe kernels.transpose_bytes(channels, count, planes, rows * columns, start, channels)
+            if flip != 0 { unsafe kernels.flip_bytes(count * channels, start, flip, start) }
+            continue
+          }
+          let top = index == 0 ? 0 : first + pads.0
+          let bottom = index == bands - 1 ? padded.0 : end + pads.0
+          unsafe (target + top * line).update(repeating: padding, count: (bottom - top) * line)
+          unsafe kernels.transpose_bytes(channels, count, planes, rows * columns, turned, channels)
+          for row in first..<end {
+            unsafe kernels.flip_bytes(
+              columns * channels, turned + (row - first) * columns * channels, flip,
+              target + (row + pads.0) * line + pads.1 * channels)
+          }
         }
       }
     }
   }
+
+  /// Bytes that a chunk lays out, of as many images as it takes.
+  private static let bytesOfBand = 1 << 14
 }

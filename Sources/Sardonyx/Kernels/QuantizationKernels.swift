@@ -32,6 +32,32 @@ extension Elementwise {
     }
   }
 
+  /// Bytes that stand for the sums or the products of what two arrays of bytes stand for.
+  static func combine(
+    _ count: Int, _ operation: Binary, isSigned: Bool,
+    _ a: UnsafePointer<UInt8>, _ aScale: (scale: Float, zero: Float), _ b: UnsafePointer<UInt8>,
+    _ bScale: (scale: Float, zero: Float), into y: UnsafeMutablePointer<UInt8>,
+    _ scale: (scale: Float, zero: Float), on crew: Crew
+  ) {
+    nonisolated(unsafe) let (a, b, y) = unsafe (a, b, y)
+    // A signed byte with its highest bit turned over is an unsigned one, 128 larger.
+    let shift: Int32 = isSigned ? 128 : 0
+    crew.performRanges(of: count, by: 1 << 15) { range in
+      var combination = unsafe ByteCombination(
+        a: a + range.lowerBound, b: b + range.lowerBound, y: y + range.lowerBound,
+        flip: isSigned ? 0x80 : 0, a_zero: Int32(aScale.zero) + shift,
+        b_zero: Int32(bScale.zero) + shift, zero: Int32(scale.zero), low: isSigned ? -128 : 0,
+        high: isSigned ? 127 : 255, a_scale: aScale.scale, b_scale: bScale.scale,
+        scale: scale.scale)
+      let kernels = unsafe crew.instructions.kernels
+      if operation == .add {
+        unsafe kernels.add_bytes(range.count, &combination)
+      } else {
+        unsafe kernels.multiply_byte_pairs(range.count, &combination)
+      }
+    }
+  }
+
   private static func dequantize<Integer>(
     _ count: Int, _ x: UnsafePointer<Integer>, into y: UnsafeMutablePointer<Float>, on crew: Crew,
     _ body: @escaping @Sendable (Int, UnsafePointer<Integer>, UnsafeMutablePointer<Float>) -> Void

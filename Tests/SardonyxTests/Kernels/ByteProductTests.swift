@@ -109,5 +109,47 @@ extension Kernels {
         }
       }
     }
+
+    @Test(
+      "Sums and products of what bytes stand for are quantised as piece by piece", arguments: crews)
+    func combinations(on crew: Crew) {
+      var numbers = Numbers(seed: 23)
+      for count in Array(1...67) + [997, 70000] {
+        let isSigned = count % 2 == 0
+        let bytes = isSigned ? -128...127 : 0...255
+        func operand() -> (bytes: [Int], scale: Float, zero: Float) {
+          let extremes = count % 5 == 0
+          return (
+            Self.bytes(count, isSigned: isSigned, extremes: extremes, &numbers),
+            (2 + numbers.next()) / (count % 3 == 0 ? 1 : 100), Float(numbers.next(in: bytes))
+          )
+        }
+        let (a, b) = (operand(), operand())
+        // With scales of 2ⁿ many numbers are in the middle between two integers.
+        let scale: Float = [0.5, 0.37, 1e-39][count % 3]
+        let (aScale, bScale): (Float, Float) = count % 4 == 0 ? (0.25, 0.5) : (a.scale, b.scale)
+        let zero = Float(numbers.next(in: bytes))
+        for operation in [Binary.add, .multiply] {
+          let y = Guarded<UInt8>(count: count)
+          let (left, right) = (
+            Guarded(a.bytes.map { UInt8(truncatingIfNeeded: $0) }),
+            Guarded(b.bytes.map { UInt8(truncatingIfNeeded: $0) })
+          )
+          unsafe Elementwise.combine(
+            count, operation, isSigned: isSigned, left.start, (aScale, a.zero), right.start,
+            (bScale, b.zero), into: y.start, (scale, zero), on: crew)
+          #expect(y.isIntact)
+          let expected = (0..<count).map { index in
+            let x = (Float(a.bytes[index]) - a.zero) * aScale
+            let z = (Float(b.bytes[index]) - b.zero) * bScale
+            let quotient = (operation == .add ? x + z : x * z) / scale
+            let whole = Double(quotient.rounded(.toNearestOrEven)) + Double(zero)
+            let bound = min(max(whole, Double(bytes.lowerBound)), Double(bytes.upperBound))
+            return UInt8(truncatingIfNeeded: Int(bound))
+          }
+          #expect(y.elements == expected, "\(count) numbers, \(operation)")
+        }
+      }
+    }
   }
 }

@@ -71,29 +71,14 @@ struct QLinearCombination: Operator {
     outputs[0].quantize(numbers, inputs.quantization(6))
   }
 
-  /// The same for bytes of equal shapes, some at a time.
+  /// The same for bytes of equal shapes.
   private func combine(_ inputs: Inputs, _ outputs: Outputs) {
-    let crew = outputs.context.crew
-    let isSigned = inputs[0].type == .int8
-    let (a, b, y) = (inputs.quantization(1), inputs.quantization(4), inputs.quantization(6))
-    nonisolated(unsafe) let (left, right) = unsafe (inputs[0].bytes, inputs[3].bytes)
-    nonisolated(unsafe) let result = unsafe outputs[0].bytes
-    let (operation, instructions) = (kernel, crew.instructions)
-    let atOnce = 1 << 12
-    crew.performRanges(of: outputs[0].elementCount, by: atOnce) { range in
-      unsafe crew.scratch.withFloats(2 * atOnce) { x in
-        let (first, count) = (range.lowerBound, range.count)
-        unsafe instructions.dequantize(
-          count, left + first, isSigned: isSigned, scale: a.scale, zero: Int32(a.zero), into: x)
-        unsafe instructions.dequantize(
-          count, right + first, isSigned: isSigned, scale: b.scale, zero: Int32(b.zero),
-          into: x + atOnce)
-        unsafe operation.kernel(of: instructions)(count, x, 1, x + atOnce, 1, x)
-        unsafe instructions.quantize(
-          count, x, scale: y.scale, divides: true, zero: Int32(y.zero), isSigned: isSigned,
-          into: result + first)
-      }
-    }
+    unsafe Elementwise.combine(
+      outputs[0].elementCount, kernel, isSigned: inputs[0].type == .int8,
+      inputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(1),
+      inputs[3].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(4),
+      into: outputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(6),
+      on: outputs.context.crew)
   }
 }
 
