@@ -403,6 +403,9 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// NaN.
   void (*quantize_quotients)(long n, const float *x, float scale, int32_t zero, int32_t low, int32_t high, void *y);
   void (*quantize_products)(long n, const float *x, float scale, int32_t zero, int32_t low, int32_t high, void *y);
+  /// The same of x[i][lane]·scales[lane] for i < n.
+  void (*quantize_lanes)(
+      long n, const float *x, const float *scales, int32_t zero, int32_t low, int32_t high, void *y);
   /// Of whole numbers.
   void (*narrow_to_integers)(long n, const float *x, int32_t *y);
   /// y[i] = x[i] - zero.

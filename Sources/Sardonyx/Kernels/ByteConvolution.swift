@@ -1,5 +1,19 @@
 import CKernels
 
+/// A convolution of 8-bit integers with constant weights, prepared for one shape.
+protocol QuantizedConvolution: Sendable {
+  /// Bytes of an output: the nearest to (Σ (x - zero point)·weights + bias)·scale of its channel, half to
+  /// even, + zero point.
+  func quantize(
+    _ x: UnsafePointer<UInt8>, isSigned: Bool, zeroPoint: Int32, scale: (Int) -> Float,
+    resultZero: Int32, isResultSigned: Bool, into y: UnsafeMutablePointer<UInt8>, on crew: Crew)
+
+  /// Σ (x - zero point)·weights in 32 bits.
+  func sum(
+    _ x: UnsafePointer<UInt8>, isSigned: Bool, zeroPoint: Int32,
+    into y: UnsafeMutablePointer<Int32>, on crew: Crew)
+}
+
 /// The weights and the bias of a convolution of 8-bit integers for products of bytes.
 struct ByteFilter: Sendable {
   fileprivate let factor: PackedBytes
@@ -46,7 +60,7 @@ struct ByteFilter: Sendable {
 ///
 /// The input is laid out with its channels last and its padding around it; the products then read
 /// what each output sees where it lies.
-struct ByteConvolution: Sendable {
+struct ByteConvolution: QuantizedConvolution {
   private let filter: ByteFilter
   private let batch: Int
   private let channels: Int
@@ -110,7 +124,6 @@ struct ByteConvolution: Sendable {
     let count: Int
   }
 
-  /// Bytes of an output: the nearest to (sum + bias)·scale of its channel, + zero point.
   func quantize(
     _ x: UnsafePointer<UInt8>, isSigned: Bool, zeroPoint: Int32, scale: (Int) -> Float,
     resultZero: Int32, isResultSigned: Bool, into y: UnsafeMutablePointer<UInt8>, on crew: Crew
@@ -143,7 +156,6 @@ struct ByteConvolution: Sendable {
     }
   }
 
-  /// The sums in 32 bits.
   func sum(
     _ x: UnsafePointer<UInt8>, isSigned: Bool, zeroPoint: Int32,
     into y: UnsafeMutablePointer<Int32>, on crew: Crew

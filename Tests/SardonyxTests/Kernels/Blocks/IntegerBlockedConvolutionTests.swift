@@ -72,21 +72,30 @@ extension Kernels {
               shape, for: crew.instructions))
           let inputs = Tensor(
             converting: x.map { Double($0) }, to: isSigned ? .int8 : .uint8, [x.count])
-          let count = shape.output.elementCount
-          let y = Destination(
-            .float, [shape.batch * outputs * count],
-            storage: Storage(byteCount: 4 * shape.batch * outputs * count))
-          nonisolated(unsafe) let start = unsafe y.pointer(as: Float.self)
-          unsafe IntegerBlockedConvolution(shape, filter).run(
-            inputs.bytes, isSigned: isSigned, zeroPoint: Int32(zero), on: crew
-          ) { image, channel, sums in
-            unsafe (start + (image * outputs + channel) * count).update(from: sums, count: count)
-          }
           let expected = Self.sums(
             shape, x.map { $0 - zero },
             weights.indices.map { weights[$0] - weightZeros[$0 / depth] }, bias)
-          #expect(
-            y.tensor(texts: .none).array(of: Float.self).map { Int($0) } == expected, "\(shape)")
+          let convolution = IntegerBlockedConvolution(shape, filter)
+          let input = unsafe inputs.bytes.assumingMemoryBound(to: UInt8.self)
+          let sums = Guarded<Int32>(count: expected.count)
+          unsafe convolution.sum(
+            input, isSigned: isSigned, zeroPoint: Int32(zero), into: sums.start, on: crew)
+          #expect(sums.isIntact)
+          #expect(sums.elements.map { Int($0) } == expected, "\(shape)")
+
+          let nearest = Guarded<UInt8>(count: expected.count)
+          let scales = (0..<outputs).map { _ in abs(numbers.next()) / Float(depth * 99) }
+          unsafe convolution.quantize(
+            input, isSigned: isSigned, zeroPoint: Int32(zero), scale: { scales[$0] },
+            resultZero: 3, isResultSigned: isSigned, into: nearest.start, on: crew)
+          #expect(nearest.isIntact)
+          let plane = shape.output.elementCount
+          let plain = expected.indices.map { place in
+            let number = Float(expected[place]) * scales[place / plane % outputs]
+            let whole = Int(number.rounded(.toNearestOrEven)) + 3
+            return UInt8(truncatingIfNeeded: min(max(whole, bytes.lowerBound), bytes.upperBound))
+          }
+          #expect(nearest.elements == plain, "\(shape)")
         }
       }
     }
