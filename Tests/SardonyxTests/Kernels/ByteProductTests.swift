@@ -126,7 +126,7 @@ extension Kernels {
         }
         let (a, b) = (operand(), operand())
         // With scales of 2ⁿ many numbers are in the middle between two integers.
-        let scale: Float = [0.5, 0.37, 1e-39][count % 3]
+        let scale: Float = [0.5, 0.37, .leastNormalMagnitude / 8][count % 3]
         let (aScale, bScale): (Float, Float) = count % 4 == 0 ? (0.25, 0.5) : (a.scale, b.scale)
         let zero = Float(numbers.next(in: bytes))
         for operation in [Binary.add, .multiply] {
