@@ -260,6 +260,8 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
       int32_t *sums);
   /// Σ x[i] ^ flip, modulo 2³².
   int32_t (*sum_bytes)(long n, const uint8_t *x, uint8_t flip);
+  /// The same of each row of n bytes.
+  void (*sum_byte_rows)(long rows, long n, const uint8_t *x, uint8_t flip, int32_t *y);
   /// y[i] = x[i] ^ flip.
   void (*flip_bytes)(long n, const uint8_t *x, uint8_t flip, uint8_t *y);
   /// What zero points take off sums of products of bytes, modulo 2³²: y[i] = x[i] - zero·column_sums[i] - row_sum·zeros[i],

@@ -48,6 +48,40 @@ extension PackedBytes {
     }
   }
 
+  /// Bytes that stand for (the product + bias)·scale·scales.
+  /// - Parameters:
+  ///   - bias: one for all columns, or one for each; as are the scales.
+  ///   - range: scale and zero point of the result.
+  func quantize(
+    _ left: Matrix, bias: [Int32], scale: Float, scales: [Float], into y: UnsafeMutableRawPointer,
+    _ range: (scale: Float, zero: Float), isSigned: Bool, on crew: Crew
+  ) {
+    nonisolated(unsafe) let y = unsafe y
+    let (columns, width) = (columns, width)
+    unsafe crew.scratch.withFloats(2 * width) { room in
+      for column in 0..<width {
+        unsafe room[column] = column < columns ? scales[scales.count > 1 ? column : 0] : 0
+        unsafe room[width + column] = 0
+      }
+      nonisolated(unsafe) let factors = unsafe room
+      unsafe multiply(left, on: crew) { rows, sums in
+        unsafe crew.scratch.withFloats(width) { numbers in
+          for (place, row) in rows.enumerated() {
+            let sums = unsafe sums + place * width
+            for column in 0..<columns {
+              unsafe sums[column] &+= bias[bias.count > 1 ? column : 0]
+            }
+            unsafe crew.instructions.kernels.scale_sums(
+              width, sums, scale, factors, factors + width, numbers)
+            unsafe crew.instructions.quantize(
+              columns, numbers, scale: range.scale, divides: true, zero: Int32(range.zero),
+              isSigned: isSigned, into: y + row * columns)
+          }
+        }
+      }
+    }
+  }
+
   /// Some rows as unsigned bytes, `step` apart.
   private func layOut(
     _ left: Matrix, _ rows: Range<Int>, into copy: UnsafeMutablePointer<UInt8>, step: Int,

@@ -88,15 +88,12 @@ extension InstructionSet {
     return unsafe (min(0, kernels.row_minimum(count, x)), max(0, kernels.row_maximum(count, x)))
   }
 
-  /// The sum of some bytes.
-  func sum(_ count: Int, _ x: UnsafePointer<UInt8>, isSigned: Bool) -> Int {
-    var sum = 0
-    for first in stride(from: 0, to: count, by: 1 << 20) {
-      let part = min(1 << 20, count - first)
-      let bytes = unsafe kernels.sum_bytes(part, x + first, isSigned ? 0x80 : 0)
-      sum += Int(bytes) - (isSigned ? part * 128 : 0)
-    }
-    return sum
+  /// The sum of each of some rows of bytes; a signed byte counts 128 more.
+  func sumRows(
+    _ rows: Int, _ count: Int, _ x: UnsafePointer<UInt8>, isSigned: Bool,
+    into y: UnsafeMutablePointer<Int32>
+  ) {
+    unsafe kernels.sum_byte_rows(rows, count, x, isSigned ? 0x80 : 0, y)
   }
 
   /// Whole numbers in 32 bits.

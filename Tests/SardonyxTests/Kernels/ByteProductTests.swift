@@ -151,5 +151,67 @@ extension Kernels {
         }
       }
     }
+
+    @Test(
+      "Products are quantised as their sums are, whatever the left factor's order", arguments: crews
+    )
+    func quantisedProducts(on crew: Crew) {
+      var numbers = Numbers(seed: 25)
+      for depth in 1...67 {
+        let (rows, columns) = (numbers.next(in: 1...100), numbers.next(in: 1...70))
+        let (isSigned, isTransposed) = (depth % 2 == 0, depth % 3 == 0)
+        let range = isSigned ? -128...127 : 0...255
+        let a = Self.bytes(rows * depth, isSigned: isSigned, extremes: depth % 5 == 0, &numbers)
+        let b = Self.bytes(columns * depth, isSigned: true, extremes: depth % 7 == 0, &numbers)
+        let zeros = (0..<(depth % 4 == 0 ? rows : 1)).map { _ in Int32(numbers.next(in: range)) }
+        let zero = Int32(numbers.next(in: -128...127))
+        let packed = unsafe b.map { UInt8(truncatingIfNeeded: $0) }.withUnsafeBytes { bytes in
+          unsafe PackedBytes(
+            depth: depth, columns: columns, from: bytes.baseAddress!, isSigned: true, depthStep: 1,
+            columnStep: depth, zeroPoints: [zero], for: crew.instructions)
+        }
+        let bias = (0..<(depth % 2 == 0 ? 1 : columns)).map { _ in
+          Int32(numbers.next(in: -9999...9999))
+        }
+        let scales = (0..<(depth % 3 == 0 ? 1 : columns)).map { _ in 2 + numbers.next() }
+        let left = Guarded(a.map { UInt8(truncatingIfNeeded: $0) })
+        let y = Guarded<UInt8>(count: rows * columns)
+        unsafe packed.quantize(
+          PackedBytes.Matrix(
+            start: left.start, rows: rows, isTransposed: isTransposed, isSigned: isSigned,
+            zeroPoints: zeros),
+          bias: bias, scale: 0.5, scales: scales, into: y.start, (200, 7), isSigned: false, on: crew
+        )
+        #expect(y.isIntact)
+        let expected = (0..<rows * columns).map { place in
+          let (row, column) = place.quotientAndRemainder(dividingBy: columns)
+          let sum = (0..<depth).reduce(Int(bias[bias.count > 1 ? column : 0])) { sum, k in
+            let byte = a[isTransposed ? k * rows + row : row * depth + k]
+            return sum + (byte - Int(zeros[zeros.count > 1 ? row : 0]))
+              * (b[column * depth + k] - Int(zero))
+          }
+          let number = Float(sum) * (0.5 * scales[scales.count > 1 ? column : 0]) / 200
+          return UInt8(min(max(number.rounded(.toNearestOrEven) + 7, 0), 255))
+        }
+        #expect(y.elements == expected, "depth \(depth), \(rows) rows, \(columns) columns")
+      }
+    }
+
+    @Test("Rows of bytes are added up", arguments: crews)
+    func rowSums(on crew: Crew) {
+      var numbers = Numbers(seed: 26)
+      for count in 1...67 {
+        let isSigned = count % 2 == 0
+        let bytes = Self.bytes(5 * count, isSigned: isSigned, extremes: count % 3 == 0, &numbers)
+        let x = Guarded(bytes.map { UInt8(truncatingIfNeeded: $0) })
+        let y = Guarded<Int32>(count: 5)
+        unsafe crew.instructions.sumRows(5, count, x.start, isSigned: isSigned, into: y.start)
+        #expect(y.isIntact)
+        let expected = (0..<5).map { row in
+          bytes[row * count..<(row + 1) * count].reduce(isSigned ? 128 * count : 0, +)
+        }
+        #expect(y.elements.map { Int($0) } == expected)
+      }
+    }
   }
 }

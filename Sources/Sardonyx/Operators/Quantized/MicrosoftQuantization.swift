@@ -142,8 +142,10 @@ struct QLinearGlobalAveragePool: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {
-    if !hasChannelsLast, inputs[0].type.isByte, inputs[0].elementCount > 0 {
-      return average(inputs, outputs)
+    let planeSize = inputs[0].elementCount / max(1, outputs[0].elementCount)
+    // Beyond that a sum might not fit 32 bits.
+    if !hasChannelsLast, inputs[0].type.isByte, (1..<1 << 23).contains(planeSize) {
+      return average(inputs, planeSize, outputs)
     }
     let x = Tensor(inputs.dequantized(0), inputs[0].shape)
     let block = AxisBlock(x.shape, axes: spatialAxes(x.shape))
@@ -152,22 +154,23 @@ struct QLinearGlobalAveragePool: Operator {
   }
 
   /// The means of planes of bytes, from their exact sums.
-  private func average(_ inputs: Inputs, _ outputs: Outputs) {
+  private func average(_ inputs: Inputs, _ size: Int, _ outputs: Outputs) {
     let crew = outputs.context.crew
     let isSigned = inputs[0].type == .int8
     let (x, y) = (inputs.quantization(1), inputs.quantization(3))
-    let planes = outputs[0].elementCount
-    let size = inputs[0].elementCount / planes
     let scale = Double(x.scale) / Double(size)
+    let shift = Double(size) * (Double(x.zero) + (isSigned ? 128 : 0))
     nonisolated(unsafe) let source = unsafe inputs[0].bytes.assumingMemoryBound(to: UInt8.self)
     nonisolated(unsafe) let result = unsafe outputs[0].bytes
     let atOnce = 1 << 10
-    crew.performRanges(of: planes, by: atOnce) { range in
-      unsafe crew.scratch.withFloats(atOnce) { means in
-        for (place, plane) in range.enumerated() {
-          let sum = unsafe crew.instructions.sum(size, source + plane * size, isSigned: isSigned)
-          let difference = Double(sum) - Double(size) * Double(x.zero)
-          unsafe means[place] = Float(difference * scale)
+    crew.performRanges(of: outputs[0].elementCount, by: atOnce) { range in
+      unsafe crew.scratch.withFloats(2 * atOnce) { means in
+        let sums = unsafe UnsafeMutableRawPointer(means + atOnce).assumingMemoryBound(
+          to: Int32.self)
+        unsafe crew.instructions.sumRows(
+          range.count, size, source + range.lowerBound * size, isSigned: isSigned, into: sums)
+        for place in 0..<range.count {
+          unsafe means[place] = Float((Double(sums[place]) - shift) * scale)
         }
         unsafe crew.instructions.quantize(
           range.count, means, scale: y.scale, divides: true, zero: Int32(y.zero),
@@ -224,6 +227,29 @@ struct QGemm: Operator {
       zeroPoints: zero.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)))
   }
 
+  /// The product quantized anew by kernels, where C is a number for each column, for all, or none.
+  /// - Returns: false where that is left to others.
+  private func quantize(_ inputs: Inputs, _ zeros: [Int32], _ outputs: Outputs, rows: Int) -> Bool {
+    guard let packed, inputs[0].type.isByte, inputs.has(7), outputs[0].type.isByte else {
+      return false
+    }
+    let (c, n) = (inputs.tensor(6), packed.columns)
+    guard
+      c.map({ $0.elementCount == 1 || $0.elementCount == n && $0.shape.last == n }) ?? true
+    else { return false }
+    let bias = c?.converted(to: Int64.self) ?? [0]
+    let room = Int64(Int32.max) - Int64(packed.depth) * 255 * 255
+    guard bias.allSatisfy({ abs($0) <= room }) else { return false }
+    let (scales, y) = (inputs[4].converted(to: Float.self), inputs.quantization(7))
+    unsafe packed.quantize(
+      PackedBytes.Matrix(
+        start: inputs[0].bytes.assumingMemoryBound(to: UInt8.self), rows: rows,
+        isTransposed: transposesA, isSigned: inputs[0].type == .int8, zeroPoints: zeros),
+      bias: bias.map { Int32($0) }, scale: alpha * inputs.quantization(1).scale, scales: scales,
+      into: outputs[0].bytes, y, isSigned: outputs[0].type == .int8, on: outputs.context.crew)
+    return true
+  }
+
   /// Σ (a - zero point)·(b - zero point), row by row.
   private func products(
     _ a: Tensor, _ b: Tensor, _ zeros: (a: [Int32], b: [Int32]), _ m: Int, _ n: Int, _ k: Int,
@@ -258,6 +284,7 @@ struct QGemm: Operator {
     func zeros(_ index: Int) -> [Int32] {
       inputs[index].converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:))
     }
+    if quantize(inputs, zeros(2), outputs, rows: m) { return }
     var sums = products(a, b, (zeros(2), zeros(5)), m, n, k, on: outputs.context.crew)
       .interruptibleMap(cost: 2) { Int64($0) }
     try Interruption.check()
