@@ -243,6 +243,10 @@ struct ByteConvolution: QuantizedConvolution {
     let (line, size) = (padded.1 * channels, padded.0 * padded.1 * channels)
     let isPadded = size != rows * columns * channels
     let imageBytes = rows * columns * channels
+    guard imageBytes > 0 else {
+      // Nothing but padding.
+      return unsafe y.update(repeating: padding, count: batch * size)
+    }
     let band = max(1, min(rows, Self.bytesOfBand / max(1, columns * channels)))
     let bands = (rows + band - 1) / band
     let imagesOfBand = bands == 1 ? max(1, Self.bytesOfBand / max(1, imageBytes)) : 1

@@ -118,6 +118,7 @@ struct PackedBytes: Sendable {
     columns: Range<Int>? = nil
   ) {
     let columns = columns ?? 0..<width
+    guard !columns.isEmpty else { return }
     let begin = columns.lowerBound
     unsafe self.sums.withUnsafeBufferPointer { columnSums in
       unsafe zeros.withUnsafeBufferPointer { zeros in
