@@ -180,6 +180,35 @@ typedef struct SmallProduct {
   float slope, low, high;
 } SmallProduct;
 
+/// C = A·B of bytes, unsigned on the left and signed on the right, in 32-bit integers.
+///
+/// A row is `runs` runs of `run` bytes, which is a multiple of 4; a sum must not leave 32 bits.
+typedef struct ByteProduct {
+  /// Columns are given in vectors.
+  long rows, vectors;
+  long runs, run;
+  /// Row m begins at a + rows_at[m], or without that at a + m·a_step, and its run r runs_at[r] behind that, or 0.
+  const uint8_t *a;
+  long a_step;
+  const int32_t *_Nullable rows_at;
+  const int32_t *_Nullable runs_at;
+  /// Panels of `byte_columns`, the last one narrower, in which what pack_bytes makes of the runs lies one after the other.
+  const int8_t *b;
+  int32_t *c;
+  long c_step;
+} ByteProduct;
+
+/// y[i] = (a[i] - a_zero)·a_scale + (b[i] - b_zero)·b_scale of bytes that are first turned over by `flip`, as the nearest
+/// multiple of `scale` to that, half to even, + zero, within low ... high; or their product instead of their sum.
+typedef struct ByteCombination {
+  const uint8_t *a;
+  const uint8_t *b;
+  uint8_t *y;
+  uint8_t flip;
+  int32_t a_zero, b_zero, zero, low, high;
+  float a_scale, b_scale, scale;
+} ByteCombination;
+
 /// A step of a recurrent network for some sequences. Units come in blocks of `lanes`, the last one filled up with zeros.
 typedef struct RecurrentStep {
   /// Sequences; each has its place in the tables of pointers.
@@ -229,6 +258,36 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// c[m][n] = Σk a[m][k]·b[n][k] in 32-bit integers that wrap.
   void (*multiply_integers)(
       long rows, long columns, long depth, const int16_t *a, const int16_t *b, int32_t *c, long c_step);
+  /// Columns of a panel of the right factor of a product of bytes, and how many numbers of a column adjoin in it.
+  long byte_columns, byte_group;
+  void (*multiply_bytes)(const ByteProduct *);
+  /// Part of a panel: y[k / byte_group][n][k % byte_group] = x[n·column_step + k·depth_step] ^ flip for n < columns and
+  /// k < depth; what fills up the vectors and the depth of `filled` is 0. sums[n] grows by the bytes of column n.
+  void (*pack_bytes)(
+      long depth, long filled, long columns, const uint8_t *x, long column_step, long depth_step, uint8_t flip, int8_t *y,
+      int32_t *sums);
+  /// Σ x[i] ^ flip, modulo 2³².
+  int32_t (*sum_bytes)(long n, const uint8_t *x, uint8_t flip);
+  /// The same of each row of n bytes.
+  void (*sum_byte_rows)(long rows, long n, const uint8_t *x, uint8_t flip, int32_t *y);
+  /// y[i] = x[i] ^ flip.
+  void (*flip_bytes)(long n, const uint8_t *x, uint8_t flip, uint8_t *y);
+  /// What zero points take off sums of products of bytes, modulo 2³²: y[i] = x[i] - zero·column_sums[i] - row_sum·zeros[i],
+  /// zeros of none being 0; y may be x.
+  void (*center_sums)(
+      long n, const int32_t *x, int32_t zero, const int32_t *column_sums, int32_t row_sum, const int32_t *_Nullable zeros,
+      int32_t *y);
+  /// y[i] = x[i]·(scale·scales[i]) + addend[i]; y may be addend.
+  void (*scale_sums)(
+      long n, const int32_t *x, float scale, const float *scales, const float *addend, float *y);
+  /// Bytes y[r·columns + c] = the integer nearest to (x[r·x_step + c] + shifts[c])·scales[c], half to even, + zero, within
+  /// low ... high. Whole vectors are read.
+  void (*quantize_sums)(
+      long rows, long columns, const int32_t *x, long x_step, const int32_t *shifts, const float *scales, int32_t zero,
+      int32_t low, int32_t high, void *y);
+
+  void (*add_bytes)(long n, const ByteCombination *);
+  void (*multiply_byte_pairs)(long n, const ByteCombination *);
 
   // MARK: Convolution
 
@@ -369,6 +428,9 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// NaN.
   void (*quantize_quotients)(long n, const float *x, float scale, int32_t zero, int32_t low, int32_t high, void *y);
   void (*quantize_products)(long n, const float *x, float scale, int32_t zero, int32_t low, int32_t high, void *y);
+  /// The same of x[i][lane]·scales[lane] for i < n.
+  void (*quantize_lanes)(
+      long n, const float *x, const float *scales, int32_t zero, int32_t low, int32_t high, void *y);
   /// Of whole numbers.
   void (*narrow_to_integers)(long n, const float *x, int32_t *y);
   /// y[i] = x[i] - zero.

@@ -11,8 +11,8 @@ public enum Processor {
   /// The processor's name as the system tells it.
   public static let name: String = systemName ?? "a processor without a name"
 
-  /// The instruction set whose kernels run: avx512, avx2, neon or base, or what the environment
-  /// variable SARDONYX_ISA asks for.
+  /// The instruction set whose kernels run: avx512vnni, avx512, avx2vnni, avx2, neon or base, or what
+  /// the environment variable SARDONYX_ISA asks for.
   public static var instructionSet: String { InstructionSet.current.name }
 
   #if os(Linux)

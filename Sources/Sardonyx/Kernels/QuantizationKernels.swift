@@ -32,6 +32,32 @@ extension Elementwise {
     }
   }
 
+  /// Bytes that stand for the sums or the products of what two arrays of bytes stand for.
+  static func combine(
+    _ count: Int, _ operation: Binary, isSigned: Bool,
+    _ a: UnsafePointer<UInt8>, _ aScale: (scale: Float, zero: Float), _ b: UnsafePointer<UInt8>,
+    _ bScale: (scale: Float, zero: Float), into y: UnsafeMutablePointer<UInt8>,
+    _ scale: (scale: Float, zero: Float), on crew: Crew
+  ) {
+    nonisolated(unsafe) let (a, b, y) = unsafe (a, b, y)
+    // A signed byte with its highest bit turned over is an unsigned one, 128 larger.
+    let shift: Int32 = isSigned ? 128 : 0
+    crew.performRanges(of: count, by: 1 << 15) { range in
+      var combination = unsafe ByteCombination(
+        a: a + range.lowerBound, b: b + range.lowerBound, y: y + range.lowerBound,
+        flip: isSigned ? 0x80 : 0, a_zero: Int32(aScale.zero) + shift,
+        b_zero: Int32(bScale.zero) + shift, zero: Int32(scale.zero), low: isSigned ? -128 : 0,
+        high: isSigned ? 127 : 255, a_scale: aScale.scale, b_scale: bScale.scale,
+        scale: scale.scale)
+      let kernels = unsafe crew.instructions.kernels
+      if operation == .add {
+        unsafe kernels.add_bytes(range.count, &combination)
+      } else {
+        unsafe kernels.multiply_byte_pairs(range.count, &combination)
+      }
+    }
+  }
+
   private static func dequantize<Integer>(
     _ count: Int, _ x: UnsafePointer<Integer>, into y: UnsafeMutablePointer<Float>, on crew: Crew,
     _ body: @escaping @Sendable (Int, UnsafePointer<Integer>, UnsafeMutablePointer<Float>) -> Void
@@ -62,24 +88,12 @@ extension InstructionSet {
     return unsafe (min(0, kernels.row_minimum(count, x)), max(0, kernels.row_maximum(count, x)))
   }
 
-  /// The numbers that the integers of a range nearest to numbers stand for.
-  func round(
-    _ count: Int, _ x: UnsafePointer<Float>, to range: DynamicRange,
-    into y: UnsafeMutablePointer<Float>
+  /// The sum of each of some rows of bytes; a signed byte counts 128 more.
+  func sumRows(
+    _ rows: Int, _ count: Int, _ x: UnsafePointer<UInt8>, isSigned: Bool,
+    into y: UnsafeMutablePointer<Int32>
   ) {
-    let atOnce = 1024
-    unsafe withUnsafeTemporaryAllocation(byteCount: atOnce, alignment: 1) { bytes in
-      let bytes = bytes.baseAddress!
-      for first in stride(from: 0, to: count, by: atOnce) {
-        let part = min(atOnce, count - first)
-        unsafe quantize(
-          part, x + first, scale: range.scale, divides: true, zero: Int32(range.zero),
-          isSigned: false, into: bytes)
-        unsafe dequantize(
-          part, bytes, isSigned: false, scale: range.scale, zero: Int32(range.zero),
-          into: y + first)
-      }
-    }
+    unsafe kernels.sum_byte_rows(rows, count, x, isSigned ? 0x80 : 0, y)
   }
 
   /// Whole numbers in 32 bits.

@@ -7,16 +7,46 @@ struct PackedRecurrence: Sendable {
   private let hidden: Int
   private let gates: Int
   private let instructions: InstructionSet
-  /// W of all gates.
-  private let input: PackedMatrix
+  private let factors: Factors
   /// Wb, with Rb where that is added to the same sum: [blocks][gates][lanes].
   private let bias: [Float]
-  /// R of the gates that see the state as it is: [blocks][hidden][gates][lanes].
-  private let recurrent: [Float]
   /// R of GRU's gate h where that sees the state after the reset gate.
   private let reset: [Float]
   private let resetBias: [Float]
   private let peepholes: [Float]
+
+  private enum Factors {
+    /// W of all gates, and R of those that see the state as it is: [blocks][hidden][gates][lanes].
+    case floats(input: PackedMatrix, recurrent: [Float])
+    /// W and R of an LSTM whose products see bytes: columns are [blocks][gates][lanes].
+    case bytes(input: QuantizedFactor, recurrent: QuantizedFactor)
+  }
+
+  /// An LSTM that sees X with one range of uint8 over all of it, and the states with one at each step
+  /// over the sequences that go on.
+  /// - Parameters:
+  ///   - w: input×(gates·hidden) numbers.
+  ///   - r: hidden×(gates·hidden).
+  ///   - b: 2·gates·hidden, or empty.
+  ///   - p: 3·hidden, or empty.
+  init(
+    _ extents: RecurrentExtents, _ equations: RecurrentEquations, w: QuantizedMatrix,
+    r: QuantizedMatrix, b: [Float], p: [Float], for instructions: InstructionSet = .current
+  ) {
+    precondition(equations.cell == .lstm)
+    self.equations = equations
+    self.instructions = instructions
+    (hidden, gates) = (extents.hidden, extents.gates)
+    let blocking = Blocking(hidden: hidden, lanes: unsafe instructions.kernels.lanes)
+    let places = blocking.places(of: gates)
+    factors = .bytes(
+      input: QuantizedFactor(w, places, for: instructions),
+      recurrent: QuantizedFactor(r, places, for: instructions))
+    let half = gates * hidden
+    bias = places.map { $0.map { b.isEmpty ? 0 : b[$0] + b[half + $0] } ?? 0 }
+    peepholes = p.isEmpty ? [] : blocking.places(of: 3).map { $0.map { p[$0] } ?? 0 }
+    (reset, resetBias) = ([], [])
+  }
 
   /// - Parameters:
   ///   - w: (gates·hidden)×input.
@@ -37,7 +67,7 @@ struct PackedRecurrence: Sendable {
     for (column, source) in places.enumerated() where source != nil {
       for k in 0..<depth { rows[column * depth + k] = w[source! * depth + k] }
     }
-    input = PackedMatrix(
+    let input = PackedMatrix(
       right: rows, MatrixView(columns: depth, isTransposed: true), columns: places.count,
       depth: depth)
     let keepsResetBias = equations.cell == .gru && equations.appliesResetLater
@@ -52,7 +82,8 @@ struct PackedRecurrence: Sendable {
       ? blocking.places(of: 1).map { $0.map { b[half + 2 * size + $0] } ?? 0 } : []
     peepholes = p.isEmpty ? [] : blocking.places(of: 3).map { $0.map { p[$0] } ?? 0 }
     let isSplit = equations.cell == .gru && !equations.appliesResetLater
-    recurrent = blocking.packed(r, gates: 0..<(isSplit ? 2 : gates))
+    factors = .floats(
+      input: input, recurrent: blocking.packed(r, gates: 0..<(isSplit ? 2 : gates)))
     reset = isSplit ? blocking.packed(r, gates: 2..<3) : []
   }
 
@@ -120,12 +151,6 @@ extension PackedRecurrence {
   /// Sequences that one thread takes through all steps together.
   private static let rowsAtOnce = 4
 
-  /// Whether it can compute a network: where factors are rounded, all sequences that go on share the
-  /// range of a step, and so have to go together.
-  static func takes(_ extents: RecurrentExtents, _ equations: RecurrentEquations) -> Bool {
-    !equations.quantizesFactors || equations.cell == .lstm && extents.batch <= rowsAtOnce
-  }
-
   /// Runs all directions over all sequences, some sequences of a direction at a time in each chunk.
   static func run(
     _ directions: [PackedRecurrence], _ extents: RecurrentExtents, isReverse: [Bool],
@@ -136,31 +161,18 @@ extension PackedRecurrence {
     if unsafe operands.lengths != nil, let sequence = unsafe operands.sequence {
       unsafe sequence.update(repeating: 0, count: extents.outputShape.elementCount)
     }
-    let inputs = rows * extents.input
-    let rounds = directions[0].equations.quantizesFactors
-    let room = max(1, directions.count * rows * width)
-    unsafe crew.scratch.withFloats(room + (rounds ? inputs : 0)) { sums in
+    // Sequences that share the range of a step go together.
+    let group = directions[0].seesBytes ? max(1, extents.batch) : rowsAtOnce
+    unsafe crew.scratch.withFloats(max(1, directions.count * rows * width)) { sums in
       nonisolated(unsafe) let (sums, operands) = unsafe (sums, operands)
-      var x = unsafe operands.x
-      if rounds {
-        // What no sequence reaches does not count.
-        let steps = unsafe operands.lengths.map { lengths in
-          (0..<extents.batch).reduce(0) { unsafe max($0, Int(lengths[$1])) }
-        }
-        let reached = (steps ?? extents.steps) * extents.batch * extents.input
-        let (low, high) = unsafe crew.instructions.extremes(reached, operands.x)
-        unsafe crew.instructions.round(
-          inputs, x, to: DynamicRange(low: low, high: high), into: sums + room)
-        unsafe x = UnsafePointer(sums + room)
-      }
       for (index, direction) in directions.enumerated() {
-        unsafe direction.project(x, rows, extents, into: sums + index * rows * width, crew)
+        unsafe direction.project(operands, rows, extents, into: sums + index * rows * width, crew)
       }
-      let groups = (extents.batch + rowsAtOnce - 1) / rowsAtOnce
+      let groups = (extents.batch + group - 1) / group
       crew.perform(directions.count * groups) { chunk in
         let index = chunk / groups
-        let first = chunk % groups * rowsAtOnce
-        let samples = first..<min(first + rowsAtOnce, extents.batch)
+        let first = chunk % groups * group
+        let samples = first..<min(first + group, extents.batch)
         unsafe directions[index].walk(
           samples, extents, direction: index, isReverse: isReverse[index],
           sums: sums + index * rows * width, operands, crew)
@@ -170,17 +182,27 @@ extension PackedRecurrence {
 
   /// W·x and the biases for all steps.
   private func project(
-    _ x: UnsafePointer<Float>, _ rows: Int, _ extents: RecurrentExtents,
+    _ operands: RecurrentOperands, _ rows: Int, _ extents: RecurrentExtents,
     into sums: UnsafeMutablePointer<Float>, _ crew: Crew
   ) {
     guard rows > 0 else { return }
     unsafe bias.withUnsafeBufferPointer { bias in
-      unsafe MatrixProduct.multiply(
-        MatrixProduct.Parts(
-          left: .strided(x, laneStep: extents.input, depthStep: 1), right: .packed(input),
-          result: sums, resultStep: sumWidth,
-          epilogue: MatrixProduct.Epilogue(columnBias: bias.baseAddress)),
-        MatrixProduct.Shape(rows: rows, columns: sumWidth, depth: extents.input), on: crew)
+      switch factors {
+      case .floats(let input, _):
+        unsafe MatrixProduct.multiply(
+          MatrixProduct.Parts(
+            left: .strided(operands.x, laneStep: extents.input, depthStep: 1),
+            right: .packed(input), result: sums, resultStep: sumWidth,
+            epilogue: MatrixProduct.Epilogue(columnBias: bias.baseAddress)),
+          MatrixProduct.Shape(rows: rows, columns: sumWidth, depth: extents.input), on: crew)
+      case .bytes(let input, _):
+        guard let bias = bias.baseAddress else { return }
+        let (low, high) = unsafe crew.instructions.extremes(
+          operands.reach(extents) * extents.input, operands.x)
+        unsafe input.multiply(
+          operands.x, rows: rows, DynamicRange(low: low, high: high), adding: bias, into: sums,
+          on: crew)
+      }
     }
   }
 
@@ -191,9 +213,11 @@ extension PackedRecurrence {
   ) {
     let width = stateWidth
     let count = samples.count
-    unsafe crew.scratch.withFloats(4 * count * max(width, 1)) { room in
-      unsafe room.update(repeating: 0, count: 4 * count * width)
-      let rounded = unsafe room + 3 * count * width
+    var bytesOfStep = 0
+    if case .bytes(_, let factor) = factors { bytesOfStep = factor.room(forStates: count) }
+    unsafe crew.scratch.withFloats(max(1, 3 * count * width + bytesOfStep / 4)) { room in
+      unsafe room.update(repeating: 0, count: 3 * count * width)
+      let rest = unsafe UnsafeMutableRawPointer(room + 3 * count * width)
       // Per sequence the state, the next state and the cell.
       typealias State = UnsafeMutablePointer<Float>
       var states = unsafe [(now: State, next: State, cell: State)]()
@@ -231,10 +255,7 @@ extension PackedRecurrence {
             active += 1
           }
           guard active > 0 else { break }
-          if equations.quantizesFactors {
-            unsafe round(table, count, active: active, into: rounded)
-          }
-          unsafe take(rows: active, table, count)
+          unsafe take(rows: active, table, count, rest)
           for (row, sample) in samples.enumerated() {
             let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
             guard index < length else { continue }
@@ -258,54 +279,54 @@ extension PackedRecurrence {
     }
   }
 
-  /// Lets the products of a step see the rounded states of the sequences that go on.
-  private func round(
-    _ table: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>, _ count: Int, active: Int,
-    into rounded: UnsafeMutablePointer<Float>
-  ) {
-    let extremes = (0..<active).map {
-      unsafe instructions.extremes(hidden, table[count + $0])
-    }
-    let range = DynamicRange(
-      low: extremes.reduce(0) { min($0, $1.low) }, high: extremes.reduce(0) { max($0, $1.high) })
-    for row in 0..<active {
-      let target = unsafe rounded + row * stateWidth
-      unsafe instructions.round(hidden, table[count + row], to: range, into: target)
-      unsafe table[count + row] = target
-    }
-  }
+  private var seesBytes: Bool { if case .bytes = factors { true } else { false } }
 
   private var isSplit: Bool { equations.cell == .gru && !equations.appliesResetLater }
 
-  /// One step of `rows` sequences, whose sums, states, next states and cells the table holds.
+  private typealias Table = UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>
+
+  /// One step of `rows` sequences, whose sums, states, next states and cells the table holds; what a
+  /// product of bytes needs besides goes to `room`.
+  private func take(rows: Int, _ table: Table, _ count: Int, _ room: UnsafeMutableRawPointer) {
+    switch factors {
+    case .floats(_, let weights):
+      unsafe weights.withUnsafeBufferPointer { weights in
+        guard let weights = weights.baseAddress else { return }
+        unsafe take(rows: rows, table, count, weights, depth: hidden)
+      }
+    case .bytes(_, let factor):
+      let start = table.baseAddress!
+      unsafe factor.add(productsOf: start + count, rows: rows, to: start, room)
+      // The gates alone are left, whose product has no terms.
+      unsafe take(rows: rows, table, count, table[0], depth: 0)
+    }
+  }
+
   private func take(
-    rows: Int, _ table: UnsafeMutableBufferPointer<UnsafeMutablePointer<Float>>, _ count: Int
+    rows: Int, _ table: Table, _ count: Int, _ weights: UnsafePointer<Float>, depth: Int
   ) {
     let start = table.baseAddress!
     let constants = unsafe UnsafeRawPointer(start).assumingMemoryBound(
       to: UnsafePointer<Float>.self)
-    unsafe recurrent.withUnsafeBufferPointer { weights in
-      unsafe resetBias.withUnsafeBufferPointer { resetBias in
-        unsafe peepholes.withUnsafeBufferPointer { peepholes in
-          guard let weights = weights.baseAddress else { return }
-          var step = unsafe RecurrentStep(
-            rows: rows, blocks: blocks, depth: hidden, weights: weights, sums: constants,
-            hidden: constants + count, next: start + 2 * count, cell: start + 3 * count,
-            peepholes: peepholes.isEmpty ? nil : peepholes.baseAddress,
-            reset_bias: resetBias.isEmpty ? nil : resetBias.baseAddress,
-            clip: Float(equations.clip), couples_forget: equations.couplesForget)
-          switch equations.cell {
-          case .rnn: unsafe instructions.kernels.step_rnn(&step)
-          case .lstm: unsafe instructions.kernels.step_lstm(&step)
-          case .gru where !isSplit: unsafe instructions.kernels.step_gru(&step)
-          case .gru:
-            unsafe instructions.kernels.step_gru_gates(&step)
-            unsafe reset.withUnsafeBufferPointer { reset in
-              unsafe step.weights = reset.baseAddress!
-              unsafe step.hidden = constants + 2 * count
-              unsafe step.next = UnsafePointer(start + count)
-              unsafe instructions.kernels.step_gru_state(&step)
-            }
+    unsafe resetBias.withUnsafeBufferPointer { resetBias in
+      unsafe peepholes.withUnsafeBufferPointer { peepholes in
+        var step = unsafe RecurrentStep(
+          rows: rows, blocks: blocks, depth: depth, weights: weights, sums: constants,
+          hidden: constants + count, next: start + 2 * count, cell: start + 3 * count,
+          peepholes: peepholes.isEmpty ? nil : peepholes.baseAddress,
+          reset_bias: resetBias.isEmpty ? nil : resetBias.baseAddress,
+          clip: Float(equations.clip), couples_forget: equations.couplesForget)
+        switch equations.cell {
+        case .rnn: unsafe instructions.kernels.step_rnn(&step)
+        case .lstm: unsafe instructions.kernels.step_lstm(&step)
+        case .gru where !isSplit: unsafe instructions.kernels.step_gru(&step)
+        case .gru:
+          unsafe instructions.kernels.step_gru_gates(&step)
+          unsafe reset.withUnsafeBufferPointer { reset in
+            unsafe step.weights = reset.baseAddress!
+            unsafe step.hidden = constants + 2 * count
+            unsafe step.next = UnsafePointer(start + count)
+            unsafe instructions.kernels.step_gru_state(&step)
           }
         }
       }
@@ -322,5 +343,13 @@ extension RecurrentOperands {
       cell: inputs.tensor(6)?.pointer(as: Float.self),
       sequence: sequence?.pointer(as: Float.self), lastHidden: hidden?.pointer(as: Float.self),
       lastCell: cell?.pointer(as: Float.self))
+  }
+
+  /// Rows of X, in the order in which they lie, of which the longest sequence sees any.
+  fileprivate func reach(_ extents: RecurrentExtents) -> Int {
+    let steps = unsafe lengths.map { lengths in
+      (0..<extents.batch).reduce(0) { unsafe max($0, Int(lengths[$1])) }
+    }
+    return (steps ?? extents.steps) * extents.batch
   }
 }

@@ -42,7 +42,7 @@ struct IntegerBlockedFilter: Sendable {
 }
 
 /// A convolution of 8-bit integers prepared for one shape: sums of (x − zero point)·weights, and bias.
-struct IntegerBlockedConvolution: Sendable {
+struct IntegerBlockedConvolution: QuantizedConvolution {
   private let convolution: BlockedConvolution
   private let layout: BlockLayout
 
@@ -51,10 +51,51 @@ struct IntegerBlockedConvolution: Sendable {
     layout = filter.filter.layout
   }
 
-  /// Calls `body` with the sums of each output channel of each image, in some order.
-  func run(
+  func quantize(
+    _ x: UnsafePointer<UInt8>, isSigned: Bool, zeroPoint: Int32, scale: (Int) -> Float,
+    resultZero: Int32, isResultSigned: Bool, into y: UnsafeMutablePointer<UInt8>, on crew: Crew
+  ) {
+    let (channels, size) = (convolution.shape.outputChannels, convolution.shape.output.elementCount)
+    let lanes = layout.lanes
+    let (low, high): (Int32, Int32) = isResultSigned ? (-128, 127) : (0, 255)
+    let width = layout.blocks(channels) * lanes
+    nonisolated(unsafe) let y = unsafe y
+    unsafe crew.scratch.withFloats(max(1, width)) { room in
+      for channel in 0..<width { unsafe room[channel] = channel < channels ? scale(channel) : 0 }
+      nonisolated(unsafe) let scales = unsafe room
+      unsafe run(x, isSigned: isSigned, zeroPoint: zeroPoint, on: crew) {
+        image, first, count, sums in
+        let kernels = unsafe crew.instructions.kernels
+        unsafe crew.scratch.withBytes(size * lanes) { bytes in
+          unsafe kernels.quantize_lanes(size, sums, scales + first, resultZero, low, high, bytes)
+          unsafe kernels.transpose_bytes(
+            size, count, bytes, lanes, y + (image * channels + first) * size, size)
+        }
+      }
+    }
+  }
+
+  func sum(
+    _ x: UnsafePointer<UInt8>, isSigned: Bool, zeroPoint: Int32,
+    into y: UnsafeMutablePointer<Int32>, on crew: Crew
+  ) {
+    let (channels, size) = (convolution.shape.outputChannels, convolution.shape.output.elementCount)
+    let lanes = layout.lanes
+    nonisolated(unsafe) let y = unsafe y
+    unsafe run(x, isSigned: isSigned, zeroPoint: zeroPoint, on: crew) { image, first, count, sums in
+      unsafe crew.scratch.withFloats(count * size) { rows in
+        unsafe crew.instructions.kernels.transpose_4_bytes(size, count, sums, lanes, rows, size)
+        unsafe crew.instructions.narrow(
+          count * size, rows, into: y + (image * channels + first) * size)
+      }
+    }
+  }
+
+  /// Calls `body` with the sums of some output channels of an image, [output][lane], in some order.
+  private func run(
     _ x: UnsafeRawPointer, isSigned: Bool, zeroPoint: Int32, on crew: Crew,
-    _ body: @escaping @Sendable (_ image: Int, _ channel: Int, UnsafePointer<Float>) -> Void
+    _ body:
+      @escaping @Sendable (_ image: Int, _ first: Int, _ count: Int, UnsafePointer<Float>) -> Void
   ) {
     let shape = convolution.shape
     let (input, output) = (shape.input.elementCount, shape.output.elementCount)
@@ -74,13 +115,7 @@ struct IntegerBlockedConvolution: Sendable {
         crew.perform(shape.batch * outputBlocks) { index in
           let (image, block) = index.quotientAndRemainder(dividingBy: outputBlocks)
           let count = min(lanes, shape.outputChannels - block * lanes)
-          unsafe crew.scratch.withFloats(lanes * output) { rows in
-            unsafe crew.instructions.kernels.transpose_4_bytes(
-              output, count, sums + index * output * lanes, lanes, rows, output)
-            for channel in 0..<count {
-              unsafe body(image, block * lanes + channel, rows + channel * output)
-            }
-          }
+          unsafe body(image, block * lanes, count, sums + index * output * lanes)
         }
       }
     }
@@ -104,14 +139,17 @@ struct IntegerBlockedConvolution: Sendable {
         return unsafe crew.instructions.dequantize(
           size, from, isSigned: isSigned, zero: zeroPoint, into: to)
       }
-      unsafe crew.scratch.withFloats(count * size) { rows in
-        unsafe crew.instructions.dequantize(
-          count * size, from, isSigned: isSigned, zero: zeroPoint, into: rows)
+      // Channels that fill up the block stand for 0.
+      unsafe crew.scratch.withBytes(size * channelsAtOnce) { turned in
         if count < channelsAtOnce {
-          unsafe to.update(repeating: 0, count: channelsAtOnce * size)
+          unsafe turned.initializeMemory(
+            as: UInt8.self, repeating: UInt8(truncatingIfNeeded: zeroPoint),
+            count: size * channelsAtOnce)
         }
-        unsafe crew.instructions.kernels.transpose_4_bytes(
-          count, size, rows, size, to, channelsAtOnce)
+        unsafe crew.instructions.kernels.transpose_bytes(
+          count, size, from, size, turned, channelsAtOnce)
+        unsafe crew.instructions.dequantize(
+          size * channelsAtOnce, turned, isSigned: isSigned, zero: zeroPoint, into: to)
       }
     }
   }

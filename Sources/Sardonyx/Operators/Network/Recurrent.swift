@@ -45,11 +45,11 @@ struct Recurrence: Operator {
   private let direction: Direction
   private let hiddenSize: Int?
   private let isBatchFirst: Bool
-  private var equations: RecurrentEquations
+  private(set) var equations: RecurrentEquations
   /// For each direction, its functions.
   private let functions: [[UnaryFunction]]
   /// Whether the functions are those of the specification's equations.
-  private var isStandard: Bool
+  let isStandard: Bool
   /// For each direction, constant weights in single precision.
   private var prepared: [RecurrentWeights<Float>]?
   /// The same for the kernels, where the functions are the standard ones.
@@ -90,13 +90,26 @@ struct Recurrence: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let extents = try extents(inputs.facts)
+    try run(inputs, outputs, inputs.facts) { extents in
+      guard isStandard, inputs[0].type == .float, !equations.quantizesFactors else { return nil }
+      return packed ?? pack(extents) { inputs.tensor($0) }
+    }
+  }
+
+  /// - Parameters:
+  ///   - facts: the inputs as this operator has them.
+  ///   - packed: the weights for the kernels; nil where the equations are to be computed as they are
+  ///     written.
+  func run(
+    _ inputs: Inputs, _ outputs: Outputs, _ facts: Facts,
+    packed: (RecurrentExtents) -> [PackedRecurrence]?
+  ) throws(ModelError) {
+    let extents = try extents(facts)
     let lengths = inputs.has(4) ? inputs.integers(4) : nil
     if let wrong = lengths?.first(where: { $0 < 0 || $0 > extents.steps }) {
       throw .unexpected("sequence_lens", expected: "0 to \(extents.steps)", got: "\(wrong)")
     }
-    if isStandard, inputs[0].type == .float, PackedRecurrence.takes(extents, equations) {
-      let packed = packed ?? pack(extents) { inputs.tensor($0) }
+    if let packed = packed(extents) {
       unsafe PackedRecurrence.run(
         packed, extents, isReverse: isReverse,
         RecurrentOperands(
@@ -141,8 +154,7 @@ struct Recurrence: Operator {
     guard let extents = try? weightExtents(inputs) else { return }
     if isStandard, inputs[1].elementType == .float {
       packed = pack(extents) { tensors[$0] }
-      // With rounded factors it takes a few sequences only.
-      guard equations.quantizesFactors else { return }
+      return
     }
     prepared = (0..<direction.count).map { index in
       RecurrentWeights(extents, equations, direction: index) { tensors[$0] }
@@ -181,7 +193,7 @@ struct Recurrence: Operator {
   }
 
   /// What the weights alone tell; steps and batch are left at 0.
-  private func weightExtents(_ inputs: Facts) throws(ModelError) -> RecurrentExtents {
+  func weightExtents(_ inputs: Facts) throws(ModelError) -> RecurrentExtents {
     let (w, r) = (try inputs.shape(1), try inputs.shape(2))
     try checkRank(w, 3, "W")
     try checkRank(r, 3, "R")

@@ -71,29 +71,14 @@ struct QLinearCombination: Operator {
     outputs[0].quantize(numbers, inputs.quantization(6))
   }
 
-  /// The same for bytes of equal shapes, some at a time.
+  /// The same for bytes of equal shapes.
   private func combine(_ inputs: Inputs, _ outputs: Outputs) {
-    let crew = outputs.context.crew
-    let isSigned = inputs[0].type == .int8
-    let (a, b, y) = (inputs.quantization(1), inputs.quantization(4), inputs.quantization(6))
-    nonisolated(unsafe) let (left, right) = unsafe (inputs[0].bytes, inputs[3].bytes)
-    nonisolated(unsafe) let result = unsafe outputs[0].bytes
-    let (operation, instructions) = (kernel, crew.instructions)
-    let atOnce = 1 << 12
-    crew.performRanges(of: outputs[0].elementCount, by: atOnce) { range in
-      unsafe crew.scratch.withFloats(2 * atOnce) { x in
-        let (first, count) = (range.lowerBound, range.count)
-        unsafe instructions.dequantize(
-          count, left + first, isSigned: isSigned, scale: a.scale, zero: Int32(a.zero), into: x)
-        unsafe instructions.dequantize(
-          count, right + first, isSigned: isSigned, scale: b.scale, zero: Int32(b.zero),
-          into: x + atOnce)
-        unsafe operation.kernel(of: instructions)(count, x, 1, x + atOnce, 1, x)
-        unsafe instructions.quantize(
-          count, x, scale: y.scale, divides: true, zero: Int32(y.zero), isSigned: isSigned,
-          into: result + first)
-      }
-    }
+    unsafe Elementwise.combine(
+      outputs[0].elementCount, kernel, isSigned: inputs[0].type == .int8,
+      inputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(1),
+      inputs[3].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(4),
+      into: outputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(6),
+      on: outputs.context.crew)
   }
 }
 
@@ -157,10 +142,41 @@ struct QLinearGlobalAveragePool: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {
+    let planeSize = inputs[0].elementCount / max(1, outputs[0].elementCount)
+    // Beyond that a sum might not fit 32 bits.
+    if !hasChannelsLast, inputs[0].type.isByte, (1..<1 << 23).contains(planeSize) {
+      return average(inputs, planeSize, outputs)
+    }
     let x = Tensor(inputs.dequantized(0), inputs[0].shape)
     let block = AxisBlock(x.shape, axes: spatialAxes(x.shape))
     outputs[0].quantize(
       block.reduce(.mean, x, on: outputs.context.crew), inputs.quantization(3))
+  }
+
+  /// The means of planes of bytes, from their exact sums.
+  private func average(_ inputs: Inputs, _ size: Int, _ outputs: Outputs) {
+    let crew = outputs.context.crew
+    let isSigned = inputs[0].type == .int8
+    let (x, y) = (inputs.quantization(1), inputs.quantization(3))
+    let scale = Double(x.scale) / Double(size)
+    let shift = Double(size) * (Double(x.zero) + (isSigned ? 128 : 0))
+    nonisolated(unsafe) let source = unsafe inputs[0].bytes.assumingMemoryBound(to: UInt8.self)
+    nonisolated(unsafe) let result = unsafe outputs[0].bytes
+    let atOnce = 1 << 10
+    crew.performRanges(of: outputs[0].elementCount, by: atOnce) { range in
+      unsafe crew.scratch.withFloats(2 * atOnce) { means in
+        let sums = unsafe UnsafeMutableRawPointer(means + atOnce).assumingMemoryBound(
+          to: Int32.self)
+        unsafe crew.instructions.sumRows(
+          range.count, size, source + range.lowerBound * size, isSigned: isSigned, into: sums)
+        for place in 0..<range.count {
+          unsafe means[place] = Float((Double(sums[place]) - shift) * scale)
+        }
+        unsafe crew.instructions.quantize(
+          range.count, means, scale: y.scale, divides: true, zero: Int32(y.zero),
+          isSigned: isSigned, into: result + range.lowerBound)
+      }
+    }
   }
 
   private func spatialAxes(_ shape: Shape) -> Range<Int> {
@@ -174,6 +190,8 @@ struct QGemm: Operator {
   private let alpha: Float
   private let transposesA: Bool
   private let transposesB: Bool
+  /// B, where it is constant.
+  private var packed: PackedBytes?
 
   init(_ node: inout NodeReader) throws(ModelError) {
     alpha = try node.float("alpha", default: 1)
@@ -197,17 +215,78 @@ struct QGemm: Operator {
     return [Fact(type, [m, n])]
   }
 
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard let b = inputs[3].value?.tensor, let zero = inputs[5].value?.tensor,
+      b.shape.count == 2, b.type.isByte, b.elementCount > 0
+    else { return }
+    let (k, n) = transposesB ? (b.shape[1], b.shape[0]) : (b.shape[0], b.shape[1])
+    guard k <= PackedBytes.largestDepth, [1, n].contains(zero.elementCount) else { return }
+    packed = unsafe PackedBytes(
+      depth: k, columns: n, from: b.bytes, isSigned: b.type == .int8,
+      depthStep: transposesB ? 1 : n, columnStep: transposesB ? k : 1,
+      zeroPoints: zero.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)))
+  }
+
+  /// The product quantized anew by kernels, where C is a number for each column, for all, or none.
+  /// - Returns: false where that is left to others.
+  private func quantize(_ inputs: Inputs, _ zeros: [Int32], _ outputs: Outputs, rows: Int) -> Bool {
+    guard let packed, inputs[0].type.isByte, inputs.has(7), outputs[0].type.isByte else {
+      return false
+    }
+    let (c, n) = (inputs.tensor(6), packed.columns)
+    guard
+      c.map({ $0.elementCount == 1 || $0.elementCount == n && $0.shape.last == n }) ?? true
+    else { return false }
+    let bias = c?.converted(to: Int64.self) ?? [0]
+    let room = Int64(Int32.max) - Int64(packed.depth) * 255 * 255
+    guard bias.allSatisfy({ abs($0) <= room }) else { return false }
+    let (scales, y) = (inputs[4].converted(to: Float.self), inputs.quantization(7))
+    unsafe packed.quantize(
+      PackedBytes.Matrix(
+        start: inputs[0].bytes.assumingMemoryBound(to: UInt8.self), rows: rows,
+        isTransposed: transposesA, isSigned: inputs[0].type == .int8, zeroPoints: zeros),
+      bias: bias.map { Int32($0) }, scale: alpha * inputs.quantization(1).scale, scales: scales,
+      into: outputs[0].bytes, y, isSigned: outputs[0].type == .int8, on: outputs.context.crew)
+    return true
+  }
+
+  /// Σ (a - zero point)·(b - zero point), row by row.
+  private func products(
+    _ a: Tensor, _ b: Tensor, _ zeros: (a: [Int32], b: [Int32]), _ m: Int, _ n: Int, _ k: Int,
+    on crew: Crew
+  ) -> [Int32] {
+    guard let packed, a.type.isByte else {
+      return IntegerFactor.products(
+        IntegerFactor(a, .left, lanes: m, depth: k, zeroPoints: zeros.a, isTransposed: transposesA),
+        IntegerFactor(
+          b, .right, lanes: n, depth: k, zeroPoints: zeros.b, isTransposed: transposesB),
+        [(0, 0)], rows: m, columns: n, on: crew)
+    }
+    return unsafe [Int32](unsafeUninitializedCapacity: m * n) { buffer, count in
+      count = m * n
+      guard let start = buffer.baseAddress else { return }
+      nonisolated(unsafe) let y = unsafe start
+      unsafe packed.multiply(
+        PackedBytes.Matrix(
+          start: a.bytes.assumingMemoryBound(to: UInt8.self), rows: m, isTransposed: transposesA,
+          isSigned: a.type == .int8, zeroPoints: zeros.a), on: crew
+      ) { rows, sums in
+        for (place, row) in rows.enumerated() {
+          unsafe (y + row * n).update(from: sums + place * packed.width, count: n)
+        }
+      }
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (a, b) = (inputs[0], inputs[3])
     let (m, n, k) = try sizes(a.shape, b.shape)
     func zeros(_ index: Int) -> [Int32] {
       inputs[index].converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:))
     }
-    var sums = IntegerFactor.products(
-      IntegerFactor(a, .left, lanes: m, depth: k, zeroPoints: zeros(2), isTransposed: transposesA),
-      IntegerFactor(b, .right, lanes: n, depth: k, zeroPoints: zeros(5), isTransposed: transposesB),
-      [(0, 0)], rows: m, columns: n, on: outputs.context.crew
-    ).interruptibleMap(cost: 2) { Int64($0) }
+    if quantize(inputs, zeros(2), outputs, rows: m) { return }
+    var sums = products(a, b, (zeros(2), zeros(5)), m, n, k, on: outputs.context.crew)
+      .interruptibleMap(cost: 2) { Int64($0) }
     try Interruption.check()
     if let c = inputs.tensor(6) {
       sums = try Broadcast([[m, n], c.shape]).combine(sums, c.converted(), &+)
@@ -233,91 +312,5 @@ struct QGemm: Operator {
     let (rows, n) = transposesB ? (b[1], b[0]) : (b[0], b[1])
     guard rows == k else { throw .unexpected("rows of B", expected: "\(k)", got: "\(rows)") }
     return (m, n, k)
-  }
-}
-
-/// An LSTM whose weights are 8-bit integers, directions×inputs×(gates·hidden), and whose products
-/// see X and the states as uint8: X with one range over all of it, the states with one at each step
-/// over the sequences that go on.
-struct DynamicQuantizeLSTM: Operator {
-  private var network: Recurrence
-  private var weights: [Value]?
-
-  init(_ node: inout NodeReader) throws(ModelError) {
-    network = try Recurrence(&node, .lstm).quantized
-  }
-
-  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    try checkWeights(inputs)
-    var facts = (0..<8).map { inputs.has($0) ? inputs[$0] : nil }
-    for index in 1...2 {
-      let shape = try inputs.shape(index)
-      facts[index] = Fact(.float, [shape[0], shape[2], shape[1]])
-    }
-    return try network.outputs(inputs.replaced(by: facts))
-  }
-
-  /// Checks the ranks of W and R, and that each direction, or each of its columns, has a scale.
-  private func checkWeights(_ inputs: Facts) throws(ModelError) {
-    for index in 1...2 {
-      let shape = try inputs.shape(index)
-      let scales = index == 1 ? 8 : 10
-      guard shape.count == 3 else {
-        throw .unexpected("rank of input \(index)", expected: "3", got: "\(shape.count)")
-      }
-      for parameter in scales...scales + 1 {
-        let count = try inputs.shape(parameter).elementCount
-        guard count == shape[0] || count == shape[0] &* shape[2] else {
-          throw .unexpected(
-            "input \(parameter)", expected: "\(shape[0]) numbers or \(shape[0] &* shape[2])",
-            got: "\(count)")
-        }
-      }
-    }
-  }
-
-  mutating func prepare(_ inputs: Facts) throws(ModelError) {
-    let constants = [1, 2, 8, 9, 10, 11].compactMap { inputs[$0].value?.tensor }
-    guard constants.count == 6 else { return }
-    try checkWeights(inputs)
-    let widened = Self.widened(constants)
-    weights = widened
-    try network.prepare(
-      inputs.replaced(
-        by: [inputs[0]] + widened.map { Fact($0) }
-          + (3..<8).map { inputs.has($0) ? inputs[$0] : nil }))
-  }
-
-  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let weights = weights ?? Self.widened([1, 2, 8, 9, 10, 11].map { inputs[$0] })
-    try network.run(
-      inputs.replaced(by: [inputs.value(0)] + weights + (3..<8).map { inputs.value($0) }), outputs)
-  }
-
-  /// W and R as an LSTM takes them, from W, R and the scale and zero point of each.
-  private static func widened(_ tensors: [Tensor]) -> [Value] {
-    [
-      .tensor(widened(tensors[0], scale: tensors[2], zeroPoint: tensors[3])),
-      .tensor(widened(tensors[1], scale: tensors[4], zeroPoint: tensors[5])),
-    ]
-  }
-
-  private static func widened(_ tensor: Tensor, scale: Tensor, zeroPoint: Tensor) -> Tensor {
-    let (directions, rows, columns) = (tensor.shape[0], tensor.shape[1], tensor.shape[2])
-    let numbers = tensor.converted(to: Float.self)
-    let (scales, zeros) = (scale.converted(to: Float.self), zeroPoint.converted(to: Float.self))
-    var result = [Float](zerosUntilDue: numbers.count)
-    for direction in 0..<directions {
-      for column in 0..<columns {
-        let lane = direction * columns + column
-        let factor = scales[scales.count == directions ? direction : lane]
-        let zero = zeros[zeros.count == directions ? direction : lane]
-        for row in 0..<rows {
-          let number = numbers[(direction * rows + row) * columns + column]
-          result[lane * rows + row] = (number - zero) * factor
-        }
-      }
-    }
-    return Tensor(result, [directions, columns, rows])
   }
 }

@@ -9,7 +9,9 @@ private struct IntegerConvolution: Sendable {
   let group: Int
   /// The weights of each group, packed once they are known.
   var weights: [IntegerFactor]?
-  /// The weights and the bias for kernels of single precision, where they are exact.
+  /// The weights and the bias for products of bytes.
+  var bytes: ByteFilter?
+  /// The same for kernels of single precision, where those are exact.
   var filter: IntegerBlockedFilter?
 
   init(_ node: inout NodeReader) throws(ModelError) {
@@ -40,28 +42,32 @@ private struct IntegerConvolution: Sendable {
     let count = zero?.elementCount ?? 1
     guard count == 1 || count == w.shape[0] else { return }
     if bias == nil || bias?.value != nil {
-      filter = packFilter(w, zeroPoint: zero, bias: bias?.value?.tensor)
+      packFilter(w, zeroPoint: zero, bias: bias?.value?.tensor)
     }
-    if filter == nil { weights = Self.pack(w, group: group, zeroPoint: zero) }
+    if bytes == nil, filter == nil { weights = Self.pack(w, group: group, zeroPoint: zero) }
   }
 
-  private func packFilter(_ w: Tensor, zeroPoint: Tensor?, bias: Tensor?) -> IntegerBlockedFilter? {
+  private mutating func packFilter(_ w: Tensor, zeroPoint: Tensor?, bias: Tensor?) {
     guard w.type.isByte, bias.map({ $0.elementCount == w.shape[0] }) ?? true,
       let shape = ConvolutionShape(
         weights: w.shape, groups: group, window: window,
         input: w.shape.dropFirst(2).map { _ in nil })
-    else { return nil }
-    return IntegerBlockedFilter(
-      w, zeroPoints: zeroPoint?.converted(to: Int64.self) ?? [0],
-      bias: bias?.converted(to: Int64.self), shape)
+    else { return }
+    let zeros = zeroPoint?.converted(to: Int64.self) ?? [0]
+    let bias = bias?.converted(to: Int64.self)
+    bytes = ByteFilter(w, zeroPoints: zeros, bias: bias, shape)
+    if bytes == nil { filter = IntegerBlockedFilter(w, zeroPoints: zeros, bias: bias, shape) }
   }
 
-  /// The convolution by kernels of single precision; nil where it would not be exact, or needs more
-  /// room than a copy with padding should take.
-  func blocked(_ x: Shape, _ w: Shape) throws(ModelError) -> IntegerBlockedConvolution? {
+  /// The convolution by products of bytes or by kernels of single precision; nil where neither would be
+  /// exact, or they need more room than a copy with padding should take.
+  func byKernels(_ x: Shape, _ w: Shape) throws(ModelError) -> (any QuantizedConvolution)? {
     let extents = try extents(x, w)
-    guard let filter, extents.paddingIsModest, extents.countsFitBlocks else { return nil }
-    return IntegerBlockedConvolution(ConvolutionShape(extents), filter)
+    guard extents.paddingIsModest else { return nil }
+    let shape = ConvolutionShape(extents)
+    if let bytes { return ByteConvolution(shape, bytes) }
+    guard let filter, extents.countsFitBlocks else { return nil }
+    return IntegerBlockedConvolution(shape, filter)
   }
 
   /// The weights of each group as left factors, with the zero points of their output channels.
@@ -170,20 +176,14 @@ struct ConvInteger: Operator {
   }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
-    guard let blocked = try convolution.blocked(inputs.shape(0), inputs.shape(1)),
-      let shape = outputs[0]?.shape
-    else { return nil }
+    guard let kernels = try convolution.byKernels(inputs.shape(0), inputs.shape(1)) else {
+      return nil
+    }
     let (isSigned, hasZero) = (try inputs.type(0) == .int8, inputs.has(2))
-    let (channels, size) = (shape[1], shape.dropFirst(2).reduce(1, *))
     return { addresses, crew in
       let zero = hasZero ? unsafe Int32(byte: addresses.input(2), isSigned: isSigned) : 0
-      nonisolated(unsafe) let y = unsafe addresses.output(as: Int32.self)
-      unsafe blocked.run(
-        addresses.input(0, as: UInt8.self), isSigned: isSigned, zeroPoint: zero, on: crew
-      ) { image, channel, sums in
-        unsafe crew.instructions.narrow(
-          size, sums, into: y + (image * channels + channel) * size)
-      }
+      unsafe kernels.sum(
+        addresses.input(0), isSigned: isSigned, zeroPoint: zero, into: addresses.output(), on: crew)
     }
   }
 
@@ -223,12 +223,11 @@ struct QLinearConv: Operator {
   }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
-    guard let blocked = try convolution.blocked(inputs.shape(0), inputs.shape(3)),
-      let result = outputs[0], let shape = result.shape, try inputs.type(1) == .float,
-      try inputs.type(4) == .float, try inputs.type(6) == .float
+    guard let kernels = try convolution.byKernels(inputs.shape(0), inputs.shape(3)),
+      let result = outputs[0], try inputs.type(1) == .float, try inputs.type(4) == .float,
+      try inputs.type(6) == .float
     else { return nil }
     let isSigned = (x: try inputs.type(0) == .int8, y: result.type == .tensor(.int8))
-    let (channels, size) = (shape[1], shape.dropFirst(2).reduce(1, *))
     let scaleStep = try inputs.shape(4).elementCount > 1 ? 1 : 0
     return { addresses, crew in
       let zero = unsafe (
@@ -238,15 +237,11 @@ struct QLinearConv: Operator {
       let scale = unsafe (
         x: addresses.input(1, as: Float.self).pointee, y: addresses.input(6, as: Float.self).pointee
       )
-      nonisolated(unsafe) let scales = unsafe addresses.input(4, as: Float.self)
-      nonisolated(unsafe) let y = unsafe addresses.output(as: UInt8.self)
-      unsafe blocked.run(
-        addresses.input(0, as: UInt8.self), isSigned: isSigned.x, zeroPoint: zero.x, on: crew
-      ) { image, channel, sums in
-        unsafe crew.instructions.quantize(
-          size, sums, scale: scale.x * scales[channel * scaleStep] / scale.y, divides: false,
-          zero: zero.y, isSigned: isSigned.y, into: y + (image * channels + channel) * size)
-      }
+      let scales = unsafe addresses.input(4, as: Float.self)
+      unsafe kernels.quantize(
+        addresses.input(0), isSigned: isSigned.x, zeroPoint: zero.x,
+        scale: { unsafe scale.x * scales[$0 * scaleStep] / scale.y }, resultZero: zero.y,
+        isResultSigned: isSigned.y, into: addresses.output(), on: crew)
     }
   }
 

@@ -5,7 +5,8 @@ let quantizedProducts: OperatorFamily = [
 
 /// The product of two factors less their zero points, in 32-bit integers that wrap.
 struct MatMulInteger: Operator {
-  private var packed: IntegerFactor?
+  /// The matrices of a constant B.
+  private var packed: [PackedBytes]?
 
   init(_ node: inout NodeReader) throws(ModelError) {}
 
@@ -19,20 +20,65 @@ struct MatMulInteger: Operator {
   mutating func prepare(_ inputs: Facts) throws(ModelError) {
     guard let b = inputs[1].value?.tensor, !b.shape.isEmpty else { return }
     guard !inputs.has(3) || inputs[3].value != nil else { return }
-    packed = b.factor(.right, zeroPoint: inputs.has(3) ? inputs[3].value?.tensor : nil)
+    packed = b.packedBytes(zeroPoint: inputs.has(3) ? inputs[3].value?.tensor : nil)
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try MatMulExtents(inputs[0].shape, inputs[1].shape)
+    if let packed, inputs[0].type.isByte {
+      return multiply(inputs[0], inputs.tensor(2), packed, extents, outputs)
+    }
     let sums = IntegerFactor.products(
       inputs[0].factor(.left, zeroPoint: inputs.tensor(2)),
-      packed ?? inputs[1].factor(.right, zeroPoint: inputs.tensor(3)), extents.pairs,
+      inputs[1].factor(.right, zeroPoint: inputs.tensor(3)), extents.pairs,
       rows: extents.m, columns: extents.n, on: outputs.context.crew)
     outputs[0].store(elements: sums)
+  }
+
+  private func multiply(
+    _ a: Tensor, _ zeroPoint: Tensor?, _ packed: [PackedBytes], _ extents: MatMulExtents,
+    _ outputs: Outputs
+  ) {
+    let (m, n, k) = (extents.m, extents.n, extents.k)
+    let zeros = zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? []
+    let start = unsafe a.bytes.assumingMemoryBound(to: UInt8.self)
+    for (index, pair) in extents.pairs.enumerated() {
+      let isPerMatrix = zeros.count > m
+      let own = isPerMatrix ? Array(zeros[pair.left * m..<(pair.left + 1) * m]) : zeros
+      let factor = packed[pair.right]
+      nonisolated(unsafe) let y = unsafe outputs[0].pointer(as: Int32.self) + index * m * n
+      unsafe factor.multiply(
+        PackedBytes.Matrix(
+          start: start + pair.left * m * k, rows: m, isSigned: a.type == .int8, zeroPoints: own),
+        on: outputs.context.crew
+      ) { rows, sums in
+        for (place, row) in rows.enumerated() {
+          unsafe (y + row * n).update(from: sums + place * factor.width, count: n)
+        }
+      }
+    }
   }
 }
 
 extension Tensor {
+  /// This constant tensor of matrices as right factors; nil where there are none, or sums might not
+  /// fit 32 bits.
+  fileprivate func packedBytes(zeroPoint: Tensor?) -> [PackedBytes]? {
+    let isVector = shape.count == 1
+    let (depth, columns) = isVector ? (shape[0], 1) : (shape[shape.count - 2], shape.last!)
+    guard type.isByte, elementCount > 0, depth <= PackedBytes.largestDepth else { return nil }
+    let count = elementCount / (depth * columns)
+    let zeros = zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? [0]
+    guard [1, columns, count * columns].contains(zeros.count) else { return nil }
+    return (0..<count).map { index in
+      let own =
+        zeros.count > columns ? Array(zeros[index * columns..<(index + 1) * columns]) : zeros
+      return unsafe PackedBytes(
+        depth: depth, columns: columns, from: bytes + index * depth * columns,
+        isSigned: type == .int8, depthStep: columns, columnStep: 1, zeroPoints: own)
+    }
+  }
+
   /// This tensor of matrices as a factor of integer products; a vector is a row on the left and a
   /// column on the right.
   fileprivate func factor(_ side: IntegerFactor.Side, zeroPoint: Tensor?) -> IntegerFactor {

@@ -5,7 +5,7 @@ import Testing
 extension Kernels {
   @Suite("Convolution of integers over blocks") struct IntegerBlockedConvolutionTests {
     /// Σ (x − zero)·(w − zero of the channel) + bias, in 64 bits.
-    private static func sums(
+    static func sums(
       _ shape: ConvolutionShape, _ x: [Int], _ weights: [Int], _ bias: [Int]
     ) -> [Int] {
       let (inputs, outputs) = (
@@ -72,21 +72,30 @@ extension Kernels {
               shape, for: crew.instructions))
           let inputs = Tensor(
             converting: x.map { Double($0) }, to: isSigned ? .int8 : .uint8, [x.count])
-          let count = shape.output.elementCount
-          let y = Destination(
-            .float, [shape.batch * outputs * count],
-            storage: Storage(byteCount: 4 * shape.batch * outputs * count))
-          nonisolated(unsafe) let start = unsafe y.pointer(as: Float.self)
-          unsafe IntegerBlockedConvolution(shape, filter).run(
-            inputs.bytes, isSigned: isSigned, zeroPoint: Int32(zero), on: crew
-          ) { image, channel, sums in
-            unsafe (start + (image * outputs + channel) * count).update(from: sums, count: count)
-          }
           let expected = Self.sums(
             shape, x.map { $0 - zero },
             weights.indices.map { weights[$0] - weightZeros[$0 / depth] }, bias)
-          #expect(
-            y.tensor(texts: .none).array(of: Float.self).map { Int($0) } == expected, "\(shape)")
+          let convolution = IntegerBlockedConvolution(shape, filter)
+          let input = unsafe inputs.bytes.assumingMemoryBound(to: UInt8.self)
+          let sums = Guarded<Int32>(count: expected.count)
+          unsafe convolution.sum(
+            input, isSigned: isSigned, zeroPoint: Int32(zero), into: sums.start, on: crew)
+          #expect(sums.isIntact)
+          #expect(sums.elements.map { Int($0) } == expected, "\(shape)")
+
+          let nearest = Guarded<UInt8>(count: expected.count)
+          let scales = (0..<outputs).map { _ in abs(numbers.next()) / Float(depth * 99) }
+          unsafe convolution.quantize(
+            input, isSigned: isSigned, zeroPoint: Int32(zero), scale: { scales[$0] },
+            resultZero: 3, isResultSigned: isSigned, into: nearest.start, on: crew)
+          #expect(nearest.isIntact)
+          let plane = shape.output.elementCount
+          let plain = expected.indices.map { place in
+            let number = Float(expected[place]) * scales[place / plane % outputs]
+            let whole = Int(number.rounded(.toNearestOrEven)) + 3
+            return UInt8(truncatingIfNeeded: min(max(whole, bytes.lowerBound), bytes.upperBound))
+          }
+          #expect(nearest.elements == plain, "\(shape)")
         }
       }
     }
@@ -105,7 +114,7 @@ extension Kernels {
     @Test("Numbers become the nearest bytes", arguments: crews)
     func quantization(on crew: Crew) {
       var numbers = Numbers(seed: 12)
-      for length in 1...67 {
+      for length in Array(1...67) + [997] {
         let isSigned = length % 2 == 0
         let (low, high): (Int32, Int32) = isSigned ? (-128, 127) : (0, 255)
         for zero in [low, high, Int32(length)] {

@@ -1,0 +1,149 @@
+import CKernels
+
+/// The right factor of products of bytes: a column of 8-bit integers for each output, in the order
+/// in which kernels read them.
+///
+/// The left factor is unsigned; a signed byte is read as that byte with its highest bit turned over,
+/// which adds 128 to it and to its zero point. Here it is the other way round.
+struct PackedBytes: Sendable {
+  /// Terms of a product whose sums, zero points taken off, are sure to fit 32 bits.
+  static let largestDepth = 1 << 15
+
+  let columns: Int
+  /// Parts of the depth that adjoin in a row of the left factor.
+  let runs: Int
+  /// The terms of a run, and the bytes in which it lies.
+  let depth: Int
+  private let filled: Int
+  private let memory: AlignedMemory
+  /// For each column Σ (b - zero point).
+  private let sums: [Int32]
+  /// The zero points, where one is not 0.
+  private let zeros: [Int32]
+  private let instructions: InstructionSet
+
+  /// Element (run, k, column) is start[run·runStep + k·depthStep + column·columnStep].
+  /// - Parameter zeroPoints: one for all columns, or one for each.
+  init(
+    runs: Int = 1, depth: Int, columns: Int, from start: UnsafeRawPointer, isSigned: Bool,
+    runStep: Int = 0, depthStep: Int, columnStep: Int, zeroPoints: [Int32],
+    for instructions: InstructionSet = .current
+  ) {
+    (self.columns, self.runs, self.depth) = (columns, runs, depth)
+    self.instructions = instructions
+    let kernels = unsafe instructions.kernels
+    let (lanes, panel) = unsafe (kernels.lanes, kernels.byte_columns)
+    let filled = Self.filled(depth)
+    let width = (columns + lanes - 1) / lanes * lanes
+    let memory = WeightArena.take(width * runs * filled)
+    var sums = [Int32](repeating: 0, count: width)
+    let flip: UInt8 = isSigned ? 0 : 0x80
+    for first in stride(from: 0, to: columns, by: panel) {
+      let panelWidth = min(panel, width - first)
+      for run in 0..<runs {
+        let from = unsafe start + run * runStep + first * columnStep
+        let to = unsafe memory.start + (first * runs + run * panelWidth) * filled
+        unsafe sums.withUnsafeMutableBufferPointer { sums in
+          unsafe kernels.pack_bytes(
+            depth, filled, min(panel, columns - first), from.assumingMemoryBound(to: UInt8.self),
+            columnStep, depthStep, flip, to.assumingMemoryBound(to: Int8.self),
+            sums.baseAddress! + first)
+        }
+      }
+    }
+    let zeros = (0..<columns).map { column in
+      zeroPoints[zeroPoints.count > 1 ? column : 0] - (isSigned ? 0 : 128)
+    }
+    for (column, zero) in zeros.enumerated() {
+      sums[column] &-= Int32(truncatingIfNeeded: runs * depth) &* zero
+    }
+    (self.filled, self.memory, self.sums) = (filled, memory, sums)
+    self.zeros =
+      zeros.contains { $0 != 0 } ? zeros + Array(repeating: 0, count: width - columns) : []
+  }
+
+  /// Bytes that are read of a run of the left factor: whole words, whose rest may be anything.
+  static func filled(_ depth: Int) -> Int { (depth + 3) / 4 * 4 }
+
+  /// Columns of a row of sums, with those that fill up the last vector.
+  var width: Int { sums.count }
+
+  /// Whether sums need what only ``center(_:_:from:count:)`` takes off.
+  var hasZeroPoints: Bool { !zeros.isEmpty }
+
+  /// How the rows of a left factor lie.
+  @unsafe struct Rows {
+    let start: UnsafePointer<UInt8>
+    /// Bytes from row to row.
+    var step: Int = 0
+    /// Where each row begins, if not `step` bytes after the one before.
+    var places: UnsafePointer<Int32>?
+    /// Where each run of a row begins behind that; none where there is a single run.
+    var runs: UnsafePointer<Int32>?
+    /// The zero point of the bytes as they lie.
+    let zero: Int32
+  }
+
+  /// The panels of columns, for threads to divide.
+  var panels: Int {
+    unsafe (width + instructions.kernels.byte_columns - 1) / instructions.kernels.byte_columns
+  }
+
+  /// The columns of a panel.
+  func columns(ofPanel panel: Int) -> Range<Int> {
+    let columns = unsafe instructions.kernels.byte_columns
+    return panel * columns..<min(width, (panel + 1) * columns)
+  }
+
+  /// Puts Σ a·b of bytes as they lie into rows of ``width`` sums, in some columns.
+  func multiply(
+    _ rows: Rows, from first: Int = 0, count: Int, into sums: UnsafeMutablePointer<Int32>,
+    columns: Range<Int>? = nil
+  ) {
+    let kernels = unsafe instructions.kernels
+    let columns = columns ?? 0..<width
+    let begin = columns.lowerBound
+    var product = unsafe ByteProduct(
+      rows: count, vectors: columns.count / kernels.lanes, runs: runs, run: filled,
+      a: rows.places == nil ? rows.start + first * rows.step : rows.start, a_step: rows.step,
+      rows_at: rows.places.map { unsafe $0 + first }, runs_at: rows.runs,
+      b: memory.start.assumingMemoryBound(to: Int8.self) + begin * runs * filled, c: sums + begin,
+      c_step: width)
+    unsafe kernels.multiply_bytes(&product)
+  }
+
+  /// Makes such sums those of (a - zero point)·(b - zero point).
+  func center(
+    _ sums: UnsafeMutablePointer<Int32>, _ rows: Rows, from first: Int = 0, count: Int,
+    columns: Range<Int>? = nil
+  ) {
+    let columns = columns ?? 0..<width
+    guard !columns.isEmpty else { return }
+    let begin = columns.lowerBound
+    unsafe self.sums.withUnsafeBufferPointer { columnSums in
+      unsafe zeros.withUnsafeBufferPointer { zeros in
+        for row in 0..<count {
+          let sums = unsafe sums + row * width + begin
+          unsafe instructions.kernels.center_sums(
+            columns.count, sums, rows.zero, columnSums.baseAddress! + begin,
+            hasZeroPoints ? total(rows, first + row) : 0,
+            hasZeroPoints ? zeros.baseAddress! + begin : nil, sums)
+        }
+      }
+    }
+  }
+
+  /// What ``center(_:_:from:count:)`` adds to each column where there are no zero points, and more.
+  func shift(_ column: Int, zero: Int32, adding bias: Int32) -> Int32 {
+    bias &- zero &* sums[column]
+  }
+
+  /// The sum of the bytes of a row, which the zero points of columns multiply.
+  private func total(_ rows: Rows, _ row: Int) -> Int32 {
+    let place = unsafe rows.places.map { unsafe Int($0[row]) } ?? row * rows.step
+    return (0..<runs).reduce(0) { sum, run in
+      let start = unsafe rows.start + place + (rows.runs.map { unsafe Int($0[run]) } ?? 0)
+      return unsafe sum &+ instructions.kernels.sum_bytes(depth, start, 0)
+    }
+  }
+}
