@@ -35,8 +35,7 @@ struct ByteFilter: Sendable {
     guard shape.groups == 1, (1...2).contains(shape.kernel.count), weights.elementCount > 0,
       c * taps <= PackedBytes.largestDepth
     else { return nil }
-    let room = Int64(Int32.max) - Int64(c * taps) * 255 * 255
-    guard bias?.allSatisfy({ abs($0) <= room }) ?? true else { return nil }
+    guard bias?.allSatisfy({ PackedBytes.fits($0, depth: c * taps) }) ?? true else { return nil }
     let columns = shape.kernel.last!
     joinsTaps = columns == 1 || shape.dilations.last! == 1
     let runs = joinsTaps ? taps / columns : taps
@@ -64,10 +63,9 @@ struct ByteConvolution: QuantizedConvolution {
   private let filter: ByteFilter
   private let batch: Int
   private let channels: Int
-  /// Rows and columns.
-  private let input: (Int, Int)
-  private let padded: (Int, Int)
-  private let pads: (Int, Int)
+  private let input: (rows: Int, columns: Int)
+  private let padded: (rows: Int, columns: Int)
+  private let pads: (rows: Int, columns: Int)
   private let outputs: Int
   /// Images whose outputs are multiplied as one factor, because each has few.
   private let imagesAtOnce: Int
@@ -81,37 +79,36 @@ struct ByteConvolution: QuantizedConvolution {
 
   /// - Returns: nil where the input is too large for places of 32 bits.
   init?(_ shape: ConvolutionShape, _ filter: ByteFilter) {
-    func pair(_ numbers: [Int], or rest: Int) -> (Int, Int) {
-      numbers.count == 1 ? (rest, numbers[0]) : (numbers[0], numbers[1])
-    }
     self.filter = filter
     (batch, channels) = (shape.batch, shape.inputChannels)
     let channels = shape.inputChannels
-    input = pair(shape.input, or: 1)
-    let padded = pair(shape.padded, or: 1)
+    input = shape.input.asPlane
+    let padded = shape.padded.asPlane
     self.padded = padded
-    pads = pair(shape.padsBegin, or: 0)
-    let (output, kernel) = (pair(shape.output, or: 1), pair(shape.kernel, or: 1))
-    let (strides, dilations) = (pair(shape.strides, or: 1), pair(shape.dilations, or: 1))
-    outputs = output.0 * output.1
+    pads = shape.padsBegin.asPlane(filler: 0)
+    let (output, kernel) = (shape.output.asPlane, shape.kernel.asPlane)
+    let (strides, dilations) = (shape.strides.asPlane, shape.dilations.asPlane)
+    outputs = output.rows * output.columns
     rowsAtOnce = min(max(8192 / filter.factor.width, 48), 480)
     imagesAtOnce = max(1, min(batch, rowsAtOnce / max(1, outputs)))
-    let size = padded.0 * padded.1 * channels
+    let size = padded.rows * padded.columns * channels
     guard shape.padsBegin.allSatisfy({ $0 >= 0 }), shape.padsEnd.allSatisfy({ $0 >= 0 }),
       imagesAtOnce * size < Int(Int32.max)
     else { return nil }
     var places: [Int32] = []
     places.reserveCapacity(imagesAtOnce * outputs)
     for image in 0..<imagesAtOnce {
-      for row in 0..<output.0 {
-        let first = image * size + row * strides.0 * padded.1 * channels
-        for column in 0..<output.1 { places.append(Int32(first + column * strides.1 * channels)) }
+      for row in 0..<output.rows {
+        let first = image * size + row * strides.rows * padded.columns * channels
+        for column in 0..<output.columns {
+          places.append(Int32(first + column * strides.columns * channels))
+        }
       }
     }
     self.places = places
-    runs = (0..<kernel.0).flatMap { row in
-      (0..<(filter.joinsTaps ? 1 : kernel.1)).map { column in
-        Int32((row * dilations.0 * padded.1 + column * dilations.1) * channels)
+    runs = (0..<kernel.rows).flatMap { row in
+      (0..<(filter.joinsTaps ? 1 : kernel.columns)).map { column in
+        Int32((row * dilations.rows * padded.columns + column * dilations.columns) * channels)
       }
     }
   }
@@ -193,7 +190,7 @@ struct ByteConvolution: QuantizedConvolution {
       Void
   ) {
     guard batch > 0, outputs > 0 else { return }
-    let size = padded.0 * padded.1 * channels
+    let size = padded.rows * padded.columns * channels
     // A word may be read beyond the last window.
     unsafe crew.scratch.withBytes(batch * size + 4) { source in
       let source = unsafe source.assumingMemoryBound(to: UInt8.self)
@@ -240,7 +237,7 @@ struct ByteConvolution: QuantizedConvolution {
     nonisolated(unsafe) let (x, y) = unsafe (x, y)
     let kernels = unsafe filter.instructions.kernels
     let (rows, columns) = input
-    let (line, size) = (padded.1 * channels, padded.0 * padded.1 * channels)
+    let (line, size) = (padded.columns * channels, padded.rows * padded.columns * channels)
     let isPadded = size != rows * columns * channels
     let imageBytes = rows * columns * channels
     guard imageBytes > 0 else {
@@ -266,14 +263,14 @@ struct ByteConvolution: QuantizedConvolution {
             if flip != 0 { unsafe kernels.flip_bytes(count * channels, start, flip, start) }
             continue
           }
-          let top = index == 0 ? 0 : first + pads.0
-          let bottom = index == bands - 1 ? padded.0 : end + pads.0
+          let top = index == 0 ? 0 : first + pads.rows
+          let bottom = index == bands - 1 ? padded.rows : end + pads.rows
           unsafe (target + top * line).update(repeating: padding, count: (bottom - top) * line)
           unsafe kernels.transpose_bytes(channels, count, planes, rows * columns, turned, channels)
           for row in first..<end {
             unsafe kernels.flip_bytes(
               columns * channels, turned + (row - first) * columns * channels, flip,
-              target + (row + pads.0) * line + pads.1 * channels)
+              target + (row + pads.rows) * line + pads.columns * channels)
           }
         }
       }

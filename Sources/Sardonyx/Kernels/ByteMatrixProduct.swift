@@ -48,6 +48,17 @@ extension PackedBytes {
     }
   }
 
+  /// y = Σ (a - zero point)·(b - zero point).
+  func multiply(_ left: Matrix, into y: UnsafeMutablePointer<Int32>, on crew: Crew) {
+    nonisolated(unsafe) let y = unsafe y
+    let (columns, width) = (columns, width)
+    unsafe multiply(left, on: crew) { rows, sums in
+      for (place, row) in rows.enumerated() {
+        unsafe (y + row * columns).update(from: sums + place * width, count: columns)
+      }
+    }
+  }
+
   /// Bytes that stand for (the product + bias)·scale·scales.
   /// - Parameters:
   ///   - bias: one for all columns, or one for each; as are the scales.

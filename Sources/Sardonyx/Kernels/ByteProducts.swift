@@ -9,6 +9,11 @@ struct PackedBytes: Sendable {
   /// Terms of a product whose sums, zero points taken off, are sure to fit 32 bits.
   static let largestDepth = 1 << 15
 
+  /// Whether such a sum fits 32 bits with this number added.
+  static func fits(_ bias: Int64, depth: Int) -> Bool {
+    bias.magnitude <= UInt64(Int64(Int32.max) - Int64(depth) * 255 * 255)
+  }
+
   let columns: Int
   /// Parts of the depth that adjoin in a row of the left factor.
   let runs: Int

@@ -7,8 +7,7 @@ enum HalfKernels {
     _ count: Int, _ bits: UnsafePointer<UInt16>, from type: ElementType,
     with instructions: InstructionSet = .current
   ) -> [Float] {
-    let kernels = unsafe instructions.kernels
-    let kernel = unsafe type == .float16 ? kernels.widen_halves : kernels.widen_bfloats
+    let kernel = unsafe instructions.widening(from: type)
     return unsafe [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
       initialized = count
       guard let start = buffer.baseAddress else { return }
@@ -23,8 +22,7 @@ enum HalfKernels {
     _ numbers: [Float], as type: ElementType, at target: UnsafeMutablePointer<UInt16>,
     with instructions: InstructionSet = .current
   ) {
-    let kernels = unsafe instructions.kernels
-    let kernel = unsafe type == .float16 ? kernels.narrow_to_halves : kernels.narrow_to_bfloats
+    let kernel = unsafe instructions.narrowing(to: type)
     unsafe numbers.withUnsafeBufferPointer { numbers in
       guard let start = numbers.baseAddress else { return }
       Interruption.inStretches(of: numbers.count) {
@@ -42,8 +40,7 @@ enum HalfKernels {
     into y: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
     nonisolated(unsafe) let (x, y) = unsafe (x, y)
-    let kernels = unsafe crew.instructions.kernels
-    let kernel = unsafe type == .float16 ? kernels.widen_halves : kernels.widen_bfloats
+    let kernel = unsafe crew.instructions.widening(from: type)
     crew.performRanges(of: count, by: chunk) { range in
       unsafe kernel(range.count, x + range.lowerBound, y + range.lowerBound)
     }
@@ -55,8 +52,7 @@ enum HalfKernels {
     into y: UnsafeMutablePointer<UInt16>, on crew: Crew
   ) {
     nonisolated(unsafe) let (x, y) = unsafe (x, y)
-    let kernels = unsafe crew.instructions.kernels
-    let kernel = unsafe type == .float16 ? kernels.narrow_to_halves : kernels.narrow_to_bfloats
+    let kernel = unsafe crew.instructions.narrowing(to: type)
     crew.performRanges(of: count, by: chunk) { range in
       unsafe kernel(range.count, x + range.lowerBound, y + range.lowerBound)
     }
@@ -68,11 +64,8 @@ enum HalfKernels {
     into y: UnsafeMutablePointer<Float>, on crew: Crew
   ) {
     nonisolated(unsafe) let (x, y) = unsafe (x, y)
-    let kernels = unsafe crew.instructions.kernels
-    let (widen, narrow) =
-      unsafe type == .float16
-      ? (kernels.widen_halves, kernels.narrow_to_halves)
-      : (kernels.widen_bfloats, kernels.narrow_to_bfloats)
+    let widen = unsafe crew.instructions.widening(from: type)
+    let narrow = unsafe crew.instructions.narrowing(to: type)
     crew.performRanges(of: count, by: chunk) { range in
       unsafe withUnsafeTemporaryAllocation(of: UInt16.self, capacity: stretch) { halves in
         guard let halves = halves.baseAddress else { return }
@@ -87,4 +80,21 @@ enum HalfKernels {
 
   /// Numbers that are rounded at a time, on the stack.
   private static let stretch = 1024
+}
+
+extension InstructionSet {
+  fileprivate typealias Widening =
+    @convention(c) (Int, UnsafePointer<UInt16>, UnsafeMutablePointer<Float>) -> Void
+  fileprivate typealias Narrowing =
+    @convention(c) (Int, UnsafePointer<Float>, UnsafeMutablePointer<UInt16>) -> Void
+
+  /// The kernel that reads a 16-bit format.
+  fileprivate func widening(from type: ElementType) -> Widening {
+    unsafe type == .float16 ? kernels.widen_halves : kernels.widen_bfloats
+  }
+
+  /// The kernel that writes a 16-bit format.
+  fileprivate func narrowing(to type: ElementType) -> Narrowing {
+    unsafe type == .float16 ? kernels.narrow_to_halves : kernels.narrow_to_bfloats
+  }
 }

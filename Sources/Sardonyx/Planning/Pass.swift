@@ -1,6 +1,6 @@
 /// A rewriting of a graph that keeps what it computes.
 ///
-/// To add a pass, write a function in a file of its own and name it in ``Planner/passes(_:)``.
+/// To add a pass, write a function in a file of its own and name it in ``Planner/passes(_:_:widens:)``.
 struct Pass: Sendable {
   /// Verb and object, as notes and messages show it.
   let name: String

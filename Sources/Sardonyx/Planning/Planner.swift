@@ -6,7 +6,7 @@ enum Planner {
   ///   - folding: what folding constants may cost in all.
   ///   - widens: whether 16-bit numbers are kept in single precision.
   static func passes(
-    _ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget, widens: Bool = true
+    _ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget, widens: Bool
   ) -> [Pass] {
     let foldConstants = foldConstants(within: folding)
     var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]

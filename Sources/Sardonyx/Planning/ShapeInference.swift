@@ -10,12 +10,13 @@ struct ShapeInference {
   var checked: [TypesChecked?]
 
   /// Results above this many bytes are left to the run; shape computations are far smaller.
+  static let largestComputedValue = 1 << 16
   private let largestComputedValue: Int
 
   /// The means to compute with, for a second at most: shapes take no time worth speaking of.
   private let context: RunContext
 
-  init(_ graph: Graph, inputs: [Fact], largestComputedValue: Int = 1 << 16) {
+  init(_ graph: Graph, inputs: [Fact], largestComputedValue: Int = Self.largestComputedValue) {
     self.graph = graph
     self.largestComputedValue = largestComputedValue
     facts = graph.values.map { $0.constant.map { Fact($0) } }

@@ -45,7 +45,8 @@ struct SymbolicShapes: Sendable {
     }
   }
 
-  /// Takes in the values that a graph has got since; nil where one of them is no constant.
+  /// Takes in the values that a graph has got since.
+  /// - Returns: false where one of them is no constant.
   fileprivate mutating func extend(over graph: Graph) -> Bool {
     let added = graph.values[facts.count...].map(\.constant)
     guard !added.contains(where: { $0 == nil }) else { return false }
@@ -110,9 +111,10 @@ extension Graph {
     return symbols
   }
 
-  /// Shapes of all values, for passes: found once, as passes leave each value what it is.
+  /// Shapes of all values, for passes: found once, as passes leave each value what it is. One that does
+  /// not sets ``shapesFound`` to nil.
   mutating func symbolicShapes() -> SymbolicShapes {
-    if var known = shapesFound, known.facts.count == values.count || known.extend(over: self) {
+    if var known = shapesFound, known.extend(over: self) {
       shapesFound = known
       return known
     }
@@ -124,7 +126,8 @@ extension Graph {
   /// What follows for each value when symbols stand for these numbers; nil where nothing does.
   /// - Parameter largestComputedValue: bytes up to which values are computed that follow from others.
   func inferredFacts(
-    _ symbols: [String: Int], computing largestComputedValue: Int = 1 << 16
+    _ symbols: [String: Int],
+    computing largestComputedValue: Int = ShapeInference.largestComputedValue
   ) -> [Fact?] {
     let facts = inputs.map { id -> Fact in
       guard case .tensor(let type)? = values[id].type else { return Fact(type: values[id].type) }

@@ -54,8 +54,8 @@ private struct HalfWidening {
 
   init(_ graph: Graph) {
     self.graph = graph
+    types = self.graph.symbolicShapes().facts.map(\.type)
     self.graph.nodes = []
-    types = SymbolicShapes(graph).facts.map(\.type)
     isOutput = Set(graph.outputs)
     readers = graph.readers()
     original = graph.nodes
@@ -82,6 +82,8 @@ private struct HalfWidening {
   mutating func finish() {
     for id in graph.outputs { _ = narrowed(id) }
     graph.nodes = nodes
+    // Values have changed their types.
+    graph.shapesFound = nil
   }
 
   /// What becomes of a node, and of which type its numbers are; nil where it stays as it is.

@@ -231,7 +231,9 @@ struct BlockedFilter: Sendable {
   }
 
   private func depthInStretches(outputs: Int, strides: [Int]) -> [Stretch] {
-    // Outputs that are not known are taken for many. Taps see mostly the same inputs.
+    // Outputs that are not known are taken for many. Taps see mostly the same inputs. The weights of a panel
+    // then adjoin: 512 channels at 7×7 with 3×3 taps took two threads 616 µs by 18 stretches, and take 501 by
+    // one (Zen 5, AVX-512; one takes 977).
     let pixels = min(outputs > 0 ? outputs : .max, Areas.mostTiles * tilePixels)
     let inputs = pixels * min(strides.elementCount, taps)
     let bytesPerBlock = MemoryLayout<Float>.stride * max(1, inputs * run)

@@ -13,9 +13,9 @@ struct WinogradConvolution: Sendable {
   private let tileColumns: Int
   private let tilesPerImage: Int
   /// Tiles that go through all three steps together.
-  private var tilesAtOnce: Int
+  private let tilesAtOnce: Int
   /// Whether a part of the tiles is one thread's work, or each step is everybody's.
-  private var splitsTiles: Bool
+  private let splitsTiles: Bool
 
   init(_ shape: ConvolutionShape, _ filter: BlockedFilter, outputs m: Int) {
     self.shape = shape
@@ -47,25 +47,6 @@ struct WinogradConvolution: Sendable {
   }
 
   func run(
-    _ x: UnsafePointer<Float>, _ epilogue: BlockedConvolution.Epilogue,
-    into y: UnsafeMutablePointer<Float>, on crew: Crew
-  ) {
-    unsafe divided(among: crew.threads).runParts(x, epilogue, into: y, on: crew)
-  }
-
-  /// The same with tiles of its own for each thread, where they are enough to read all weights for: what one
-  /// thread makes in a step need not come to the other for the next.
-  private func divided(among threads: Int) -> WinogradConvolution {
-    let tiles = shape.batch * tilesPerImage
-    guard threads > 1, !splitsTiles, tiles >= 56 * threads else { return self }
-    let parts = (tiles + 196 * threads - 1) / (196 * threads) * threads
-    var divided = self
-    divided.tilesAtOnce = (tiles + parts - 1) / parts
-    divided.splitsTiles = true
-    return divided
-  }
-
-  private func runParts(
     _ x: UnsafePointer<Float>, _ epilogue: BlockedConvolution.Epilogue,
     into y: UnsafeMutablePointer<Float>, on crew: Crew
   ) {

@@ -12,7 +12,7 @@ struct BlockedConv: Operator {
   private let outputCount: Int?
   private var filter: BlockedFilter?
 
-  init(_ conv: Conv, _ algorithm: BlockedAlgorithm, axes: [Int], outputCount: Int? = nil) {
+  init(_ conv: Conv, _ algorithm: BlockedAlgorithm, axes: [Int], outputCount: Int?) {
     self.conv = conv
     self.algorithm = algorithm
     self.axes = axes

@@ -238,8 +238,7 @@ struct QGemm: Operator {
       c.map({ $0.elementCount == 1 || $0.elementCount == n && $0.shape.last == n }) ?? true
     else { return false }
     let bias = c?.converted(to: Int64.self) ?? [0]
-    let room = Int64(Int32.max) - Int64(packed.depth) * 255 * 255
-    guard bias.allSatisfy({ abs($0) <= room }) else { return false }
+    guard bias.allSatisfy({ PackedBytes.fits($0, depth: packed.depth) }) else { return false }
     let (scales, y) = (inputs[4].converted(to: Float.self), inputs.quantization(7))
     unsafe packed.quantize(
       PackedBytes.Matrix(
@@ -265,16 +264,10 @@ struct QGemm: Operator {
     return unsafe [Int32](unsafeUninitializedCapacity: m * n) { buffer, count in
       count = m * n
       guard let start = buffer.baseAddress else { return }
-      nonisolated(unsafe) let y = unsafe start
       unsafe packed.multiply(
         PackedBytes.Matrix(
           start: a.bytes.assumingMemoryBound(to: UInt8.self), rows: m, isTransposed: transposesA,
-          isSigned: a.type == .int8, zeroPoints: zeros.a), on: crew
-      ) { rows, sums in
-        for (place, row) in rows.enumerated() {
-          unsafe (y + row * n).update(from: sums + place * packed.width, count: n)
-        }
-      }
+          isSigned: a.type == .int8, zeroPoints: zeros.a), into: start, on: crew)
     }
   }
 

@@ -45,17 +45,10 @@ struct MatMulInteger: Operator {
     for (index, pair) in extents.pairs.enumerated() {
       let isPerMatrix = zeros.count > m
       let own = isPerMatrix ? Array(zeros[pair.left * m..<(pair.left + 1) * m]) : zeros
-      let factor = packed[pair.right]
-      nonisolated(unsafe) let y = unsafe outputs[0].pointer(as: Int32.self) + index * m * n
-      unsafe factor.multiply(
+      unsafe packed[pair.right].multiply(
         PackedBytes.Matrix(
           start: start + pair.left * m * k, rows: m, isSigned: a.type == .int8, zeroPoints: own),
-        on: outputs.context.crew
-      ) { rows, sums in
-        for (place, row) in rows.enumerated() {
-          unsafe (y + row * n).update(from: sums + place * factor.width, count: n)
-        }
-      }
+        into: outputs[0].pointer(as: Int32.self) + index * m * n, on: outputs.context.crew)
     }
   }
 }
