@@ -44,13 +44,12 @@ private import Synchronization
     guard account.reserve(byteCount) else { return nil }
     var memory: UnsafeMutableRawPointer?
     guard
-      unsafe posix_memalign(&memory, LargePages.alignment(of: byteCount), max(byteCount, 1)) == 0,
+      unsafe posix_memalign(&memory, Self.alignment, max(byteCount, 1)) == 0,
       let memory = unsafe memory
     else {
       account.release(byteCount)
       return nil
     }
-    unsafe LargePages.advise(memory, byteCount)
     self.byteCount = byteCount
     unsafe place = Atomic(memory)
     origin = .own
@@ -162,10 +161,7 @@ private import Synchronization
   }
 
   private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
-    let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: max(byteCount, 1), alignment: LargePages.alignment(of: byteCount))
-    unsafe LargePages.advise(memory, byteCount)
-    return unsafe memory
+    UnsafeMutableRawPointer.allocate(byteCount: max(byteCount, 1), alignment: alignment)
   }
 
   deinit {

@@ -8,8 +8,12 @@ import Synchronization
   import Darwin
 #endif
 
-/// Pages of 2 MiB for large blocks: a five-hundredth of the page faults, and of the entries that
-/// the processor has to look up.
+/// Pages of 2 MiB for packed weights: a five-hundredth of the entries that the processor has to look up.
+///
+/// The system is asked to bring pages together once they are filled, in its own time. Asked before, it
+/// would clear 2 MiB at the first touch, which a virtual machine that gives free memory back has to
+/// fetch from its host: ResNet-50's first result then came after 305 ms instead of 115 (Zen 5, one
+/// thread), and its later runs took as long.
 enum LargePages {
   static let byteCount = 2 << 20
 
@@ -18,8 +22,8 @@ enum LargePages {
     byteCount >= self.byteCount ? self.byteCount : 64
   }
 
-  /// Asks for large pages where they fit.
-  static func advise(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
+  /// Lets the system make large pages of what has been filled.
+  static func gather(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
     #if os(Linux)
       if byteCount >= self.byteCount { unsafe _ = madvise(start, byteCount, MADV_HUGEPAGE) }
     #endif
@@ -45,7 +49,6 @@ enum LargePages {
     whole = nil
     unsafe start = UnsafeMutableRawPointer.allocate(
       byteCount: max(byteCount, 64), alignment: LargePages.alignment(of: byteCount))
-    unsafe LargePages.advise(start, byteCount)
   }
 
   /// A part of other memory, which lives as long.
@@ -73,6 +76,7 @@ final class WeightArena: Sendable {
 
   private let blockByteCount: Int
   private let last = Mutex<(block: AlignedMemory, taken: Int)?>(nil)
+  private let blocks = Mutex<[AlignedMemory]>([])
 
   /// - Parameter expected: bytes that are about to be packed.
   init(expecting expected: Int) {
@@ -87,20 +91,33 @@ final class WeightArena: Sendable {
     return try result.get()
   }
 
+  /// Tells that all weights have been packed.
+  func finish() {
+    blocks.withLock { blocks in
+      for block in blocks { unsafe LargePages.gather(block.start, block.byteCount) }
+    }
+  }
+
   /// Memory for packed weights, of the arena of the current thread or of its own.
   static func take(_ byteCount: Int) -> AlignedMemory {
     current?.take(byteCount) ?? AlignedMemory(byteCount: byteCount)
   }
 
-  private func take(_ byteCount: Int) -> AlignedMemory? {
-    guard byteCount <= blockByteCount / 2 else { return nil }
+  private func block(_ byteCount: Int) -> AlignedMemory {
+    let block = AlignedMemory(byteCount: byteCount)
+    blocks.withLock { $0.append(block) }
+    return block
+  }
+
+  private func take(_ byteCount: Int) -> AlignedMemory {
+    guard byteCount <= blockByteCount / 2 else { return block(byteCount) }
     let room = (byteCount + 63) / 64 * 64
     return last.withLock { last in
       if let (block, taken) = last, taken + room <= block.byteCount {
         last = (block, taken + room)
         return AlignedMemory(block, taken..<taken + byteCount)
       }
-      let block = AlignedMemory(byteCount: blockByteCount)
+      let block = block(blockByteCount)
       last = (block, room)
       return AlignedMemory(block, 0..<byteCount)
     }

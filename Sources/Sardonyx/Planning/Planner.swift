@@ -122,6 +122,7 @@ extension Graph {
         if let implementation = prepared[index] { nodes[position].implementation = implementation }
       }
     }
+    arena.finish()
   }
 
   private func preparedOperator(of node: Node, on crew: Crew) throws(ModelError) -> any Operator {
