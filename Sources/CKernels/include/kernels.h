@@ -180,6 +180,21 @@ typedef struct SmallProduct {
   float slope, low, high;
 } SmallProduct;
 
+/// Sums of a NarrowSums at most.
+#define NARROW_OUTPUTS 8
+
+/// y[m·y_step + i] = bias[m] + Σk weights[k·outputs + m]·x[places[k] + i] for i < columns and m < outputs. Whole vectors are
+/// read and written.
+typedef struct NarrowSums {
+  long outputs, columns, depth;
+  const float *weights;
+  const float *x;
+  const int32_t *places;
+  const float *bias;
+  float *y;
+  long y_step;
+} NarrowSums;
+
 /// C = A·B of bytes, unsigned on the left and signed on the right, in 32-bit integers.
 ///
 /// A row is `runs` runs of `run` bytes, which is a multiple of 4; a sum must not leave 32 bits.
@@ -298,6 +313,10 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*correlate_plane)(const PlaneCorrelation *);
   /// y[i·y_step] += x[i].
   void (*add_spread)(long n, const float *x, float *y, long y_step);
+
+  void (*sum_narrow)(const NarrowSums *);
+  /// y[2i] = even[i], y[2i + 1] = odd[i] for i < n.
+  void (*weave)(long n, const float *even, const float *odd, float *y);
 
   void (*multiply_blocks)(const BlockedProduct *);
   /// y[i] = x[first + i·stride], 0 where that is beside 0 ..< extent, for i < n, in numbers of so many floats: `lanes` or 1.

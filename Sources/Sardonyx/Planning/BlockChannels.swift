@@ -266,12 +266,20 @@ private struct ChannelBlocking {
       let shape = ConvolutionShape(
         weights: weights.shape, groups: conv.group, window: conv.window,
         input: extents(of: x, count: weights.shape.count - 2)),
-      shape.trueAxes.count <= 2,
-      let algorithm = BlockedAlgorithm.choose(
-        shape.keeping(shape.trueAxes), readsPlanes: readsPlanes, winograd: winograd, layout)
+      shape.trueAxes.count <= 2
     else { return nil }
     var node = node
     let rank = weights.shape.count
+    if !conv.addsResidual, shape.isNarrow(layout) {
+      node.inputs[0] = source?.id ?? x
+      node.implementation = NarrowConv(conv, readsPlanes: source == nil)
+      graph.note("block channels", .done, node, "to few channels, in planes")
+      return node
+    }
+    guard
+      let algorithm = BlockedAlgorithm.choose(
+        shape.keeping(shape.trueAxes), readsPlanes: readsPlanes, winograd: winograd, layout)
+    else { return nil }
     if conv.addsResidual, let residual = node.inputs[3] {
       node.inputs[3] = blocked(residual, channels: weights.shape[0], rank: rank)
     }
@@ -294,18 +302,27 @@ private struct ChannelBlocking {
     guard let x = node.inputs[0], let weights = graph.constant(node, 1), weights.type == .float,
       (3...4).contains(weights.shape.count), weights.shape.elementCount > 0,
       weights.shape[0] % transpose.group == 0, transpose.window.isDense,
-      BlockedFilter.groupsTogether(
-        transpose.group, inputChannels: weights.shape[0],
-        outputChannels: weights.shape[1] * transpose.group, layout) != nil,
       hasFittingBias(node, channels: weights.shape[1] * transpose.group),
-      inBlocks(x).map({ $0.channels == weights.shape[0] })
-        ?? (weights.shape[0] * 2 >= layout.lanes),
       areModest(
         transpose.window.strides(axisCount: weights.shape.count - 2),
         kernel: weights.shape.dropFirst(2))
     else { return nil }
     var node = node
     let rank = weights.shape.count
+    let source = inBlocks(x)
+    guard source.map({ $0.channels == weights.shape[0] }) ?? true else { return nil }
+    if weights.shape[1] <= NarrowFilter.mostOutputs(layout) {
+      node.inputs[0] = source?.id ?? x
+      node.implementation = NarrowConvTranspose(transpose, readsPlanes: source == nil)
+      graph.note("block channels", .done, node, "phase by phase to few channels, in planes")
+      return node
+    }
+    guard
+      BlockedFilter.groupsTogether(
+        transpose.group, inputChannels: weights.shape[0],
+        outputChannels: weights.shape[1] * transpose.group, layout) != nil,
+      source != nil || weights.shape[0] * 2 >= layout.lanes
+    else { return nil }
     node.inputs[0] = blocked(x, channels: weights.shape[0], rank: rank)
     node.implementation = BlockedConvTranspose(transpose)
     node.outputs = [produce(result, channels: weights.shape[1] * transpose.group, rank: rank)]

@@ -21,6 +21,25 @@ extension BlockedTransposedFilter {
   }
 }
 
+extension NarrowFilter {
+  /// Packs single-precision weights [M, C / groups, spatial…] and bias.
+  init(_ weights: Tensor, bias: Tensor?, groups: Int) {
+    unsafe self.init(
+      weights.pointer(as: Float.self), bias: bias.map { unsafe $0.pointer(as: Float.self) },
+      groups: groups, inputChannels: weights.shape[1] * groups, outputChannels: weights.shape[0],
+      kernel: Array(weights.shape.dropFirst(2)).asPlane)
+  }
+
+  /// Packs those of a transposed convolution, [C, M / groups, spatial…].
+  init(transposing weights: Tensor, bias: Tensor?, groups: Int, strides: [Int]) {
+    unsafe self.init(
+      transposing: weights.pointer(as: Float.self),
+      bias: bias.map { unsafe $0.pointer(as: Float.self) }, groups: groups,
+      inputChannels: weights.shape[0], outputChannels: weights.shape[1] * groups,
+      kernel: Array(weights.shape.dropFirst(2)).asPlane, strides: strides.asPlane)
+  }
+}
+
 extension BlockedConvolution {
   /// The same for tensors.
   func run(
