@@ -271,9 +271,16 @@ private struct ChannelBlocking {
     var node = node
     let rank = weights.shape.count
     if !conv.addsResidual, shape.isNarrow(layout) {
+      let makesBlocks = weights.shape[0] >= layout.lanes
       node.inputs[0] = source?.id ?? x
-      node.implementation = NarrowConv(conv, readsPlanes: source == nil)
-      graph.note("block channels", .done, node, "to few channels, in planes")
+      node.implementation = NarrowConv(
+        conv, readsPlanes: source == nil, makesBlocks: makesBlocks)
+      graph.note(
+        "block channels", .done, node,
+        "to few channels in each group, by places of planes" + (makesBlocks ? ", into blocks" : ""))
+      if makesBlocks {
+        node.outputs = [produce(result, channels: weights.shape[0], rank: rank)]
+      }
       return node
     }
     guard
@@ -314,7 +321,9 @@ private struct ChannelBlocking {
     if weights.shape[1] <= NarrowFilter.mostOutputs(layout) {
       node.inputs[0] = source?.id ?? x
       node.implementation = NarrowConvTranspose(transpose, readsPlanes: source == nil)
-      graph.note("block channels", .done, node, "phase by phase to few channels, in planes")
+      graph.note(
+        "block channels", .done, node,
+        "phase by phase to few channels in each group, by places of planes")
       return node
     }
     guard

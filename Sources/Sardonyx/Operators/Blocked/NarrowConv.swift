@@ -1,19 +1,23 @@
-/// Conv of float32 to few channels, in one or two spatial axes with steps of 1, put in by a pass.
+/// Conv of float32 to few channels in each group, in one or two spatial axes, put in by a pass.
 ///
 /// Inputs are those of ``Conv``: X in blocks of channels (``BlockLayout``), or in planes where
-/// `readsPlanes`; W and B as in the file, both constants. The output is in planes.
+/// `readsPlanes`; W and B as in the file, both constants. The output is in planes, or in blocks where
+/// `makesBlocks`.
 struct NarrowConv: Operator {
   let conv: Conv
   let readsPlanes: Bool
+  let makesBlocks: Bool
   private var filter: NarrowFilter?
 
-  init(_ conv: Conv, readsPlanes: Bool) {
+  init(_ conv: Conv, readsPlanes: Bool, makesBlocks: Bool) {
     self.conv = conv
     self.readsPlanes = readsPlanes
+    self.makesBlocks = makesBlocks
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
-    [Fact(.float, try extents(inputs).outputShape)]
+    let shape = try extents(inputs).outputShape
+    return [Fact(.float, makesBlocks ? BlockLayout().blocked(shape) : shape)]
   }
 
   mutating func prepare(_ inputs: Facts) throws(ModelError) {
@@ -29,7 +33,9 @@ struct NarrowConv: Operator {
     let extents = try extents(inputs)
     guard extents.paddingIsModest, extents.countsFitBlocks else { return nil }
     let convolution = NarrowConvolution(
-      ConvolutionShape(extents), filter, layout: readsPlanes ? nil : BlockLayout())
+      ConvolutionShape(extents), filter,
+      .init(
+        input: readsPlanes ? nil : BlockLayout(), output: makesBlocks ? BlockLayout() : nil))
     let activation = conv.activation
     return { addresses, crew in
       unsafe convolution.run(addresses.input(0), activation, into: addresses.output(), on: crew)
@@ -44,7 +50,9 @@ struct NarrowConv: Operator {
     var y: [Float] = correlate(
       x.converted(), inputs[1].converted(), bias: inputs.tensor(2)?.converted(), extents)
     conv.activation.apply(to: &y)
-    outputs[0].store(y)
+    guard makesBlocks else { return outputs[0].store(y) }
+    BlockLayout().block(
+      Tensor(y, extents.outputShape), into: outputs[0], on: outputs.context.crew)
   }
 
   private func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
@@ -53,7 +61,10 @@ struct NarrowConv: Operator {
   }
 
   func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int {
-    conv.multiplyAdds(inputs, outputs)
+    guard let shape = try? extents(inputs).outputShape, let w = try? inputs.shape(1) else {
+      return 0
+    }
+    return shape.elementCount * w.dropFirst().reduce(1, *)
   }
 }
 
@@ -90,7 +101,7 @@ struct NarrowConvTranspose: Operator {
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     guard let filter else { preconditionFailure("a narrow convolution was not prepared") }
     let convolution = NarrowConvolution(
-      transposing: try extents(inputs), filter, layout: readsPlanes ? nil : BlockLayout())
+      transposing: try extents(inputs), filter, .init(input: readsPlanes ? nil : BlockLayout()))
     let activation = transpose.activation
     return { addresses, crew in
       unsafe convolution.run(addresses.input(0), activation, into: addresses.output(), on: crew)
