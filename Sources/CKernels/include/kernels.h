@@ -96,6 +96,10 @@ typedef struct BlockedProduct {
   bool is_first, is_last;
   /// As in PanelProduct.
   float slope, low, high;
+  /// Where whole tiles may see nothing but padding under some taps, at most 64: how many there are in turn along the runs,
+  /// that of the first run, and for each row and column of outputs the taps that meet the input there; or 0 and none.
+  long taps, first_tap;
+  const uint64_t *_Nullable row_taps, *_Nullable column_taps;
 } BlockedProduct;
 
 /// Along an axis of x, which is [axis][inner]: output o is Σ over taps of weights[tap·outputs + o]·x[places[tap·outputs + o]].

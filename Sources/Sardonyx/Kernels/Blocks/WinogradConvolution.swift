@@ -130,7 +130,8 @@ struct WinogradConvolution: Sendable {
             y_column: lanes, y_vector: count * lanes, x_column: lanes, is_placed: false, images: 1,
             x_image: 0,
             y_image: 0, bias: nil, residual: nil, is_first: true,
-            is_last: true, slope: 1, low: -.infinity, high: .infinity)
+            is_last: true, slope: 1, low: -.infinity, high: .infinity, taps: 0, first_tap: 0,
+            row_taps: nil, column_taps: nil)
           unsafe crew.instructions.kernels.multiply_blocks(&product)
         }
       }
