@@ -6,14 +6,18 @@ struct Executor {
   private(set) var position = 0
 
   /// Runs a plan.
-  /// - Parameter inputs: one value per input of the plan's graph, nil where it is not needed.
+  /// - Parameters:
+  ///   - inputs: one value per input of the plan's graph, nil where it is not needed.
+  ///   - buffers: where outputs of the graph had better lie.
   /// - Returns: one value per output of the graph.
   /// - Throws: ``ModelError`` of the node that failed, or limit or cancelled.
-  static func run(_ plan: Plan, _ inputs: [Value?], _ context: RunContext) throws(ModelError)
-    -> [Value]
-  {
+  static func run(
+    _ plan: Plan, _ inputs: [Value?], _ context: RunContext,
+    into buffers: [(Graph.ValueID, OutputBuffer)] = []
+  ) throws(ModelError) -> [Value] {
     var executor = try Executor(plan, context)
     defer { executor.finish() }
+    if !buffers.isEmpty { executor.workspace.aim(buffers, plan) }
     return try executor.run(inputs)
   }
 
