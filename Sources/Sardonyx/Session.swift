@@ -202,7 +202,8 @@ public final class Session: Sendable {
           let (plan, values) = try self.plan(for: inputs, context)
           try plan.check(timeLimit: options.timeLimit, threads: threads)
           let targets = zip(positions, buffers).map { (plan.graph.outputs[$0], $1) }
-          return try Executor.run(plan, values, context, into: targets)
+          return try Executor.run(
+            plan, values, context, into: targets, telling: context.activity)
         }
       } catch {
         throw (try? InputBinding(inputs, model.graph))?.explain(error) ?? error
@@ -225,6 +226,7 @@ public final class Session: Sendable {
     let context = makeContext(nil)
     let (plan, values) = try plan(for: inputs, context)
     var executor = try Executor(plan, context)
+    executor.activity = context.activity
     executor.begin(values)
     return executor
   }
@@ -238,7 +240,8 @@ public final class Session: Sendable {
     // What fits a plan has been checked when that was made.
     if let known = prepared.plans.plan(for: binding.values) { return (known, binding.values) }
     let facts = try binding.checkedFacts()
-    return (try prepared.plans.plan(prepared.graph, inputs: facts), binding.values)
+    let plan = try prepared.plans.plan(prepared.graph, inputs: facts, telling: context.activity)
+    return (plan, binding.values)
   }
 
   private func preparedGraph(

@@ -89,16 +89,7 @@ struct RunCommand: ParsableCommand {
         : try many.run(files: files, by: batch, input.image.preparation)
     }
     let start = seconds()
-    let profile = Profile()
-    let count = session.nodeCount
-    let detail: @Sendable () -> String = {
-      let events = profile.events
-      return "node \(events.count) of \(count)" + (events.last.map { ", \($0.node)" } ?? "")
-    }
-    let values = try Watch.over("running", detail: detail) { () throws(ModelError) in
-      // Looking at each node costs a little, so nobody pays for it whom it does not show.
-      try session.run(inputs, profile: Terminal.isWatched ? profile : nil)
-    }
+    let values = try Watch.over("running") { () throws(ModelError) in try session.run(inputs) }
     options.note("ran", since: start)
     try show(values, order, names)
   }

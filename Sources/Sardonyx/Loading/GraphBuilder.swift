@@ -55,9 +55,11 @@ struct GraphBuilder {
     scope.add(captures)
     let names = definition.nodes.uniqueNames
     scope.graph.nodes.reserveCapacity(names.count)
-    for position in try scope.order(definition.nodes, names) {
+    let activity = Activity.watched
+    for (count, position) in try scope.order(definition.nodes, names).enumerated() {
       var node = definition.nodes[position]
       node.name = names[position]
+      activity?.take("load", count, of: names.count, node.name, node.operatorName)
       do throws(ModelError) {
         try append(node, to: &scope)
       } catch {
