@@ -85,7 +85,7 @@ struct BenchCommand: ParsableCommand {
     let start = seconds()
     let model = try Model(file: path)
     let load = (seconds() - start) * 1000
-    if !json { print("\(path)\n\(Self.machine)") }
+    if !json { print("\(path.visible)\n\(Self.machine.visible)") }
     var measurements: [Measurement] = []
     for count in threads?.counts.map(Optional.some) ?? [nil] {
       for extents in input.sweep {

@@ -38,7 +38,7 @@ struct DoctorCommand: JudgingCommand {
       let severity = finding.severity.rawValue
       let title = finding.severity == .remark ? severity : Terminal.alarming(severity)
       let channels = finding.channels.isEmpty ? "" : ", \(channelText(finding.channels))"
-      lines.append("\(title): \"\(finding.node)\"\(channels): \(finding.text)".visible)
+      lines.append("\(title): " + "\"\(finding.node)\"\(channels): \(finding.text)".visible)
       lines.append("  \(finding.remedy)".visible)
     }
     let counts = [NormalizationDiagnosis.Finding.Severity.error, .warning, .remark].map {

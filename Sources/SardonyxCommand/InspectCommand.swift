@@ -129,7 +129,7 @@ extension InspectCommand {
     lines.append("operators: \(listing.nodes.count)")
     lines += listing.operators.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
       .map { "  \($0.domain.isEmpty ? "" : "\($0.domain):")\($0.name) \($0.count)" }
-    return lines.joined(separator: "\n")
+    return lines.map(\.visible).joined(separator: "\n")
   }
 
   private func report(_ plan: PlanInspection) -> [String] {
