@@ -215,6 +215,9 @@ public final class Session: Sendable {
   /// The nodes of the prepared graph, bodies left out.
   public var nodeCount: Int { graph.nodes.count }
 
+  /// What the passes did to the graph and to the bodies in it, and what they declined to do.
+  public var notes: [Note] { graph.allNotes }
+
   /// How many threads a run uses, and why.
   public var threadReason: String {
     options.threads.map { "\($0) \($0 == 1 ? "thread" : "threads"): as asked for" }
