@@ -30,7 +30,8 @@ import Testing
     let root = try #require(try command.object()["command"] as? [String: Any])
     let subcommands = try #require(root["subcommands"] as? [[String: Any]])
     #expect(subcommands.count > 10)
-    for one in [root] + subcommands {
+    // The parser's own subcommand `help` has an argument that it says nothing of.
+    for one in [root] + subcommands where one["commandName"] as? String != "help" {
       let name = one["commandName"] as? String ?? ""
       #expect((one["abstract"] as? String)?.isEmpty == false, "\(name)")
       for argument in one["arguments"] as? [[String: Any]] ?? [] {
