@@ -115,7 +115,7 @@ public struct PlanInspection: Sendable {
     let plan = try session.model.naming { () throws(ModelError) in
       try Plan(graph, inputs: graph.inputs.map { facts[$0] ?? .unknown })
     }
-    notes = graph.allNotes
+    notes = session.notes
     steps = plan.steps.map { step in
       let node = graph.nodes[step.node]
       let results = node.outputs.compactMap { id in
@@ -130,7 +130,5 @@ public struct PlanInspection: Sendable {
 
 extension Graph {
   /// The notes on this graph and on the bodies in it.
-  fileprivate var allNotes: [Note] {
-    notes + nodes.flatMap { $0.implementation.bodies.flatMap(\.graph.allNotes) }
-  }
+  var allNotes: [Note] { notes + bodies.flatMap(\.allNotes) }
 }

@@ -110,7 +110,52 @@ public final class Session: Sendable {
   public func run(
     _ inputs: [String: Value], outputs: [String]? = nil, profile: Profile? = nil
   ) throws(ModelError) -> [String: Value] {
-    try compute(inputs, outputs, makeContext(profile))
+    let names = outputs ?? self.outputs
+    return Dictionary(
+      zip(names, try compute(inputs, names, makeContext(profile))), uniquingKeysWith: { $1 })
+  }
+
+  /// Runs the model and writes outputs into memory of the caller's.
+  ///
+  /// An output is computed in its buffer where it has memory of its own, and is copied there otherwise.
+  /// After a run that throws the buffers hold anything.
+  /// - Parameters:
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - buffers: by name of an output or tap, memory with room for it that nothing else uses until the
+  ///     run ends, neither another output nor an input.
+  /// - Returns: what lies at the front of each buffer.
+  /// - Throws: ``ModelError``: what the other ``run(_:outputs:profile:)`` throws, or mismatch where an
+  ///   output is not a tensor of numbers or longer than its buffer.
+  @unsafe public func run(
+    _ inputs: [String: Value], into buffers: [String: UnsafeMutableRawBufferPointer]
+  ) throws(ModelError) -> [String: (type: ElementType, shape: Shape)] {
+    let buffers = unsafe buffers.map { unsafe OutputBuffer(name: $0, $1) }
+    let values = try compute(inputs, buffers.map(\.name), makeContext(nil), into: buffers)
+    var written: [String: (type: ElementType, shape: Shape)] = [:]
+    for (buffer, value) in zip(buffers, values) { written[buffer.name] = try buffer.take(value) }
+    return written
+  }
+
+  /// Runs the model and writes an output into memory of the caller's.
+  /// - Parameters:
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - output: an output or tap; nil means the only output.
+  ///   - elements: has room for the output; after a run that throws it holds anything.
+  /// - Returns: the shape of the output, which lies at the front of `elements` in row-major order.
+  /// - Throws: ``ModelError``: what the other ``run(_:outputs:profile:)`` throws, or mismatch where the
+  ///   output has elements of another type or is longer than `elements`.
+  public func run<T: Element>(
+    _ inputs: [String: Value], output: String? = nil, into elements: inout MutableSpan<T>
+  ) throws(ModelError) -> Shape {
+    guard let name = output ?? (outputs.count == 1 ? outputs[0] : nil) else {
+      throw .unexpected("output to write", expected: "one of \(outputs.quotedList)", got: "none")
+    }
+    return try unsafe elements.withUnsafeMutableBufferPointer { elements throws(ModelError) in
+      let buffer = unsafe OutputBuffer(
+        name: name, UnsafeMutableRawBufferPointer(elements), of: T.elementType)
+      let values = try compute(inputs, [name], makeContext(nil), into: [buffer])
+      return try buffer.take(values[0]).shape
+    }
   }
 
   /// Runs the model on a thread of its own, while the caller's may do other things.
@@ -124,45 +169,54 @@ public final class Session: Sendable {
     _ inputs: [String: Value], outputs: [String]? = nil
   ) async throws(ModelError) -> [String: Value] {
     let context = makeContext(nil)
+    let names = outputs ?? self.outputs
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         Crew.performElsewhere {
           continuation.resume(
             returning: Result { () throws(ModelError) in
-              try self.compute(inputs, outputs, context)
+              try self.compute(inputs, names, context)
             })
         }
       }
     } onCancel: {
       context.cancel()
     }
-    return try result.get()
+    return Dictionary(zip(names, try result.get()), uniquingKeysWith: { $1 })
   }
 
+  /// The names of the model's outputs and of all taps.
+  private var outputs: [String] { graph.outputs.map { graph.values[$0].name } }
+
+  /// The values of the outputs named; those with a buffer may lie in it.
   private func compute(
-    _ inputs: [String: Value], _ outputs: [String]?, _ context: RunContext
-  ) throws(ModelError) -> [String: Value] {
+    _ inputs: [String: Value], _ outputs: [String], _ context: RunContext,
+    into buffers: [OutputBuffer] = []
+  ) throws(ModelError) -> [Value] {
     try model.naming {
       () throws(ModelError) in
-      let positions = try outputPositions(outputs)
-      let results: [Value?]
+      let positions = try positions(outputs)
+      let results: [Value]
       do throws(ModelError) {
         results = try context.crew.withWorkers { () throws(ModelError) in
           let (plan, values) = try self.plan(for: inputs, context)
           try plan.check(timeLimit: options.timeLimit, threads: threads)
-          return try Executor.run(plan, values, context)
+          let targets = zip(positions, buffers).map { (plan.graph.outputs[$0], $1) }
+          return try Executor.run(
+            plan, values, context, into: targets, telling: context.activity)
         }
       } catch {
         throw (try? InputBinding(inputs, model.graph))?.explain(error) ?? error
       }
-      var named = [String: Value](minimumCapacity: positions.count)
-      for position in positions { named[graph.outputName(position)] = results[position] }
-      return named
+      return positions.map { results[$0] }
     }
   }
 
   /// The nodes of the prepared graph, bodies left out.
   public var nodeCount: Int { graph.nodes.count }
+
+  /// What the passes did to the graph and to the bodies in it, and what they declined to do.
+  public var notes: [Note] { graph.allNotes }
 
   /// How many threads a run uses, and why.
   public var threadReason: String {
@@ -175,6 +229,7 @@ public final class Session: Sendable {
     let context = makeContext(nil)
     let (plan, values) = try plan(for: inputs, context)
     var executor = try Executor(plan, context)
+    executor.activity = context.activity
     executor.begin(values)
     return executor
   }
@@ -188,7 +243,8 @@ public final class Session: Sendable {
     // What fits a plan has been checked when that was made.
     if let known = prepared.plans.plan(for: binding.values) { return (known, binding.values) }
     let facts = try binding.checkedFacts()
-    return (try prepared.plans.plan(prepared.graph, inputs: facts), binding.values)
+    let plan = try prepared.plans.plan(prepared.graph, inputs: facts, telling: context.activity)
+    return (plan, binding.values)
   }
 
   private func preparedGraph(
@@ -216,11 +272,10 @@ public final class Session: Sendable {
       seed: options.seed, profile: profile)
   }
 
-  private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {
-    guard let names else { return Array(graph.outputs.indices) }
+  private func positions(_ names: [String]) throws(ModelError) -> [Int] {
+    let known = outputs
     var positions: [Int] = []
     for name in names {
-      let known = graph.outputs.indices.map(graph.outputName)
       guard let position = known.firstIndex(of: name) else {
         throw ModelError(
           .mismatch, "the model has no output \"\(name)\"; it has \(known.quotedList)",
@@ -241,9 +296,6 @@ private struct PreparedGraph: Sendable {
 }
 
 extension Graph {
-  /// The name of the output at this position.
-  fileprivate func outputName(_ position: Int) -> String { values[outputs[position]].name }
-
   /// This graph with every input that has a default as the constant that it holds.
   fileprivate var withConstantDefaults: Graph {
     var graph = self

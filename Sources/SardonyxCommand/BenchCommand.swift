@@ -83,9 +83,9 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     Interruption.catchSignal()
     let start = seconds()
-    let model = try path == "-" ? Model(bytes: bytes(ofFile: path)) : Model(path: path)
+    let model = try Model(file: path)
     let load = (seconds() - start) * 1000
-    if !json { print("\(path)\n\(Self.machine)") }
+    if !json { print("\(path.visible)\n\(Self.machine.visible)") }
     var measurements: [Measurement] = []
     for count in threads?.counts.map(Optional.some) ?? [nil] {
       for extents in input.sweep {
@@ -119,11 +119,13 @@ struct BenchCommand: ParsableCommand {
     options.batchNormalization = batchnorm
     options.winograd = winograd
     let start = seconds()
-    let session = try Session(model, options: options)
+    let session = try model.session(options)
     let prepare = (seconds() - start) * 1000
     let inputs = try input.values(
       for: model, standardSeed: 0, standardExtent: 1, sweeping: extents)
-    let first = try time { () throws(ModelError) in _ = try session.run(inputs) }
+    let first = try time { () throws(ModelError) in
+      _ = try Watch.over("first run") { () throws(ModelError) in try session.run(inputs) }
+    }
     for _ in 0..<max(0, warmup - 1) where !Interruption.isRequested { _ = try session.run(inputs) }
     let begun = seconds()
     let latencies = try latencies(session, inputs, callers)

@@ -158,12 +158,12 @@ extension CompareCommand {
   }
 
   private func report(_ comparison: Comparison, _ model: Model) -> String {
-    var parts = [subject(model)]
+    var parts = [subject(model).visible]
     if !comparison.layers.isEmpty { parts.append(table("value", comparison.layers)) }
     parts.append(table("output", comparison.outputs))
     if let failure = comparison.firstFailure {
       let maker = failure.operatorName.isEmpty ? "" : " (\(failure.operatorName))"
-      parts.append("first value over tolerance: \(failure.name)\(maker)")
+      parts.append("first value over tolerance: \(failure.name)\(maker)".visible)
     }
     if against != nil, let unmatched = comparison.unmatched {
       parts.append(
@@ -183,17 +183,20 @@ extension CompareCommand {
       ("ULP", .right), ("", .left),
     ])
     for entry in entries {
-      let verdict = entry.passed ? "ok" : Terminal.alarming(entry.remark ?? "differs")
+      let verdict = entry.passed ? "ok" : entry.remark ?? "differs"
       let shape = "[\(entry.shape.map(String.init).joined(separator: ","))]"
       guard let metrics = entry.metrics else {
-        table.append(entry.name, entry.operatorName, shape, "", "", "", "", "", "", verdict)
+        table.append(
+          entry.name, entry.operatorName, shape, "", "", "", "", "", "", verdict,
+          isAlarming: !entry.passed)
         continue
       }
       table.append(
         entry.name, entry.operatorName, shape, metrics.maxAbsolute.text(digits: 3),
         entry.allowed?.text(digits: 3) ?? "", metrics.relative.text(digits: 3),
         metrics.rms.text(digits: 3),
-        max(0, 1 - metrics.cosine).text(digits: 3), metrics.ulp.map { "\($0)" } ?? "", verdict)
+        max(0, 1 - metrics.cosine).text(digits: 3), metrics.ulp.map { "\($0)" } ?? "", verdict,
+        isAlarming: !entry.passed)
     }
     return table.text
   }

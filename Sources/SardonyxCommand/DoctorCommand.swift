@@ -24,8 +24,8 @@ struct DoctorCommand: JudgingCommand {
   var json = false
 
   func run() throws {
-    let model = try path == "-" ? Model(bytes: bytes(ofFile: path)) : Model(path: path)
-    let diagnosis = NormalizationDiagnosis(model)
+    let model = try Model(file: path)
+    let diagnosis = Watch.over("examining") { NormalizationDiagnosis(model) }
     print(json ? description(diagnosis).description : report(diagnosis))
     guard !diagnosis.findings.contains(where: { $0.severity > .remark }) else {
       throw ExitCode.failure
@@ -38,7 +38,7 @@ struct DoctorCommand: JudgingCommand {
       let severity = finding.severity.rawValue
       let title = finding.severity == .remark ? severity : Terminal.alarming(severity)
       let channels = finding.channels.isEmpty ? "" : ", \(channelText(finding.channels))"
-      lines.append("\(title): \"\(finding.node)\"\(channels): \(finding.text)".visible)
+      lines.append("\(title): " + "\"\(finding.node)\"\(channels): \(finding.text)".visible)
       lines.append("  \(finding.remedy)".visible)
     }
     let counts = [NormalizationDiagnosis.Finding.Severity.error, .warning, .remark].map {

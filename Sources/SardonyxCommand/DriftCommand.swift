@@ -52,7 +52,7 @@ struct DriftCommand: JudgingCommand {
         layer.node, layer.distance.text(digits: 3), layer.allowance.text(digits: 3),
         shift.text(digits: 3), "\(worst)", layer.meanShift[worst].text(digits: 3),
         layer.varianceRatio[worst].text(digits: 3), layer.divergence[worst].text(digits: 3),
-        layer.hasDrifted ? Terminal.alarming("drift") : "ok")
+        layer.hasDrifted ? "drift" : "ok", isAlarming: layer.hasDrifted)
     }
     let count = drift.layers.count { $0.hasDrifted }
     let verdict =

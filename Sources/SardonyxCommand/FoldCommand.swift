@@ -25,8 +25,8 @@ struct FoldCommand: ParsableCommand {
 
   func run() throws {
     try refuse(overwriting: output, madeOf: [path])
-    let model = try path == "-" ? Model(bytes: bytes(ofFile: path)) : Model(path: path)
-    let folded = try FoldedModel(model)
+    let model = try Model(file: path)
+    let folded = try Watch.over("folding") { () throws(ModelError) in try FoldedModel(model) }
     try folded.definition.write(to: output)
     let declined = folded.notes.filter { $0.kind == .declined }
     for note in declined { print("kept \"\(note.node.visibleLines)\": \(note.text.visibleLines)") }

@@ -54,7 +54,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let definition = try options.definition(path)
-    let listing = ModelListing(definition)
+    let listing = Watch.over("reading") { ModelListing(definition) }
     guard !lists else {
       let lists = try Lists(self, listing)
       return print(json ? lists.json.description : lists.text)
@@ -62,14 +62,14 @@ struct InspectCommand: ParsableCommand {
     guard listing.missingOperators.isEmpty || plan else {
       return print(json ? brief(definition, listing).description : text(definition, listing))
     }
-    let model = try Model(definition)
-    let declared = Inspection(model)
+    let model = try Watch.over("loading") { () throws(ModelError) in try Model(definition) }
+    let declared = Watch.over("inspecting") { Inspection(model) }
     var extents = Dictionary(declared.symbols.map { ($0, 1) }, uniquingKeysWith: { $1 })
     let given = Dictionary(
       dimensions.map { ($0.name, $0.extents[0]) }, uniquingKeysWith: { $1 })
     try model.checkDimensions(given)
     extents.merge(given) { $1 }
-    let inspection = Inspection(model, dimensions: extents)
+    let inspection = Watch.over("inspecting") { Inspection(model, dimensions: extents) }
     let planned =
       plan ? try PlanInspection(try options.session(model), dimensions: extents) : nil
     if json {
@@ -129,7 +129,7 @@ extension InspectCommand {
     lines.append("operators: \(listing.nodes.count)")
     lines += listing.operators.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
       .map { "  \($0.domain.isEmpty ? "" : "\($0.domain):")\($0.name) \($0.count)" }
-    return lines.joined(separator: "\n")
+    return lines.map(\.visible).joined(separator: "\n")
   }
 
   private func report(_ plan: PlanInspection) -> [String] {

@@ -44,7 +44,7 @@ struct Lists {
     for entry in listing.operators {
       table.append(
         entry.name, entry.domainName, entry.operatorSet.map(String.init) ?? "-", "\(entry.count)",
-        entry.isSupported ? "" : Terminal.alarming("missing"))
+        entry.isSupported ? "" : "missing", isAlarming: true)
     }
     return table
   }

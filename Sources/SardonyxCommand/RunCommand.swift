@@ -80,6 +80,7 @@ struct RunCommand: ParsableCommand {
       return try show(values, (model.outputs.map(\.name) + taps).uniqued, names)
     }
     let session = try options.session(model, taps: taps)
+    tellUnfolded(session)
     let order = (model.outputs.map(\.name) + taps).uniqued
     if !files.isEmpty || batch != nil {
       let many = ManyRuns(
@@ -89,18 +90,21 @@ struct RunCommand: ParsableCommand {
         : try many.run(files: files, by: batch, input.image.preparation)
     }
     let start = seconds()
-    let profile = Profile()
-    let count = session.nodeCount
-    let detail: @Sendable () -> String = {
-      let events = profile.events
-      return "node \(events.count) of \(count)" + (events.last.map { ", \($0.node)" } ?? "")
-    }
-    let values = try Watch.over("running", detail: detail) { () throws(ModelError) in
-      // Looking at each node costs a little, so nobody pays for it whom it does not show.
-      try session.run(inputs, profile: Terminal.isWatched ? profile : nil)
-    }
+    let values = try Watch.over("running") { () throws(ModelError) in try session.run(inputs) }
     options.note("ran", since: start)
     try show(values, order, names)
+  }
+
+  /// Warns of what the taps change in the model that is run.
+  private func tellUnfolded(_ session: Session) {
+    let reasons = Set(session.options.taps.map { "\"\($0)\" is an output of the graph" })
+    guard !reasons.isEmpty else { return }
+    let kept = session.notes.filter { $0.kind == .declined && reasons.contains($0.text) }
+    guard let first = kept.first else { return }
+    let others = kept.count == 1 ? "" : " and \(kept.count - 1) more"
+    Terminal.warn(
+      "--tap keeps BatchNormalization \"\(first.node)\"\(others) from folding: the values behind may "
+        + "differ in their last bits from those without --tap")
   }
 
   private func show(_ values: [String: Value], _ order: [String], _ names: [String]?) throws {

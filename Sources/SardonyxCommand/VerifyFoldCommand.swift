@@ -40,13 +40,17 @@ struct VerifyFoldCommand: JudgingCommand {
 
   func run() throws {
     let (model, other) = (try options.model(path), try options.model(folded))
-    let verification = try FoldVerification(model, against: other)
+    let verification = try Watch.over("verifying") { () throws(ModelError) in
+      try FoldVerification(model, against: other)
+    }
     for fault in verification.faults {
       print("\(fault.node): \"\(fault.constant)\": \(fault.text)".visibleLines)
     }
     for label in verification.unmatched { print("no counterpart of \(label.visibleLines)") }
     print("\(verification.faults.count) of \(verification.checkedCount) constants are wrong")
-    let comparison = try compare(model, other)
+    let comparison = try Watch.over("comparing") { () throws(ModelError) in
+      try compare(model, other)
+    }
     for entry in comparison.outputs {
       let found = entry.remark ?? entry.metrics.map { "relative difference \($0.relative)" } ?? ""
       print("output \"\(entry.name)\": \(entry.passed ? "same" : "differs"); \(found)".visibleLines)

@@ -7,10 +7,22 @@ public import Sardonyx
 /// How a picture becomes the input of a model: turned, sized, cropped, scaled, laid out.
 public struct ImagePreparation: Sendable {
   /// The order of a tensor's axes.
-  public enum Layout: String, CaseIterable, Sendable { case nchw, nhwc }
+  public enum Layout: String, CaseIterable, Sendable {
+    /// Channel by channel, as PyTorch has it.
+    case nchw
+    /// Pixel by pixel, as TensorFlow has it.
+    case nhwc
+  }
 
   /// The channels of a tensor.
-  public enum Channels: String, CaseIterable, Sendable { case rgb, bgr, gray }
+  public enum Channels: String, CaseIterable, Sendable {
+    /// Red, green, blue.
+    case rgb
+    /// Blue, green, red, as OpenCV and Caffe have it.
+    case bgr
+    /// One: the luminance.
+    case gray
+  }
 
   /// What numbers stand for black and white.
   public enum Range: String, CaseIterable, Sendable {

@@ -15,6 +15,15 @@ struct Trial: Sendable {
   func run(_ bytes: [UInt8]) -> Outcome {
     begin("load")
     guard let model = try? Model(bytes: bytes) else { return .refused }
+    begin("list")
+    if let definition = try? ModelDefinition(bytes: bytes) {
+      let listing = ModelListing(definition)
+      _ = listing.weights.map(\.statistics)
+    }
+    begin("diagnose")
+    _ = NormalizationDiagnosis(model)
+    begin("fold")
+    if let folded = try? FoldedModel(model) { _ = try? Model(bytes: folded.definition.bytes()) }
     begin("inspect")
     let symbols = Dictionary(
       Inspection(model).symbols.map { ($0, 2) }, uniquingKeysWith: { first, _ in first })
@@ -35,16 +44,38 @@ struct Trial: Sendable {
       guard let inputs = values(model, symbols) else { continue }
       guard let outputs = try? session.run(inputs) else { continue }
       outcome = .ran
-      begin("describe \(mode)")
-      _ = outputs.values.map(\.type)
+      begin("write \(mode)")
+      write(session, inputs, outputs)
+      guard !model.optionalInputs.isEmpty,
+        let all = values(model, symbols, includingOptional: true)
+      else { continue }
+      begin("override \(mode)")
+      _ = try? session.run(all)
     }
     return outcome
   }
 
+  /// Has outputs written into memory at hand: enough, too little and not aligned for them.
+  private func write(_ session: Session, _ inputs: [String: Value], _ outputs: [String: Value]) {
+    let sizes = outputs.compactMapValues { $0.tensor?.byteCount }
+    guard let (name, size) = sizes.min(by: { ($0.value, $0.key) < ($1.value, $1.key) }),
+      size < 1 << 20
+    else { return }
+    for (offset, count) in [(0, size), (1, size), (0, size / 2)] {
+      unsafe withUnsafeTemporaryAllocation(byteCount: offset + count, alignment: 64) { memory in
+        let part = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[offset...])
+        unsafe _ = try? session.run(inputs, into: [name: part])
+      }
+    }
+  }
+
   /// Small values for all inputs; nil where one of them cannot be made up.
-  func values(_ model: Model, _ symbols: [String: Int]) -> [String: Value]? {
+  func values(
+    _ model: Model, _ symbols: [String: Int], includingOptional: Bool = false
+  ) -> [String: Value]? {
     var values: [String: Value] = [:]
-    for input in model.inputs where !model.optionalInputs.contains(input.name) {
+    for input in model.inputs
+    where includingOptional || !model.optionalInputs.contains(input.name) {
       guard let type = input.type, let value = value(type, input.shape ?? [], symbols) else {
         return nil
       }

@@ -23,6 +23,25 @@ import Testing
     }
   }
 
+  @Test("What man pages are made of says of each subcommand and option what it is for")
+  func describesItself() throws {
+    let command = try Command("--experimental-dump-help")
+    #expect(command.status == 0)
+    let root = try #require(try command.object()["command"] as? [String: Any])
+    let subcommands = try #require(root["subcommands"] as? [[String: Any]])
+    #expect(subcommands.count > 10)
+    // The parser's own subcommand `help` has an argument that it says nothing of.
+    for one in [root] + subcommands where one["commandName"] as? String != "help" {
+      let name = one["commandName"] as? String ?? ""
+      #expect((one["abstract"] as? String)?.isEmpty == false, "\(name)")
+      for argument in one["arguments"] as? [[String: Any]] ?? [] {
+        let isHidden = argument["shouldDisplay"] as? Bool == false
+        #expect(
+          isHidden || (argument["abstract"] as? String)?.isEmpty == false, "\(name): \(argument)")
+      }
+    }
+  }
+
   @Test("The version is one line")
   func tellsVersion() throws {
     let command = try Command("--version")

@@ -144,6 +144,14 @@ import Testing
     #expect(some.status == 0, "\(some.error)")
     let names = try #require(try some.object()["outputs"] as? [String: Any]).keys
     #expect(names.count > 3 && names.contains("/features/features.2/Relu_output_0"))
+    #expect(some.error.isEmpty)
+    let inside = try Command(
+      "run", Self.digits, "--random", "1", "--dim", "N=1", "--tap",
+      "/features/features.0/Conv_output_0")
+    #expect(
+      inside.error
+        == "warning: --tap keeps BatchNormalization \"/features/features.1/BatchNormalization\" from "
+        + "folding: the values behind may differ in their last bits from those without --tap\n")
     let all = try Command(
       "run", Self.digits, "--random", "1", "--dim", "N=1", "--json", "--tap", "all")
     #expect(all.status == 0, "\(all.error)")

@@ -3,17 +3,25 @@ struct Executor {
   let plan: Plan
   private let context: RunContext
   private let workspace: Workspace
+  /// Is told of each step.
+  var activity: Activity?
   private(set) var position = 0
 
   /// Runs a plan.
-  /// - Parameter inputs: one value per input of the plan's graph, nil where it is not needed.
+  /// - Parameters:
+  ///   - inputs: one value per input of the plan's graph, nil where it is not needed.
+  ///   - buffers: where outputs of the graph had better lie.
+  ///   - activity: is told of each step.
   /// - Returns: one value per output of the graph.
   /// - Throws: ``ModelError`` of the node that failed, or limit or cancelled.
-  static func run(_ plan: Plan, _ inputs: [Value?], _ context: RunContext) throws(ModelError)
-    -> [Value]
-  {
+  static func run(
+    _ plan: Plan, _ inputs: [Value?], _ context: RunContext,
+    into buffers: [(Graph.ValueID, OutputBuffer)] = [], telling activity: Activity? = nil
+  ) throws(ModelError) -> [Value] {
     var executor = try Executor(plan, context)
     defer { executor.finish() }
+    executor.activity = activity
+    if !buffers.isEmpty { executor.workspace.aim(buffers, plan) }
     return try executor.run(inputs)
   }
 
@@ -62,6 +70,8 @@ struct Executor {
     if position > 0 {
       for id in plan.steps[position - 1].releases { workspace.table[id] = nil }
     }
+    activity?.take(
+      "run", position, of: plan.steps.count, plan.graph.nodes[plan.steps[position].node])
     position += 1
     try run(position - 1)
     return true

@@ -3,6 +3,8 @@
 #if SARDONYX_THREAD_SANITIZER
   #if canImport(Glibc)
     import Glibc
+  #elseif canImport(Musl)
+    import Musl
   #else
     import Darwin
   #endif

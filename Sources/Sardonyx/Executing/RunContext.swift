@@ -11,6 +11,8 @@ final class RunContext: Sendable {
   private let drawn = Atomic<UInt64>(0)
   /// Where node times are noted, if anybody asked for them.
   let profile: Profile?
+  /// What is told of each step, if anybody waits: a run may compute on another thread than its caller's.
+  let activity = Activity.watched
 
   /// - Parameter memoryLimit: bytes that may be held, where the crew has no account of its own.
   init(

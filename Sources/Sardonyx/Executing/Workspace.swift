@@ -16,6 +16,8 @@ import Synchronization
   private var replaced: [(id: Graph.ValueID, value: Value?)] = []
   /// Per value, memory that was handed out and may have come free.
   private var handedOut: [[Storage]]
+  /// Per value, the memory of the caller's that one run is to write it into.
+  private(set) var targets: [Graph.ValueID: Storage] = [:]
 
   init(_ plan: Plan) {
     table = ValueTable(plan.facts.lazy.map { $0?.value })
@@ -132,10 +134,28 @@ import Synchronization
     }
   }
 
+  /// Lets outputs of the next run lie in buffers, with the values that they are mere views of.
+  func aim(_ buffers: [(Graph.ValueID, OutputBuffer)], _ plan: Plan) {
+    for (id, buffer) in buffers {
+      guard targets[id] == nil, let storage = buffer.storage(for: plan.facts[id]) else { continue }
+      targets[id] = storage
+    }
+    for step in plan.steps.reversed() {
+      for (index, id) in step.outputs.enumerated() {
+        guard case .input(let position) = step.placements[index], let id, let target = targets[id],
+          let source = step.inputs[position], targets[source] == nil,
+          plan.facts[source]?.byteCount == plan.facts[id]?.byteCount
+        else { continue }
+        targets[source] = target
+      }
+    }
+  }
+
   /// Memory that leaves the run: what an earlier run handed out and nobody holds any more, or new.
   private func storage(
     for id: Graph.ValueID, _ type: ElementType, _ shape: Shape, _ context: RunContext
   ) throws(ModelError) -> Storage {
+    if let target = targets[id] { return target }
     for index in handedOut[id].indices where isKnownUniquelyReferenced(&handedOut[id][index]) {
       return handedOut[id][index]
     }
@@ -174,6 +194,7 @@ import Synchronization
   func clear(_ plan: Plan) {
     for id in plan.graph.inputs { table[id] = nil }
     for id in plan.varying { table[id] = nil }
+    targets = [:]
     guard !replaced.isEmpty else { return }
     for (id, value) in replaced.reversed() { set(id, value, plan) }
     replaced.removeAll(keepingCapacity: true)

@@ -3,33 +3,61 @@
 /// In memory every element takes whole bytes: types of less than 8 bits take one byte each
 /// (the integers sign-extended), whatever their packing in the file.
 public enum ElementType: Int32, Sendable, Hashable, CaseIterable {
+  /// 32 bits, IEEE 754.
   case float = 1
+  /// Integers from 0 to 255.
   case uint8 = 2
+  /// Integers from -128 to 127.
   case int8 = 3
+  /// Integers of 16 bits from 0 on.
   case uint16 = 4
+  /// Integers of 16 bits with a sign.
   case int16 = 5
+  /// Integers of 32 bits with a sign.
   case int32 = 6
+  /// Integers of 64 bits with a sign.
   case int64 = 7
+  /// Texts in UTF-8.
   case string = 8
+  /// Truth values, a byte each: 0 or 1.
   case bool = 9
+  /// 16 bits, IEEE 754.
   case float16 = 10
+  /// 64 bits, IEEE 754.
   case double = 11
+  /// Integers of 32 bits from 0 on.
   case uint32 = 12
+  /// Integers of 64 bits from 0 on.
   case uint64 = 13
+  /// Complex numbers, each two of ``float``.
   case complex64 = 14
+  /// Complex numbers, each two of ``double``.
   case complex128 = 15
+  /// The upper 16 bits of ``float``.
   case bfloat16 = 16
+  /// 8 bits, 4 of them the exponent; NaN, no infinity.
   case float8e4m3fn = 17
+  /// 8 bits, 4 of them the exponent; NaN, no infinity, no negative zero.
   case float8e4m3fnuz = 18
+  /// 8 bits, 5 of them the exponent; NaN and infinity.
   case float8e5m2 = 19
+  /// 8 bits, 5 of them the exponent; NaN, no infinity, no negative zero.
   case float8e5m2fnuz = 20
+  /// Integers from 0 to 15.
   case uint4 = 21
+  /// Integers from -8 to 7.
   case int4 = 22
+  /// 4 bits, 2 of them the exponent; finite.
   case float4e2m1 = 23
+  /// Powers of two from 2⁻¹²⁷ to 2¹²⁷, and NaN.
   case float8e8m0 = 24
+  /// Integers from 0 to 3.
   case uint2 = 25
+  /// Integers from -2 to 1.
   case int2 = 26
+  /// 6 bits, 2 of them the exponent; finite.
   case float6e2m3 = 27
+  /// 6 bits, 3 of them the exponent; finite.
   case float6e3m2 = 28
 
   /// Bytes one element takes in memory; a string takes the 8 bytes of a reference.

@@ -14,14 +14,68 @@ struct Graph: Sendable {
     /// As declared in the file; nil where it is silent.
     var type: ValueType?
     var shape: [Dimension]?
+    /// What few values have, in a place of its own: a large graph has many values.
+    private var details: Details?
+
+    init(name: String, type: ValueType? = nil, shape: [Dimension]? = nil, constant: Tensor? = nil) {
+      (self.name, self.type, self.shape) = (name, type, shape)
+      if constant != nil { self.constant = constant }
+    }
+
     /// The tensor, for a constant that no caller can override.
-    var constant: Tensor?
+    var constant: Tensor? {
+      get { details?.constant }
+      set { change { $0.constant = newValue } }
+    }
+
     /// For a value in blocks of channels (``BlockLayout``), how many channels it has.
-    var blockedChannels: Int?
+    var blockedChannels: Int? {
+      get { details?.blockedChannels }
+      set { change { $0.blockedChannels = newValue } }
+    }
+
     /// For numbers of a 16-bit type that are kept in single precision, that type.
-    var widenedType: ElementType?
+    var widenedType: ElementType? {
+      get { details?.widenedType }
+      set { change { $0.widenedType = newValue } }
+    }
+
     /// Whether this is another value in another layout, and so none of the file's.
-    var isReordered = false
+    var isReordered: Bool {
+      get { details?.isReordered ?? false }
+      set { change { $0.isReordered = newValue } }
+    }
+
+    private final class Details: Sendable {
+      let constant: Tensor?
+      let blockedChannels: Int?
+      let widenedType: ElementType?
+      let isReordered: Bool
+
+      init(_ parts: Parts) {
+        (constant, blockedChannels) = (parts.constant, parts.blockedChannels)
+        (widenedType, isReordered) = (parts.widenedType, parts.isReordered)
+      }
+    }
+
+    private struct Parts {
+      var constant: Tensor?
+      var blockedChannels: Int?
+      var widenedType: ElementType?
+      var isReordered = false
+
+      init(_ details: Details?) {
+        guard let details else { return }
+        (constant, blockedChannels) = (details.constant, details.blockedChannels)
+        (widenedType, isReordered) = (details.widenedType, details.isReordered)
+      }
+    }
+
+    private mutating func change(_ body: (inout Parts) -> Void) {
+      var parts = Parts(details)
+      body(&parts)
+      details = Details(parts)
+    }
   }
 
   var name = ""
@@ -49,23 +103,70 @@ struct FoldOrigin: Sendable {
 
 /// One call of an operator.
 struct Node: Sendable {
+  /// Which operator is called; one object for the many nodes that a model's file has of it.
+  final class Kind: Sendable {
+    let operatorName: String
+    let domain: String
+    let operatorSet: Int
+
+    init(_ operatorName: String, domain: String, operatorSet: Int) {
+      (self.operatorName, self.domain, self.operatorSet) = (operatorName, domain, operatorSet)
+    }
+  }
+
   var name: String
-  var operatorName: String
-  var domain: String
-  /// The version of the operator set its domain is imported at.
-  var operatorSet: Int
+  private var kind: Kind
   var inputs: [Graph.ValueID?]
   var outputs: [Graph.ValueID?]
   /// As in the file, but for graphs, which are the operator's ``Operator/bodies``.
   var attributes: [String: Attribute]
   /// The operator with its attributes read.
   var implementation: any Operator
+
+  init(
+    name: String, kind: Kind, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?],
+    attributes: [String: Attribute], implementation: any Operator
+  ) {
+    (self.name, self.kind, self.inputs, self.outputs) = (name, kind, inputs, outputs)
+    (self.attributes, self.implementation) = (attributes, implementation)
+  }
+
+  init(
+    name: String, operatorName: String, domain: String, operatorSet: Int,
+    inputs: [Graph.ValueID?], outputs: [Graph.ValueID?], attributes: [String: Attribute],
+    implementation: any Operator
+  ) {
+    self.init(
+      name: name, kind: Kind(operatorName, domain: domain, operatorSet: operatorSet),
+      inputs: inputs, outputs: outputs, attributes: attributes, implementation: implementation)
+  }
+
+  var operatorName: String {
+    get { kind.operatorName }
+    set { kind = Kind(newValue, domain: domain, operatorSet: operatorSet) }
+  }
+
+  var domain: String {
+    get { kind.domain }
+    set { kind = Kind(operatorName, domain: newValue, operatorSet: operatorSet) }
+  }
+
+  /// The version of the operator set its domain is imported at.
+  var operatorSet: Int {
+    get { kind.operatorSet }
+    set { kind = Kind(operatorName, domain: domain, operatorSet: newValue) }
+  }
 }
 
 /// A remark of a pass on a node, shown by `inspect --plan`.
 public struct Note: Sendable {
   /// Whether the pass did what the remark says or declined to do it.
-  public enum Kind: String, Sendable { case done, declined }
+  public enum Kind: String, Sendable {
+    /// It did.
+    case done
+    /// It did not.
+    case declined
+  }
   /// The name of the pass.
   public let pass: String
   /// Done or declined.

@@ -58,8 +58,11 @@ extension [Int] {
 
 /// An axis of a declared shape: a number, a name such as `batch`, or nothing.
 public enum Dimension: Sendable, Hashable, CustomStringConvertible {
+  /// A number.
   case known(Int)
+  /// A name that the model gives the extent, such as `batch`; runs do not insist that axes of one name are equal.
   case symbol(String)
+  /// Anything.
   case unknown
 
   /// The extent, the symbol, or `?`.

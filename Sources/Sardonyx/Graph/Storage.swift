@@ -2,6 +2,8 @@ private import Synchronization
 
 #if canImport(Glibc)
   private import Glibc
+#elseif canImport(Musl)
+  private import Musl
 #else
   private import Darwin
 #endif

@@ -1,5 +1,6 @@
 /// What flows along an edge of a graph: a tensor, or one of ONNX's containers.
 public enum Value: Sendable {
+  /// A dense array.
   case tensor(Tensor)
   /// Elements of one type, which an empty sequence still has.
   case sequence([Value], of: ValueType)

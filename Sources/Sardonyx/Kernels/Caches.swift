@@ -1,5 +1,7 @@
 #if canImport(Glibc)
   private import Glibc
+#elseif canImport(Musl)
+  private import Musl
 #else
   private import Darwin
 #endif
@@ -10,6 +12,8 @@ enum Caches {
   static let level2: Int = {
     #if canImport(Glibc)
       let bytes = sysconf(Int32(_SC_LEVEL2_CACHE_SIZE))
+    #elseif canImport(Musl)
+      let bytes = 0
     #else
       var bytes = 0
       var width = MemoryLayout<Int>.size

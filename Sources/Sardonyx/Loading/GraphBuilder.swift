@@ -37,6 +37,8 @@ struct GraphBuilder {
   /// Before IR 4 an initializer had to be listed among the inputs and was a constant all the same.
   private let inputsHaveDefaults: Bool
   private(set) var missing = MissingOperators()
+  /// The last of each operator's name.
+  private var kinds: [String: Node.Kind] = [:]
   /// What had to be assumed.
   private(set) var notes: [Note] = []
 
@@ -55,9 +57,11 @@ struct GraphBuilder {
     scope.add(captures)
     let names = definition.nodes.uniqueNames
     scope.graph.nodes.reserveCapacity(names.count)
-    for position in try scope.order(definition.nodes, names) {
+    let activity = Activity.watched
+    for (count, position) in try scope.order(definition.nodes, names).enumerated() {
       var node = definition.nodes[position]
       node.name = names[position]
+      activity?.take("load", count, of: names.count, node.name, node.operatorName)
       do throws(ModelError) {
         try append(node, to: &scope)
       } catch {
@@ -101,11 +105,21 @@ struct GraphBuilder {
     try refuse(reader.unreadAttributes, of: definition)
     scope.graph.nodes.append(
       Node(
-        name: definition.name, operatorName: definition.operatorName, domain: definition.domain,
-        operatorSet: operatorSet, inputs: inputs + captured,
+        name: definition.name, kind: kind(of: definition, operatorSet), inputs: inputs + captured,
         outputs: definition.outputs.map { scope.ids[$0] },
         attributes: definition.attributes.filter { bodies[$0.key] == nil },
         implementation: implementation))
+  }
+
+  private mutating func kind(of node: NodeDefinition, _ operatorSet: Int) -> Node.Kind {
+    if let last = kinds[node.operatorName], last.domain == node.domain,
+      last.operatorSet == operatorSet
+    {
+      return last
+    }
+    let kind = Node.Kind(node.operatorName, domain: node.domain, operatorSet: operatorSet)
+    kinds[node.operatorName] = kind
+    return kind
   }
 
   /// The operator set that a node is of: the newest known where the model does not import its

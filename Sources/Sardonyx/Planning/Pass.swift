@@ -17,6 +17,7 @@ extension Graph {
       nodes[position].implementation.bodies = bodies
     }
     try Interruption.check()
+    Activity.begin(pass.name)
     try pass.rewrite(&self)
     removeDeadNodes()
     assert(isConsistent, "pass \(pass.name) broke the graph")

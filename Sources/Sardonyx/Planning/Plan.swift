@@ -95,11 +95,13 @@ final class Plan: Sendable {
   let workspaces = WorkspacePool()
 
   /// Plans a graph.
-  /// - Parameter inputs: one fact per input of the graph.
+  /// - Parameters:
+  ///   - inputs: one fact per input of the graph.
+  ///   - activity: is told of each node.
   /// - Throws: ``ModelError`` of the first node whose inputs do not fit its operator.
-  init(_ graph: Graph, inputs: [Fact]) throws(ModelError) {
+  init(_ graph: Graph, inputs: [Fact], telling activity: Activity? = nil) throws(ModelError) {
     var inference = ShapeInference(graph, inputs: inputs)
-    try inference.run()
+    try inference.run(telling: activity)
     let running = Self.needed(graph, inference)
     let memory = MemoryPlan(graph, facts: inference.facts, running: running)
     var assembly = StepAssembly(graph, inference)

@@ -11,12 +11,14 @@ final class PlanCache: Sendable {
   func plan(for values: [Value?]) -> Plan? { find { $0.fits(values) } }
 
   /// The plan of `graph` for inputs of these types and shapes; their values play no part.
-  func plan(_ graph: Graph, inputs: [Fact]) throws(ModelError) -> Plan {
+  func plan(
+    _ graph: Graph, inputs: [Fact], telling activity: Activity? = nil
+  ) throws(ModelError) -> Plan {
     let known = find { plan in
       zip(plan.inputs, inputs).allSatisfy { $0.type == $1.type && $0.shape == $1.shape }
     }
     if let known { return known }
-    let plan = try Plan(graph, inputs: inputs.map(\.withoutValue))
+    let plan = try Plan(graph, inputs: inputs.map(\.withoutValue), telling: activity)
     plans.withLock { plans in
       if plans.count >= Self.capacity { plans.removeLast() }
       plans.insert(plan, at: 0)

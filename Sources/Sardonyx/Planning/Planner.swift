@@ -93,16 +93,20 @@ extension Graph {
       else { continue }
       if byteCount < Self.sharedByteCount { small.append(position) } else { large.append(position) }
     }
-    for position in large {
+    let activity = Activity.watched
+    let (others, largeCount) = (small, large.count)
+    let count = largeCount + others.count
+    for (done, position) in large.enumerated() {
+      activity?.take("pack weights", done, of: count, nodes[position])
       nodes[position].implementation = try arena.asCurrent { () throws(ModelError) in
         try preparedOperator(of: nodes[position], on: crew)
       }
     }
-    let others = small
     let prepared = Mutex([(any Operator)?](repeating: nil, count: others.count))
     let failure = Mutex<(position: Int, error: ModelError)?>(nil)
     let graph = self
     crew.perform(others.count) { index in
+      activity?.take("pack weights", largeCount + index, of: count, graph.nodes[others[index]])
       do throws(ModelError) {
         let implementation = try crew.asCurrent { () throws(ModelError) in
           try arena.asCurrent { () throws(ModelError) in

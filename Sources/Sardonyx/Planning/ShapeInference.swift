@@ -32,9 +32,14 @@ struct ShapeInference {
   }
 
   /// Goes through all nodes.
-  /// - Parameter leniently: treat the outputs of a node that its inputs do not fit as unknown.
-  mutating func run(leniently: Bool = false) throws(ModelError) {
+  /// - Parameters:
+  ///   - leniently: treat the outputs of a node that its inputs do not fit as unknown.
+  ///   - activity: is told of each node.
+  mutating func run(
+    leniently: Bool = false, telling activity: Activity? = nil
+  ) throws(ModelError) {
     for (position, node) in graph.nodes.enumerated() {
+      activity?.take("plan", position, of: graph.nodes.count, node)
       if position % 64 == 0 { try Interruption.check() }
       let inputs = node.inputs.map { id in id.map { facts[$0] ?? .unknown } }
       do throws(ModelError) {

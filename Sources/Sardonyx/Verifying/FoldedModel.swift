@@ -39,8 +39,6 @@ extension Graph {
   /// The graphs of all bodies, and theirs.
   var bodies: [Graph] { nodes.flatMap { $0.implementation.bodies.map(\.graph) } }
 
-  fileprivate var allNotes: [Note] { notes + bodies.flatMap(\.allNotes) }
-
   /// Of the constants that are left.
   fileprivate var allOrigins: [(String, FoldOrigin)] {
     let names = Set(values.lazy.filter { $0.constant != nil }.map(\.name))

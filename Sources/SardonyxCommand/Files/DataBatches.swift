@@ -48,6 +48,7 @@ struct DataBatches {
       throw ModelError(
         .mismatch, "--batch: expected \(declared), as input \"\(fed.name)\" declares, got \(size)")
     }
+    Terminal.progress(done: 0, of: paths.count)
     for first in stride(from: 0, to: paths.count, by: size) {
       let part = Array(paths[first..<min(first + size, paths.count)])
       var tensors = try part.map { path throws(ModelError) in try row(path, fed, image) }
@@ -134,6 +135,7 @@ struct DataBatches {
         .mismatch,
         "--batch: expected \(rows) rows in each input, got \(odd.value) in \"\(odd.key)\"")
     }
+    Terminal.progress(done: 0, of: rows)
     for first in stride(from: 0, to: rows, by: count) {
       let range = first..<min(first + count, rows)
       var part = shared

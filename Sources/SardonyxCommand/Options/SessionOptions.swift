@@ -50,16 +50,16 @@ struct SessionOptions: ParsableArguments {
   /// Loads a model, and says so if asked; `-` is standard input.
   func model(_ path: String) throws(ModelError) -> Model {
     let start = seconds()
-    let model = try Watch.over("loading \(path)") { () throws(ModelError) in
-      try path == "-" ? Model(bytes: bytes(ofFile: path)) : Model(path: path)
-    }
+    let model = try Model(file: path)
     note("loaded \(path)", since: start)
     return model
   }
 
   /// Reads a model without asking whether it can be run; `-` is standard input.
   func definition(_ path: String) throws(ModelError) -> ModelDefinition {
-    try path == "-" ? ModelDefinition(bytes: bytes(ofFile: path)) : ModelDefinition(path: path)
+    try Watch.over("loading \(path)") { () throws(ModelError) in
+      try path == "-" ? ModelDefinition(bytes: bytes(ofFile: path)) : ModelDefinition(path: path)
+    }
   }
 
   /// Prepares a model, and says so if asked.
@@ -67,9 +67,7 @@ struct SessionOptions: ParsableArguments {
     let start = seconds()
     var options = session
     options.taps = taps
-    let session = try Watch.over("preparing") { () throws(ModelError) in
-      try Session(model, options: options)
-    }
+    let session = try model.session(options)
     note("prepared for \(session.threadReason)", since: start)
     return session
   }
@@ -77,6 +75,20 @@ struct SessionOptions: ParsableArguments {
   /// A remark with the milliseconds that passed, for `--verbose`.
   func note(_ text: String, since start: Double) {
     if verbose { Terminal.note("\(text) (\(((seconds() - start) * 1000).text(decimals: 2)) ms)") }
+  }
+}
+
+extension Model {
+  /// Loads a model while people watch; `-` is standard input.
+  init(file path: String) throws(ModelError) {
+    self = try Watch.over("loading \(path)") { () throws(ModelError) in
+      try path == "-" ? Model(bytes: bytes(ofFile: path)) : Model(path: path)
+    }
+  }
+
+  /// Prepares the model while people watch.
+  func session(_ options: Session.Options) throws(ModelError) -> Session {
+    try Watch.over("preparing") { () throws(ModelError) in try Session(self, options: options) }
   }
 }
 

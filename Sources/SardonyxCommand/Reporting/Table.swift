@@ -5,26 +5,29 @@ struct Table {
   enum Alignment { case left, right }
 
   private let columns: [(title: String, alignment: Alignment)]
-  private var rows: [[String]] = []
+  private var rows: [(cells: [String], isAlarming: Bool)] = []
 
   init(_ columns: [(title: String, alignment: Alignment)]) { self.columns = columns }
 
-  mutating func append(_ row: String...) {
+  /// - Parameter isAlarming: whether the last cell stands out.
+  mutating func append(_ row: String..., isAlarming: Bool = false) {
     precondition(row.count == columns.count)
-    rows.append(row)
+    rows.append((row.map(\.visible), isAlarming))
   }
 
   /// Header and rows, one a line, two spaces between columns.
   var text: String {
-    let header = columns.map(\.title)
-    let rows = rows.map { $0.map(\.visible) }
+    let all = [(cells: columns.map(\.title), isAlarming: false)] + rows
     let widths = columns.indices.map { column in
-      ([header] + rows).map { $0[column].count }.max() ?? 0
+      all.map { $0.cells[column].count }.max() ?? 0
     }
-    let lines = ([header] + rows).map { row in
+    let lines = all.map { row in
       let cells = columns.indices.map { column in
-        let padding = String(repeating: " ", count: widths[column] - row[column].count)
-        return columns[column].alignment == .left ? row[column] + padding : padding + row[column]
+        let cell = row.cells[column]
+        let padding = String(repeating: " ", count: widths[column] - cell.count)
+        let isLast = column == columns.count - 1
+        let shown = row.isAlarming && isLast ? Terminal.alarming(cell) : cell
+        return columns[column].alignment == .left ? shown + padding : padding + shown
       }
       return String(cells.joined(separator: "  ").trimmingSuffix(" "))
     }

@@ -41,7 +41,8 @@ enum Terminal {
 
   /// A line that the next one overwrites; nothing where nobody watches.
   static func progress(_ text: String) {
-    if isWatched { writeError("\r\u{1B}[K\(text.visible)") }
+    // Wrapped lines could not be overwritten: what is too long is cut off.
+    if isWatched { writeError("\r\u{1B}[K\u{1B}[?7l\(text.visible)\u{1B}[?7h") }
   }
 
   /// A bar of how much is done.
@@ -54,9 +55,9 @@ enum Terminal {
   }
 
   /// Takes the line of progress away before a line of output; the next progress brings it back.
-  static func clearProgress() { progress("") }
+  static func clearProgress() { if isWatched { writeError("\r\u{1B}[K") } }
 
-  static func endProgress() { progress("") }
+  static func endProgress() { clearProgress() }
 
   private static func writeError(_ text: String) {
     var text = text

@@ -77,11 +77,17 @@ extension Tensor {
   /// The first elements as people read them.
   private func texts(_ count: Int) -> [String] {
     if let strings = try? strings() { return strings.prefix(count).map { "\"\($0.visible)\"" } }
-    guard let numbers = try? numbers() else {
-      return jsonElements.prefix(count).map(\.description)
+    switch type {
+    case .int64, .uint64, .complex64, .complex128:
+      // These are no doubles, or rounded ones.
+      let count = Swift.min(count, elementCount)
+      let bytes = Array(rawBytes.prefix(count * type.byteCount))
+      return (try? Tensor(type, [count], bytes: bytes))?.jsonElements.map(\.description) ?? []
+    default:
+      let numbers = ((try? numbers()) ?? []).prefix(count)
+      if type == .bool { return numbers.map { $0 == 0 ? "false" : "true" } }
+      return numbers.map { type.isInteger ? String(Int($0)) : $0.text(digits: 6) }
     }
-    if type == .bool { return numbers.prefix(count).map { $0 == 0 ? "false" : "true" } }
-    return numbers.prefix(count).map { type.isInteger ? String(Int($0)) : $0.text(digits: 6) }
   }
 
   /// All elements: numbers with the digits of their own type, pairs for complex numbers.

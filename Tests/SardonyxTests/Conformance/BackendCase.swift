@@ -42,6 +42,15 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
     return inputs
   }
 
+  /// The recorded outputs by name.
+  func outputs(of model: Model) throws -> [String: Value] {
+    var outputs: [String: Value] = [:]
+    for (definition, file) in zip(model.outputs, files("output")) {
+      outputs[definition.name] = try value(file, definition)
+    }
+    return outputs
+  }
+
   private func value(_ file: URL, _ definition: ValueDefinition) throws -> Value {
     let type = try #require(definition.type, "\(definition.name) has no type")
     return try Value(protobuf: [UInt8](Data(contentsOf: file)), as: type)
@@ -84,11 +93,16 @@ extension BackendCase {
   }()
 
   /// Our own cases for what ONNX's do not cover, as tools/record-references.py writes them.
-  static let recorded: [BackendCase] = {
-    let folder = tests.appending(path: "Fixtures/Operators")
+  static let recorded = cases(in: "Fixtures/Operators")
+
+  /// Whole networks of the kinds that people run, as tools/record-networks.py writes them.
+  static let networks = cases(in: "Fixtures/Networks")
+
+  private static func cases(in path: String) -> [BackendCase] {
+    let folder = tests.appending(path: path)
     let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path)
     return (names ?? []).sorted().map { BackendCase(name: $0, folder: folder.appending(path: $0)) }
-  }()
+  }
 
   /// The cases whose values nobody can reproduce, with the reason.
   static let exclusions: [String: String] = {

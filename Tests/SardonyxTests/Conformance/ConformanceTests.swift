@@ -17,6 +17,31 @@ import Testing
     #expect(difference == nil)
   }
 
+  @Test(
+    "Whole networks come out as recorded in every way to run them", arguments: BackendCase.networks)
+  func networksAgree(_ testCase: BackendCase) throws {
+    let model = try Model(path: testCase.model)
+    let (inputs, recorded) = (try testCase.inputs(of: model), try testCase.outputs(of: model))
+    #expect(recorded.count == model.outputs.count)
+    for mode in [Session.BatchNormalizationMode.folded, .unfolded] {
+      for threads in [1, 2] {
+        for usesBlocks in [true, false] {
+          var options = Session.Options()
+          options.batchNormalization = mode
+          options.threads = threads
+          options.usesBlocks = usesBlocks
+          let comparison = try Comparison(
+            model, recorded: recorded, inputs: inputs, options: options)
+          #expect(comparison.passed, "\(mode), \(threads), \(usesBlocks): \(comparison.outputs)")
+        }
+      }
+    }
+  }
+
+  @Test("There are networks of many kinds") func networksAreThere() {
+    #expect(BackendCase.networks.count > 12)
+  }
+
   @Test("Exclusions name cases", .enabled(if: !BackendCase.onnx.isEmpty))
   func exclusionsAreCases() {
     let names = Set(BackendCase.onnx.map(\.name))

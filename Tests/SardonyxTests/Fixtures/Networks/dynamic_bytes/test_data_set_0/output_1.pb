@@ -1,0 +1,1 @@
+Bdynamicquantizelstm5bJ ¥#!>ã8Ò¾<ä“½j>Áº¾	â=\M=¦Ò=

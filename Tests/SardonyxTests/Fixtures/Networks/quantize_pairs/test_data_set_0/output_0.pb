@@ -1,0 +1,2 @@
+Bdequantizelinear22aJ 
+×#>R¸?Âu½Âu½Âu>R¸?Âu½Âu½

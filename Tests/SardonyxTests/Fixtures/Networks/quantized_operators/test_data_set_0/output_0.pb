@@ -1,0 +1,2 @@
+Bdequantizelinear7aJ =
+×¿Âu¾ffæ¾ëQ¸>£p}?™™™¾×£0?)\O¿
