@@ -127,10 +127,3 @@ public struct PlanInspection: Sendable {
     workingByteCount = plan.arenaByteCount
   }
 }
-
-extension Graph {
-  /// The notes on this graph and on the bodies in it.
-  fileprivate var allNotes: [Note] {
-    notes + nodes.flatMap { $0.implementation.bodies.flatMap(\.graph.allNotes) }
-  }
-}

@@ -113,6 +113,46 @@ public final class Session: Sendable {
     try compute(inputs, outputs, makeContext(profile))
   }
 
+  /// Runs the model until it is done or `cancellation` is asked for.
+  /// - Parameters:
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - outputs: names of outputs or taps; nil means the model's outputs and all taps.
+  ///   - cancellation: ends the run from another thread.
+  /// - Returns: the values by name.
+  /// - Throws: ``ModelError``: what ``run(_:outputs:profile:)`` throws.
+  public func run(
+    _ inputs: [String: Value], outputs: [String]? = nil, cancellation: Cancellation
+  ) throws(ModelError) -> [String: Value] {
+    try unsafe run(inputs, outputs: outputs, into: [:], cancellation: cancellation)
+  }
+
+  /// Runs the model and writes outputs to memory of the caller's, without a copy where the last step
+  /// that makes one can write it there.
+  ///
+  /// The elements are written as ``Tensor/rawBytes`` has them, from the first byte on; what lies behind
+  /// them stays as it is. After an error the memory may hold anything.
+  /// - Parameters:
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - outputs: names of outputs or taps; nil means the model's outputs and all taps.
+  ///   - memory: by output name, for those that are to be written there: of as many bytes as the tensor has, or
+  ///     more. Nobody else reads or writes it during the run.
+  ///   - cancellation: ends the run from another thread.
+  /// - Returns: the values by name. Tensors of outputs that `memory` names lie in it, and may be used as
+  ///   long as it is there and unchanged.
+  /// - Throws: ``ModelError``: what ``run(_:outputs:profile:)`` throws, and mismatch where memory is too
+  ///   small, overlaps other memory or an input, or is for an output that is not computed or has no bytes.
+  @unsafe public func run(
+    _ inputs: [String: Value], outputs: [String]? = nil,
+    into memory: [String: UnsafeMutableRawBufferPointer], cancellation: Cancellation? = nil
+  ) throws(ModelError) -> [String: Value] {
+    let context = makeContext(nil)
+    let memory = unsafe OutputMemory(memory)
+    guard let cancellation else { return try compute(inputs, outputs, context, memory) }
+    return try cancellation.during(context) { () throws(ModelError) in
+      try compute(inputs, outputs, context, memory)
+    }
+  }
+
   /// Runs the model on a thread of its own, while the caller's may do other things.
   /// - Parameters:
   ///   - inputs: values by input name; those with a default may be left out.
@@ -140,29 +180,39 @@ public final class Session: Sendable {
   }
 
   private func compute(
-    _ inputs: [String: Value], _ outputs: [String]?, _ context: RunContext
+    _ inputs: [String: Value], _ outputs: [String]?, _ context: RunContext,
+    _ memory: OutputMemory = .none
   ) throws(ModelError) -> [String: Value] {
     try model.naming {
       () throws(ModelError) in
       let positions = try outputPositions(outputs)
+      try memory.check(inputs, wanted: positions.lazy.map(graph.outputName))
       let results: [Value?]
       do throws(ModelError) {
         results = try context.crew.withWorkers { () throws(ModelError) in
           let (plan, values) = try self.plan(for: inputs, context)
           try plan.check(timeLimit: options.timeLimit, threads: threads)
-          return try Executor.run(plan, values, context)
+          return try Executor.run(plan, values, context, into: memory.targets(plan))
         }
       } catch {
         throw (try? InputBinding(inputs, model.graph))?.explain(error) ?? error
       }
       var named = [String: Value](minimumCapacity: positions.count)
-      for position in positions { named[graph.outputName(position)] = results[position] }
+      for position in positions {
+        let name = graph.outputName(position)
+        named[name] = try results[position].map { result throws(ModelError) in
+          try memory.settle(result, name)
+        }
+      }
       return named
     }
   }
 
   /// The nodes of the prepared graph, bodies left out.
   public var nodeCount: Int { graph.nodes.count }
+
+  /// What passes did and declined to do, bodies of nodes included.
+  public var notes: [Note] { graph.allNotes }
 
   /// How many threads a run uses, and why.
   public var threadReason: String {

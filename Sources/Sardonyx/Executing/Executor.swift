@@ -7,12 +7,16 @@ struct Executor {
 
   /// Runs a plan.
   /// - Parameter inputs: one value per input of the plan's graph, nil where it is not needed.
+  /// - Parameter targets: memory for outputs, each of as many bytes as the plan tells; one that is
+  ///   made otherwise than by a step that writes it leaves its own as it is.
   /// - Returns: one value per output of the graph.
   /// - Throws: ``ModelError`` of the node that failed, or limit or cancelled.
-  static func run(_ plan: Plan, _ inputs: [Value?], _ context: RunContext) throws(ModelError)
-    -> [Value]
-  {
+  static func run(
+    _ plan: Plan, _ inputs: [Value?], _ context: RunContext,
+    into targets: [Graph.ValueID: Storage] = [:]
+  ) throws(ModelError) -> [Value] {
     var executor = try Executor(plan, context)
+    executor.workspace.targets = targets
     defer { executor.finish() }
     return try executor.run(inputs)
   }

@@ -16,6 +16,8 @@ import Synchronization
   private var replaced: [(id: Graph.ValueID, value: Value?)] = []
   /// Per value, memory that was handed out and may have come free.
   private var handedOut: [[Storage]]
+  /// Memory of the caller's for outputs of this run.
+  var targets: [Graph.ValueID: Storage] = [:]
 
   init(_ plan: Plan) {
     table = ValueTable(plan.facts.lazy.map { $0?.value })
@@ -136,6 +138,7 @@ import Synchronization
   private func storage(
     for id: Graph.ValueID, _ type: ElementType, _ shape: Shape, _ context: RunContext
   ) throws(ModelError) -> Storage {
+    if !targets.isEmpty, let target = targets[id], type != .string { return target }
     for index in handedOut[id].indices where isKnownUniquelyReferenced(&handedOut[id][index]) {
       return handedOut[id][index]
     }
@@ -172,6 +175,7 @@ import Synchronization
 
   /// Lets go of all that the last run made and was given.
   func clear(_ plan: Plan) {
+    if !targets.isEmpty { targets = [:] }
     for id in plan.graph.inputs { table[id] = nil }
     for id in plan.varying { table[id] = nil }
     guard !replaced.isEmpty else { return }
