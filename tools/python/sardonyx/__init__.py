@@ -10,7 +10,7 @@ A script written for onnxruntime changes one import::
 Arrays go in and come out without copies; what comes out is read-only. Runs release the GIL and may overlap.
 """
 
-from ._library import Error, version as _version
+from ._library import Error, has_feature, version as _version
 from ._reports import compare, fold, inspect
 from ._session import (
     Cancellation,
@@ -33,5 +33,6 @@ __all__ = [
     "compare",
     "fold",
     "get_available_providers",
+    "has_feature",
     "inspect",
 ]

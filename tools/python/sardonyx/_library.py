@@ -66,6 +66,11 @@ def version() -> str:
     return text(library.sardonyx_version()) or ""
 
 
+def has_feature(name: str) -> bool:
+    """Whether the library was built with a feature: "images" for the operator ImageDecoder."""
+    return bool(library.sardonyx_has_feature(name.encode()))
+
+
 def new(type_name: str) -> Any:
     """A place for a handle of this type."""
     return ffi.new(f"{type_name} *[1]")

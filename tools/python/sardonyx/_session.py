@@ -210,7 +210,7 @@ class InferenceSession:
     @property
     def threads(self) -> int:
         """Threads of a run."""
-        return library.sardonyx_session_threads(self._handle)
+        return int(library.sardonyx_session_threads(self._handle))
 
     @property
     def notes(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from onnx.backend.base import Backend, BackendRep, namedtupledict
 from ._session import InferenceSession, SessionOptions
 
 
-class SardonyxRep(BackendRep):  # type: ignore[misc]
+class SardonyxRep(BackendRep):
     """A model that is ready to run."""
 
     def __init__(self, session: InferenceSession) -> None:
@@ -28,7 +28,7 @@ class SardonyxRep(BackendRep):  # type: ignore[misc]
             *results)
 
 
-class SardonyxBackend(Backend):  # type: ignore[misc]
+class SardonyxBackend(Backend):
     """Runs ONNX models by Sardonyx."""
 
     @classmethod
