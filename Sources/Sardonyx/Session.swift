@@ -198,13 +198,8 @@ public final class Session: Sendable {
         throw (try? InputBinding(inputs, model.graph))?.explain(error) ?? error
       }
       var named = [String: Value](minimumCapacity: positions.count)
-      for position in positions {
-        let name = graph.outputName(position)
-        named[name] = try results[position].map { result throws(ModelError) in
-          try memory.settle(result, name)
-        }
-      }
-      return named
+      for position in positions { named[graph.outputName(position)] = results[position] }
+      return memory.names.isEmpty ? named : try memory.settle(named)
     }
   }
 

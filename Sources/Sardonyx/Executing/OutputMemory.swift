@@ -37,6 +37,22 @@
     }
   }
 
+  /// The results with those for which there is memory in it, and no other there.
+  /// - Throws: ``ModelError`` (mismatch) where memory is too small, or a result has no bytes.
+  func settle(_ results: [String: Value]) throws(ModelError) -> [String: Value] {
+    var (settled, placed) = (results, [Value]())
+    for name in names {
+      guard let result = results[name] else { continue }
+      let value = try settle(result, name)
+      settled[name] = value
+      placed.append(value)
+    }
+    for (name, result) in results where unsafe places[name] == nil {
+      settled[name] = result.apart(from: placed)
+    }
+    return settled
+  }
+
   /// The storages that steps of a plan may write to at once: of tensors whose size is known and
   /// whose place is aligned.
   func targets(_ plan: Plan) -> [Graph.ValueID: Storage] {
@@ -54,7 +70,7 @@
 
   /// The result as it lies in the memory for it; as it is, where there is none.
   /// - Throws: ``ModelError`` (mismatch) where the memory is too small, or the result has no bytes.
-  func settle(_ result: Value, _ name: String) throws(ModelError) -> Value {
+  private func settle(_ result: Value, _ name: String) throws(ModelError) -> Value {
     guard let place = unsafe places[name] else { return result }
     guard let tensor = result.tensor, tensor.type != .string else {
       let got = result.tensor.map { "\($0.type)" } ?? "\(result.type)"
@@ -68,10 +84,8 @@
         got: "\(place.count)")
     }
     guard let base = place.baseAddress, tensor.byteCount > 0 else { return result }
-    let source = unsafe tensor.bytes
-    if unsafe source != UnsafeRawPointer(base) {
-      unsafe base.copyMemory(from: source, byteCount: tensor.byteCount)
-    }
+    if unsafe tensor.bytes == UnsafeRawPointer(base) { return result }
+    unsafe base.copyMemory(from: tensor.bytes, byteCount: tensor.byteCount)
     let storage = unsafe Storage(
       borrowing: base, byteCount: tensor.byteCount, alignment: tensor.type.alignment,
       owner: Lender.shared)

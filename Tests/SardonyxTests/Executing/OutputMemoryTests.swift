@@ -66,6 +66,22 @@ import Testing
     #expect(try run(session, byteCount: 24).bytes == Tensor([0, 1, 2] as [Int64]).rawBytes)
   }
 
+  @Test("An output that is another one under a second name does not lie in that one's memory")
+  func outputsComeApart() throws {
+    let session = try Session(
+      model(
+        graph(
+          [declared("x", .float, [-1])],
+          [node("Relu", ["x"], ["y"]), node("Identity", ["y"], ["z"])],
+          [declared("y", .float, [-1]), declared("z", .float, [-1])])))
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 12, alignment: 64)
+    defer { unsafe memory.deallocate() }
+    let results = try unsafe session.run(input, into: ["y": memory])
+    unsafe memory.copyBytes(from: [UInt8](repeating: 0, count: 12))
+    #expect(results["y"]?.tensor?.array(of: Float.self) == [0, 0, 0])
+    #expect(results["z"]?.tensor?.array(of: Float.self) == [1, 0, 3])
+  }
+
   @Test func memoryTooSmallIsRefused() throws {
     let session = try session([node("Relu", ["x"], ["y"])])
     let error = #expect(throws: ModelError.self) { try run(session, byteCount: 11) }
