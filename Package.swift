@@ -19,6 +19,8 @@ let package = Package(
   products: [
     .library(name: "Sardonyx", targets: ["Sardonyx"]),
     .library(name: "SardonyxData", targets: ["SardonyxData"]),
+    .library(name: "SardonyxC", type: .dynamic, targets: ["SardonyxC"]),
+    .library(name: "SardonyxCStatic", type: .static, targets: ["SardonyxC"]),
     .executable(name: "sardonyx", targets: ["SardonyxCommand"]),
     .executable(name: "sardonyx-fuzz", targets: ["SardonyxFuzz"]),
   ],
@@ -60,6 +62,9 @@ let package = Package(
       name: "Sardonyx", dependencies: ["COnnx", "CKernels", images], swiftSettings: settings),
     .target(
       name: "SardonyxData", dependencies: ["Sardonyx", "CZip", images], swiftSettings: settings),
+    .target(name: "CSardonyx", cSettings: [.treatAllWarnings(as: .error)]),
+    .target(
+      name: "SardonyxC", dependencies: ["Sardonyx", "CSardonyx"], swiftSettings: settings),
     .executableTarget(
       name: "SardonyxCommand",
       dependencies: [

@@ -127,8 +127,3 @@ public struct PlanInspection: Sendable {
     workingByteCount = plan.arenaByteCount
   }
 }
-
-extension Graph {
-  /// The notes on this graph and on the bodies in it.
-  var allNotes: [Note] { notes + bodies.flatMap(\.allNotes) }
-}

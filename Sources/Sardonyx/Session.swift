@@ -110,30 +110,7 @@ public final class Session: Sendable {
   public func run(
     _ inputs: [String: Value], outputs: [String]? = nil, profile: Profile? = nil
   ) throws(ModelError) -> [String: Value] {
-    let names = outputs ?? self.outputs
-    return Dictionary(
-      zip(names, try compute(inputs, names, makeContext(profile))), uniquingKeysWith: { $1 })
-  }
-
-  /// Runs the model and writes outputs into memory of the caller's.
-  ///
-  /// An output is computed in its buffer where it has memory of its own, and is copied there otherwise.
-  /// After a run that throws the buffers hold anything.
-  /// - Parameters:
-  ///   - inputs: values by input name; those with a default may be left out.
-  ///   - buffers: by name of an output or tap, memory with room for it that nothing else uses until the
-  ///     run ends, neither another output nor an input.
-  /// - Returns: what lies at the front of each buffer.
-  /// - Throws: ``ModelError``: what the other ``run(_:outputs:profile:)`` throws, or mismatch where an
-  ///   output is not a tensor of numbers or longer than its buffer.
-  @unsafe public func run(
-    _ inputs: [String: Value], into buffers: [String: UnsafeMutableRawBufferPointer]
-  ) throws(ModelError) -> [String: (type: ElementType, shape: Shape)] {
-    let buffers = unsafe buffers.map { unsafe OutputBuffer(name: $0, $1) }
-    let values = try compute(inputs, buffers.map(\.name), makeContext(nil), into: buffers)
-    var written: [String: (type: ElementType, shape: Shape)] = [:]
-    for (buffer, value) in zip(buffers, values) { written[buffer.name] = try buffer.take(value) }
-    return written
+    try compute(inputs, outputs, makeContext(profile))
   }
 
   /// Runs the model and writes an output into memory of the caller's.
@@ -147,14 +124,54 @@ public final class Session: Sendable {
   public func run<T: Element>(
     _ inputs: [String: Value], output: String? = nil, into elements: inout MutableSpan<T>
   ) throws(ModelError) -> Shape {
-    guard let name = output ?? (outputs.count == 1 ? outputs[0] : nil) else {
-      throw .unexpected("output to write", expected: "one of \(outputs.quotedList)", got: "none")
+    let names = graph.outputs.indices.map(graph.outputName)
+    guard let name = output ?? (names.count == 1 ? names[0] : nil) else {
+      throw .unexpected("output to write", expected: "one of \(names.quotedList)", got: "none")
     }
     return try unsafe elements.withUnsafeMutableBufferPointer { elements throws(ModelError) in
-      let buffer = unsafe OutputBuffer(
-        name: name, UnsafeMutableRawBufferPointer(elements), of: T.elementType)
-      let values = try compute(inputs, [name], makeContext(nil), into: [buffer])
-      return try buffer.take(values[0]).shape
+      let memory = unsafe OutputMemory(
+        [name: UnsafeMutableRawBufferPointer(elements)], of: T.elementType)
+      return try compute(inputs, [name], makeContext(nil), memory)[name]!.tensor!.shape
+    }
+  }
+
+  /// Runs the model until it is done or `cancellation` is asked for.
+  /// - Parameters:
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - outputs: names of outputs or taps; nil means the model's outputs and all taps.
+  ///   - cancellation: ends the run from another thread.
+  /// - Returns: the values by name.
+  /// - Throws: ``ModelError``: what ``run(_:outputs:profile:)`` throws.
+  public func run(
+    _ inputs: [String: Value], outputs: [String]? = nil, cancellation: Cancellation
+  ) throws(ModelError) -> [String: Value] {
+    try unsafe run(inputs, outputs: outputs, into: [:], cancellation: cancellation)
+  }
+
+  /// Runs the model and writes outputs to memory of the caller's, without a copy where the last step
+  /// that makes one can write it there.
+  ///
+  /// The elements are written as ``Tensor/rawBytes`` has them, from the first byte on; what lies behind
+  /// them stays as it is. After an error the memory may hold anything.
+  /// - Parameters:
+  ///   - inputs: values by input name; those with a default may be left out.
+  ///   - outputs: names of outputs or taps; nil means the model's outputs and all taps.
+  ///   - memory: by output name, for those that are to be written there: of as many bytes as the tensor has, or
+  ///     more. Nobody else reads or writes it during the run.
+  ///   - cancellation: ends the run from another thread.
+  /// - Returns: the values by name. Tensors of outputs that `memory` names lie in it, and may be used as
+  ///   long as it is there and unchanged.
+  /// - Throws: ``ModelError``: what ``run(_:outputs:profile:)`` throws, and mismatch where memory is too
+  ///   small, overlaps other memory or an input, or is for an output that is not computed or has no bytes.
+  @unsafe public func run(
+    _ inputs: [String: Value], outputs: [String]? = nil,
+    into memory: [String: UnsafeMutableRawBufferPointer], cancellation: Cancellation? = nil
+  ) throws(ModelError) -> [String: Value] {
+    let context = makeContext(nil)
+    let memory = unsafe OutputMemory(memory)
+    guard let cancellation else { return try compute(inputs, outputs, context, memory) }
+    return try cancellation.during(context) { () throws(ModelError) in
+      try compute(inputs, outputs, context, memory)
     }
   }
 
@@ -169,46 +186,44 @@ public final class Session: Sendable {
     _ inputs: [String: Value], outputs: [String]? = nil
   ) async throws(ModelError) -> [String: Value] {
     let context = makeContext(nil)
-    let names = outputs ?? self.outputs
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         Crew.performElsewhere {
           continuation.resume(
             returning: Result { () throws(ModelError) in
-              try self.compute(inputs, names, context)
+              try self.compute(inputs, outputs, context)
             })
         }
       }
     } onCancel: {
       context.cancel()
     }
-    return Dictionary(zip(names, try result.get()), uniquingKeysWith: { $1 })
+    return try result.get()
   }
 
-  /// The names of the model's outputs and of all taps.
-  private var outputs: [String] { graph.outputs.map { graph.values[$0].name } }
-
-  /// The values of the outputs named; those with a buffer may lie in it.
+  /// The values of the outputs named; those that memory is given for lie in it.
   private func compute(
-    _ inputs: [String: Value], _ outputs: [String], _ context: RunContext,
-    into buffers: [OutputBuffer] = []
-  ) throws(ModelError) -> [Value] {
+    _ inputs: [String: Value], _ outputs: [String]?, _ context: RunContext,
+    _ memory: OutputMemory = .none
+  ) throws(ModelError) -> [String: Value] {
     try model.naming {
       () throws(ModelError) in
-      let positions = try positions(outputs)
+      let positions = try outputPositions(outputs)
+      try memory.check(inputs, wanted: positions.lazy.map(graph.outputName))
       let results: [Value]
       do throws(ModelError) {
         results = try context.crew.withWorkers { () throws(ModelError) in
           let (plan, values) = try self.plan(for: inputs, context)
           try plan.check(timeLimit: options.timeLimit, threads: threads)
-          let targets = zip(positions, buffers).map { (plan.graph.outputs[$0], $1) }
           return try Executor.run(
-            plan, values, context, into: targets, telling: context.activity)
+            plan, values, context, into: memory.targets(plan), telling: context.activity)
         }
       } catch {
         throw (try? InputBinding(inputs, model.graph))?.explain(error) ?? error
       }
-      return positions.map { results[$0] }
+      var named = [String: Value](minimumCapacity: positions.count)
+      for position in positions { named[graph.outputName(position)] = results[position] }
+      return memory.names.isEmpty ? named : try memory.settle(named)
     }
   }
 
@@ -272,8 +287,9 @@ public final class Session: Sendable {
       seed: options.seed, profile: profile)
   }
 
-  private func positions(_ names: [String]) throws(ModelError) -> [Int] {
-    let known = outputs
+  private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {
+    guard let names else { return Array(graph.outputs.indices) }
+    let known = graph.outputs.indices.map(graph.outputName)
     var positions: [Int] = []
     for name in names {
       guard let position = known.firstIndex(of: name) else {
@@ -296,6 +312,9 @@ private struct PreparedGraph: Sendable {
 }
 
 extension Graph {
+  /// The name of the output at this position.
+  fileprivate func outputName(_ position: Int) -> String { values[outputs[position]].name }
+
   /// This graph with every input that has a default as the constant that it holds.
   fileprivate var withConstantDefaults: Graph {
     var graph = self

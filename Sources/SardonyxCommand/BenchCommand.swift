@@ -108,7 +108,7 @@ struct BenchCommand: ParsableCommand {
 
   /// What computes: version, processor, instruction set.
   static var machine: String {
-    "Sardonyx \(SardonyxCommand.version), \(Processor.name), \(Processor.instructionSet)"
+    "Sardonyx \(Build.version), \(Processor.name), \(Processor.instructionSet)"
   }
 
   private func measure(

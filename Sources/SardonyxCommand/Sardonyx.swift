@@ -12,8 +12,6 @@ import Sardonyx
 /// The command itself: what its subcommands share is how they end.
 @main
 struct SardonyxCommand: ParsableCommand {
-  static let version = "0.1.0"
-
   static let configuration = CommandConfiguration(
     commandName: "sardonyx",
     abstract: "Run, verify, inspect and time ONNX models.",
@@ -26,7 +24,7 @@ struct SardonyxCommand: ParsableCommand {
 
       `sardonyx help images` and `sardonyx help tolerances` tell more.
       """,
-    version: version,
+    version: Build.version,
     subcommands: [
       RunCommand.self, CompareCommand.self, InspectCommand.self, BenchCommand.self,
       FoldCommand.self, VerifyFoldCommand.self, DoctorCommand.self, DriftCommand.self,

@@ -10,18 +10,19 @@ struct Executor {
   /// Runs a plan.
   /// - Parameters:
   ///   - inputs: one value per input of the plan's graph, nil where it is not needed.
-  ///   - buffers: where outputs of the graph had better lie.
+  ///   - targets: memory for outputs, each of as many bytes as the plan tells; one that is made otherwise
+  ///     than by a step that writes it leaves its own as it is.
   ///   - activity: is told of each step.
   /// - Returns: one value per output of the graph.
   /// - Throws: ``ModelError`` of the node that failed, or limit or cancelled.
   static func run(
     _ plan: Plan, _ inputs: [Value?], _ context: RunContext,
-    into buffers: [(Graph.ValueID, OutputBuffer)] = [], telling activity: Activity? = nil
+    into targets: [Graph.ValueID: Storage] = [:], telling activity: Activity? = nil
   ) throws(ModelError) -> [Value] {
     var executor = try Executor(plan, context)
     defer { executor.finish() }
     executor.activity = activity
-    if !buffers.isEmpty { executor.workspace.aim(buffers, plan) }
+    if !targets.isEmpty { executor.workspace.aim(at: targets, plan) }
     return try executor.run(inputs)
   }
 

@@ -135,18 +135,16 @@ import Synchronization
   }
 
   /// Lets outputs of the next run lie in buffers, with the values that they are mere views of.
-  func aim(_ buffers: [(Graph.ValueID, OutputBuffer)], _ plan: Plan) {
-    for (id, buffer) in buffers {
-      guard targets[id] == nil, let storage = buffer.storage(for: plan.facts[id]) else { continue }
-      targets[id] = storage
-    }
+  func aim(at targets: [Graph.ValueID: Storage], _ plan: Plan) {
+    self.targets = targets
     for step in plan.steps.reversed() {
       for (index, id) in step.outputs.enumerated() {
-        guard case .input(let position) = step.placements[index], let id, let target = targets[id],
-          let source = step.inputs[position], targets[source] == nil,
+        guard case .input(let position) = step.placements[index], let id,
+          let target = self.targets[id], let source = step.inputs[position],
+          self.targets[source] == nil,
           plan.facts[source]?.byteCount == plan.facts[id]?.byteCount
         else { continue }
-        targets[source] = target
+        self.targets[source] = target
       }
     }
   }
@@ -155,7 +153,7 @@ import Synchronization
   private func storage(
     for id: Graph.ValueID, _ type: ElementType, _ shape: Shape, _ context: RunContext
   ) throws(ModelError) -> Storage {
-    if let target = targets[id] { return target }
+    if !targets.isEmpty, let target = targets[id] { return target }
     for index in handedOut[id].indices where isKnownUniquelyReferenced(&handedOut[id][index]) {
       return handedOut[id][index]
     }
@@ -192,9 +190,9 @@ import Synchronization
 
   /// Lets go of all that the last run made and was given.
   func clear(_ plan: Plan) {
+    if !targets.isEmpty { targets = [:] }
     for id in plan.graph.inputs { table[id] = nil }
     for id in plan.varying { table[id] = nil }
-    targets = [:]
     guard !replaced.isEmpty else { return }
     for (id, value) in replaced.reversed() { set(id, value, plan) }
     replaced.removeAll(keepingCapacity: true)

@@ -1,5 +1,5 @@
 /// The type of a graph's value as ONNX's `TypeProto` states it, without its shape.
-public enum ValueType: Sendable, Hashable, CustomStringConvertible {
+public enum ValueType: Sendable, Hashable, LosslessStringConvertible {
   /// A dense array.
   case tensor(ElementType)
   /// An array of which few elements are stored.
@@ -24,6 +24,30 @@ public enum ValueType: Sendable, Hashable, CustomStringConvertible {
     case .sequence(let element): "seq(\(element))"
     case .optional(let element): "optional(\(element))"
     case .map(let key, let value): "map(\(key),\(value))"
+    }
+  }
+
+  /// The type that ``description`` spells like this; nil where there is none.
+  public init?(_ description: String) {
+    func part(_ name: String) -> Substring? {
+      guard description.hasPrefix(name + "("), description.hasSuffix(")") else { return nil }
+      return description.dropFirst(name.count + 1).dropLast()
+    }
+    func inner(_ text: Substring) -> ValueType? { ValueType(String(text)) }
+    if let type = part("tensor").flatMap({ ElementType(name: $0) }) {
+      self = .tensor(type)
+    } else if let type = part("sparse_tensor").flatMap({ ElementType(name: $0) }) {
+      self = .sparseTensor(type)
+    } else if let element = part("seq").flatMap(inner) {
+      self = .sequence(element)
+    } else if let element = part("optional").flatMap(inner) {
+      self = .optional(element)
+    } else if let parts = part("map")?.split(separator: ",", maxSplits: 1), parts.count == 2,
+      let key = ElementType(name: parts[0]), let value = inner(parts[1])
+    {
+      self = .map(key: key, value: value)
+    } else {
+      return nil
     }
   }
 }

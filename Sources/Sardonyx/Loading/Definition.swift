@@ -18,6 +18,10 @@ public struct ModelDefinition: Sendable {
   public var operatorSets: [String: Int] = [:]
   /// Further remarks by key.
   public var metadata: [String: String] = [:]
+  /// The graph's name.
+  public var graphName: String { graph.name }
+  /// What the author says of the graph.
+  public var graphDocumentation: String { graph.documentation }
   var graph = GraphDefinition()
   var functions: [FunctionDefinition] = []
   /// The file it came from, for messages.

@@ -39,6 +39,9 @@ extension Graph {
   /// The graphs of all bodies, and theirs.
   var bodies: [Graph] { nodes.flatMap { $0.implementation.bodies.map(\.graph) } }
 
+  /// The notes on this graph and on the bodies in it.
+  var allNotes: [Note] { notes + bodies.flatMap(\.allNotes) }
+
   /// Of the constants that are left.
   fileprivate var allOrigins: [(String, FoldOrigin)] {
     let names = Set(values.lazy.filter { $0.constant != nil }.map(\.name))

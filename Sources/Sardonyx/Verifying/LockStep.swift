@@ -152,18 +152,4 @@ extension Value {
     }
     return .tensor(tensor)
   }
-
-  /// This value in memory of its own.
-  fileprivate var copied: Value {
-    switch self {
-    case .tensor(let tensor):
-      let storage = Storage(byteCount: tensor.byteCount)
-      let destination = Destination(tensor.type, tensor.shape, storage: storage)
-      destination.copy(tensor)
-      return .tensor(destination.tensor(texts: tensor.texts))
-    case .sequence(let elements, let type): return .sequence(elements.map(\.copied), of: type)
-    case .optional(let value, let type): return .optional(value?.copied, of: type)
-    case .map(let keys, let values): return .map(keys: keys, values: values)
-    }
-  }
 }

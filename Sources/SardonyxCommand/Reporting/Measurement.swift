@@ -68,7 +68,7 @@ struct Measurement {
   var json: JSON {
     .object([
       ("model", .string(model)),
-      ("version", .string(SardonyxCommand.version)), ("processor", .string(Processor.name)),
+      ("version", .string(Build.version)), ("processor", .string(Processor.name)),
       ("instruction_set", .string(Processor.instructionSet)),
       ("threads", .number(threads)), ("callers", .number(callers)),
       (
