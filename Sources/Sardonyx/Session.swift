@@ -13,12 +13,23 @@ public final class Session: Sendable {
     case batch
   }
 
+  /// What becomes of Dropout when a session is prepared.
+  public enum DropoutMode: String, Sendable, CaseIterable {
+    /// Computed as written, which is to hand on its input outside training.
+    case written
+    /// Drops numbers as in training, drawn from ``Options/seed`` where the node states no seed of its own. Nothing
+    /// else changes.
+    case train
+  }
+
   /// How to prepare and run a model.
   public struct Options: Sendable {
     /// Threads of a run; nil means as many as affinity, cgroup quota and cores allow.
     public var threads: Int?
     /// What becomes of BatchNormalization.
     public var batchNormalization = BatchNormalizationMode.folded
+    /// What becomes of Dropout.
+    public var dropout = DropoutMode.written
     /// Seconds after which a run, and the preparation of the session, end with a `limit` error.
     public var timeLimit: Double?
     /// Values inside the graph to keep and to allow as outputs.
@@ -33,6 +44,8 @@ public final class Session: Sendable {
     /// Whether convolutions with 3×3 taps may be computed by Winograd's algorithm, which is several
     /// times as fast as sums over the taps; its error is about twice theirs.
     public var winograd = true
+    /// The names of passes, and ``Planner/foldName(_:)`` of nodes, that are left out.
+    var leftOut: Set<String> = []
     /// Whether convolution networks are laid out in blocks of channels, and 16-bit ones kept in single
     /// precision; the layout and the types of the file are what that is compared with.
     var usesBlocks = true

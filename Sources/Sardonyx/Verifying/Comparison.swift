@@ -156,10 +156,11 @@ extension Comparison {
 }
 
 extension Session.Options {
-  /// With BatchNormalization computed as written and convolutions by sums over their taps.
+  /// With BatchNormalization computed as written, or with the statistics of the batch where it is so here too,
+  /// and convolutions by sums over their taps.
   var asWritten: Session.Options {
     var options = self
-    options.batchNormalization = .unfolded
+    if batchNormalization != .batch { options.batchNormalization = .unfolded }
     options.winograd = false
     return options
   }

@@ -18,7 +18,7 @@ public struct FoldedModel: Sendable {
       for (name, origin) in graph.allOrigins {
         definition.metadata[Self.originPrefix + name] = origin.steps.joined(separator: "; then ")
       }
-      let notes = graph.allNotes.filter { $0.pass == Planner.foldBatchNormalizations.name }
+      let notes = graph.allNotes.filter { $0.pass == Planner.foldingName }
       return (definition, notes, graph)
     }
   }
@@ -27,7 +27,7 @@ public struct FoldedModel: Sendable {
     var graph = model.graph
     let folding = Planner.foldConstants(
       within: FoldingBudget(constantByteCount: graph.constantByteCount))
-    for pass in [folding, Planner.removeIdentities, Planner.foldBatchNormalizations] {
+    for pass in [folding, Planner.removeIdentities, Planner.foldBatchNormalizations()] {
       try graph.apply(pass)
     }
     graph.forgetUnreadConstants()

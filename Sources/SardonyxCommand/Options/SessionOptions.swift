@@ -20,6 +20,18 @@ struct SessionOptions: ParsableArguments {
       """)
   var batchnorm: Session.BatchNormalizationMode = .folded
 
+  @Option(
+    help: """
+      What becomes of Dropout: written, which is to hand on its input outside training, or train, as in \
+      training. Nothing else changes.
+      """)
+  var dropout: Session.DropoutMode = .written
+
+  @Option(
+    help: ArgumentHelp(
+      "What random operators without a seed of their own draw from.", valueName: "number"))
+  var seed: UInt64 = 0
+
   @Flag(
     inversion: .prefixedNo,
     help: "Compute 3×3 convolutions by Winograd's algorithm: faster, and about half as exact.")
@@ -43,6 +55,8 @@ struct SessionOptions: ParsableArguments {
     options.threads = threads
     options.timeLimit = timeout
     options.batchNormalization = batchnorm
+    options.dropout = dropout
+    options.seed = seed
     options.winograd = winograd
     return options
   }
@@ -81,3 +95,4 @@ struct SessionOptions: ParsableArguments {
 }
 
 extension Session.BatchNormalizationMode: ExpressibleByArgument {}
+extension Session.DropoutMode: ExpressibleByArgument {}

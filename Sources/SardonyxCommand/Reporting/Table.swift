@@ -9,7 +9,9 @@ struct Table {
 
   init(_ columns: [(title: String, alignment: Alignment)]) { self.columns = columns }
 
-  mutating func append(_ row: String...) {
+  mutating func append(_ row: String...) { append(row) }
+
+  mutating func append(_ row: [String]) {
     precondition(row.count == columns.count)
     rows.append(row)
   }

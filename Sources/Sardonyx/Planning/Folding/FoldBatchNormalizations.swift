@@ -6,12 +6,20 @@ extension Planner {
   /// rounded once. Backward it goes through whatever commutes with scale and shift of channels, to all
   /// branches of a Concat or a sum; forward to all readers. A BatchNormalization that cannot be folded
   /// stays, with a note of the reason.
-  static let foldBatchNormalizations = Pass(name: "fold batch normalizations") {
-    graph throws(ModelError) in
-    var fold = BatchNormalizationFold(graph)
-    try fold.run()
-    graph = fold.graph
+  /// - Parameter leftOut: ``foldName(_:)`` of nodes that are left as they are.
+  static func foldBatchNormalizations(leaving leftOut: Set<String> = []) -> Pass {
+    Pass(name: foldingName) { graph throws(ModelError) in
+      var fold = BatchNormalizationFold(graph, leaving: leftOut)
+      try fold.run()
+      graph = fold.graph
+    }
   }
+
+  /// What the pass is called in notes.
+  static let foldingName = "fold batch normalizations"
+
+  /// What the fold of a node is called among rewritings.
+  static func foldName(_ node: String) -> String { "fold of \"\(node)\"" }
 }
 
 /// The state of the pass; its ways to fold stand in the files beside this one.
@@ -28,8 +36,11 @@ struct BatchNormalizationFold {
   private var names: Set<String>?
   private var shapes: [[Dimension]?]?
 
-  init(_ graph: Graph) {
+  private let leftOut: Set<String>
+
+  init(_ graph: Graph, leaving leftOut: Set<String>) {
     self.graph = graph
+    self.leftOut = leftOut
     readers = graph.readers()
     producers = graph.producers()
     outputs = Set(graph.outputs)
@@ -40,8 +51,8 @@ struct BatchNormalizationFold {
     while position < graph.nodes.count {
       let node = graph.nodes[position]
       folding = node
-      if node.outputs.isEmpty {
-        // Another node does its work by now.
+      if node.outputs.isEmpty || leftOut.contains(Planner.foldName(node.name)) {
+        // Another node does its work by now, or it is to stay.
       } else if node.domain.isEmpty, node.operatorName == "BatchNormalization" {
         try foldNormalization(position, node)
       } else if node.domain.isEmpty {
@@ -119,7 +130,7 @@ struct BatchNormalizationFold {
   }
 
   mutating func note(_ kind: Note.Kind, _ node: Node, _ text: String) {
-    graph.note("fold batch normalizations", kind, node, text)
+    graph.note(Planner.foldingName, kind, node, text)
   }
 
   // MARK: - What is known of values
