@@ -6,6 +6,9 @@ public final class Session: Sendable {
   public enum BatchNormalizationMode: String, Sendable, CaseIterable {
     /// Folded into the weights before or behind it wherever that is exact.
     case folded
+    /// Weights stay untouched: each is computed as one scale and shift of its input, with the activation behind it,
+    /// and all else is prepared as for `folded`.
+    case epilogue
     /// Computed as written.
     case unfolded
     /// Computed with the statistics of the run's batch instead of the stored ones, as in training: what a model does

@@ -56,6 +56,20 @@ struct CompareCommand: JudgingCommand {
       valueName: "model"), completion: .file(extensions: ["onnx"]))
   var against: String?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Compare on each of many inputs, and show the worst: a folder of images, arrays or TensorProtos, or a \
+      NumPy archive whose rows are samples.
+      """, valueName: "folder|file"), completion: .file())
+  var data: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Samples of --data in a run. (default: what the model declares, else 1 of a folder, 16 of an archive)",
+      valueName: "count"))
+  var batch: Int?
+
   @Flag(
     help: """
       Compute the same in double too and tell which is nearer the truth, folded or as written; how far each \
@@ -85,6 +99,12 @@ struct CompareCommand: JudgingCommand {
     guard rtol >= 0, atol >= 0 else {
       throw ValidationError("--rtol and --atol: expected 0 or more")
     }
+    if let batch, batch < 1 { throw ValidationError("--batch: expected 1 or more, got \(batch)") }
+    if data != nil, reference != nil || oracle || bisect || html != nil {
+      throw ValidationError(
+        "--data: expected without --reference, --oracle, --bisect and --html, which take one input")
+    }
+    if data == nil, batch != nil { throw ValidationError("--batch: expected with --data") }
     if reference != nil, against != nil {
       throw ValidationError("--reference and --against: expected one of them")
     }
@@ -152,10 +172,27 @@ struct CompareCommand: JudgingCommand {
   private func compare(_ model: Model) throws(ModelError) -> Comparison {
     if let reference { return try compare(model, withOutputsIn: reference, tolerance) }
     let other = try against.map { path throws(ModelError) in try options.model(path) }
+    if let data { return try compare(model, other, on: data) }
     return try Comparison(
       model, against: other,
       inputs: try givenInputs(model), options: options.session, layers: layers,
       tolerance: tolerance)
+  }
+
+  private func compare(_ model: Model, _ other: Model?, on path: String) throws(ModelError)
+    -> Comparison
+  {
+    var data = DataOptions()
+    (data.data, data.batch) = (path, batch)
+    var worst: Comparison?
+    try data.forEach(for: model, input) { inputs throws(ModelError) in
+      let comparison = try Comparison(
+        model, against: other, inputs: inputs, options: options.session, layers: layers,
+        tolerance: tolerance)
+      if worst == nil { worst = comparison } else { worst!.merge(comparison) }
+    }
+    guard let worst else { throw ModelError(.mismatch, "--data: there is nothing to compare on") }
+    return worst
   }
 
   private func compare(

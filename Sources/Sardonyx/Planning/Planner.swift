@@ -10,11 +10,11 @@ enum Planner {
     switch options.batchNormalization {
     case .batch: passes.append(useBatchStatistics)
     case .unfolded: break
-    case .folded:
-      passes += [
-        foldBatchNormalizations(leaving: options.leftOut), foldConstants, fusePatterns,
-        fuseAttention,
-      ]
+    case .folded, .epilogue:
+      if options.batchNormalization == .folded {
+        passes += [foldBatchNormalizations(leaving: options.leftOut), foldConstants]
+      }
+      passes += [fusePatterns, fuseAttention]
       // 16-bit numbers are kept in single precision.
       if options.usesBlocks { passes.append(widenHalves) }
       passes.append(fuseEpilogues)

@@ -25,8 +25,10 @@ public struct FoldedModel: Sendable {
 
   private static func fold(_ model: Model) throws(ModelError) -> Graph {
     var graph = model.graph
+    // Quantised weights stay so where no fold needs their numbers.
     let folding = Planner.foldConstants(
-      within: FoldingBudget(constantByteCount: graph.constantByteCount))
+      within: FoldingBudget(constantByteCount: graph.constantByteCount),
+      sparing: graph.hasBatchNormalization ? [] : ["DequantizeLinear"])
     for pass in [folding, Planner.removeIdentities, Planner.foldBatchNormalizations()] {
       try graph.apply(pass)
     }
@@ -38,6 +40,12 @@ public struct FoldedModel: Sendable {
 extension Graph {
   /// The graphs of all bodies, and theirs.
   var bodies: [Graph] { nodes.flatMap { $0.implementation.bodies.map(\.graph) } }
+
+  /// Whether one is here or in a body.
+  fileprivate var hasBatchNormalization: Bool {
+    nodes.contains { $0.operatorName == "BatchNormalization" && $0.domain.isEmpty }
+      || bodies.contains(where: \.hasBatchNormalization)
+  }
 
   fileprivate var allNotes: [Note] { notes + bodies.flatMap(\.allNotes) }
 

@@ -15,8 +15,9 @@ struct SessionOptions: ParsableArguments {
 
   @Option(
     help: """
-      What becomes of BatchNormalization: folded into weights, unfolded, or computed with the \
-      statistics of the batch, as in training.
+      What becomes of BatchNormalization: folded into weights; epilogue, which leaves weights \
+      alone and computes it in one pass with the activation behind it; unfolded, as written; or batch, \
+      with the statistics of the batch, as in training.
       """)
   var batchnorm: Session.BatchNormalizationMode = .folded
 
@@ -84,6 +85,9 @@ struct SessionOptions: ParsableArguments {
     let session = try Watch.over("preparing") { () throws(ModelError) in
       try Session(model, options: options)
     }
+    if dropout == .train, !model.definition.hasDropout {
+      Terminal.warn("--dropout train: the model has no Dropout, so nothing is dropped")
+    }
     note("prepared for \(session.threadReason)", since: start)
     return session
   }
@@ -91,6 +95,13 @@ struct SessionOptions: ParsableArguments {
   /// A remark with the milliseconds that passed, for `--verbose`.
   func note(_ text: String, since start: Double) {
     if verbose { Terminal.note("\(text) (\(((seconds() - start) * 1000).text(decimals: 2)) ms)") }
+  }
+}
+
+extension ModelDefinition {
+  /// Whether a node of the file is one.
+  fileprivate var hasDropout: Bool {
+    ModelListing(self).operators.contains { $0.name == "Dropout" && $0.domain.isEmpty }
   }
 }
 

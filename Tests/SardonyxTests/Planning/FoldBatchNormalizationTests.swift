@@ -373,7 +373,8 @@ import Testing
   }
 
   @Test func aFoldThatWouldBeDenormalStays() throws {
-    let model = try conv(constants: ["bn.scale": Tensor([Float.leastNormalMagnitude / 16, 1, 1], [3])])
+    let scale = Tensor([Float.leastNormalMagnitude / 16, 1, 1], [3])
+    let model = try conv(constants: ["bn.scale": scale])
     #expect(try reasons(model) == ["the folded weights of channel 0 are denormal"])
   }
 

@@ -5,6 +5,9 @@ struct AxisPath {
   /// How often each stands in a row, and how often all of them come one after another.
   var (inner, outer) = (1, 1)
 
+  /// Numbers of an axis up to which they are followed.
+  static var largestExtent: Int { 1 << 22 }
+
   private init(_ axis: Int) { self.axis = axis }
 
   /// Follows an axis of a value from one side of a node that moves elements to the other.
@@ -51,9 +54,11 @@ struct AxisPath {
       guard let behind = Self.product(to[(place + 1)...]), behind > 0 else { return nil }
       guard product % behind == 0, case .known(let extent) = to[place] else { continue }
       let inner = product / behind
-      guard inner > 0, extent % (inner * count) == 0 else { continue }
+      let (period, overflows) = inner.multipliedReportingOverflow(by: count)
+      guard inner > 0, !overflows, extent % period == 0 else { continue }
+      guard extent <= Self.largestExtent else { return nil }
       self.init(place)
-      (self.inner, outer) = (inner, extent / (inner * count))
+      (self.inner, outer) = (inner, extent / period)
       return
     }
     return nil

@@ -32,6 +32,8 @@ struct BatchNormalizationFold {
   var folding: Node?
   /// By how much a map of a border may have more numbers than the input of the convolution.
   var forwardAllowance = Double.infinity
+  /// Products that maps of borders may still take; as many more are left to the run.
+  var mapBudget = 1 << 28
   /// The names of all values; gathered when the first constant is added.
   private var names: Set<String>?
   private var shapes: [[Dimension]?]?
@@ -87,6 +89,8 @@ struct BatchNormalizationFold {
       guard let rank = weightedRank(around: position, source),
         let channels = try channels(of: source) ?? (operand.count > 1 ? operand.count : nil)
       else { return }
+      // A shape may state more channels than any weights have.
+      guard channels <= AxisPath.largestExtent else { return }
       let spread = try operand.spread(over: channels, rank: rank)
       note(.done, node, try fold(position, node, spread))
     } catch {

@@ -140,10 +140,13 @@ extension BatchNormalizationFold {
     }
     let extents = from.compactMap(\.self)
     let channels = try ChannelLayout.channels(node, weights.shape)
-    let count = to.compactMap(\.self).reduce(channels, *)
-    let area = extents.reduce(1, *)
-    let inputCount = area * normalization.channelCount
-    guard count <= Self.largestMap, inputCount <= 1 << 22,
+    guard let area = extents.checkedElementCount,
+      let count = ([channels] + to.compactMap(\.self)).checkedElementCount,
+      let inputCount = ([normalization.channelCount] + extents).checkedElementCount
+    else { throw .reason("\(node.label) has a border, and its map would be too large") }
+    let (sums, overflows) = count.multipliedReportingOverflow(
+      by: weights.elementCount / max(1, weights.shape[0]))
+    guard count <= Self.largestMap, inputCount <= 1 << 22, !overflows, sums <= mapBudget,
       Double(count) <= forwardAllowance * Double(inputCount)
     else { throw .reason("\(node.label) has a border, and its map would have \(count) numbers") }
     let image = normalization.offsets.flatMap { Array(repeating: $0, count: area) }
@@ -156,8 +159,12 @@ extension BatchNormalizationFold {
     }
     var double = node
     double.inputs = operands.indices.map { $0 }
+    mapBudget -= sums
+    let (end, outer) = (ContinuousClock.now + .seconds(1), Interruption.crew)
     let context = RunContext(
-      crew: Crew(threads: 1, deadline: .now + .seconds(1), account: MemoryAccount(limit: 1 << 28)))
+      crew: Crew(
+        threads: 1, deadline: outer?.deadline.map { min($0, end) } ?? end,
+        account: MemoryAccount(limit: min(1 << 28, outer?.account?.limit ?? .max))))
     do throws(ModelError) { try double.remake() } catch { throw .fault(error) }
     guard let map = try? double.evaluate(operands, context: context).first??.tensor else {
       throw .reason("\(node.label) has a border, whose map could not be made in time")
@@ -239,15 +246,19 @@ extension BatchNormalizationFold {
   /// Lets a BatchNormalization do the sums and products with numbers of channels behind it too.
   mutating func joinArithmetic(behind position: Int) throws(FoldObstacle) {
     while let result = graph.nodes[position].outputs[0], readers[result].count == 1,
-      !outputs.contains(result), let rank = shape(of: result)?.count
+      !outputs.contains(result)
     {
-      let node = graph.nodes[position]
-      let (place, normalization) = (readers[result][0], try ChannelNormalization(node, graph))
+      let place = readers[result][0]
       let reader = graph.nodes[place]
-      guard reader.operatorSet >= 7,
+      guard reader.domain.isEmpty, reader.operatorSet >= 7,
         let (_, operand) = ChannelNormalization.arithmetic(reader, graph),
-        let spread = try? operand.spread(over: normalization.channelCount, rank: rank)
+        let rank = shape(of: result)?.count
       else { return }
+      let node = graph.nodes[position]
+      let normalization = try ChannelNormalization(node, graph)
+      guard let spread = try? operand.spread(over: normalization.channelCount, rank: rank) else {
+        return
+      }
       // With all its numbers in range, or not at all.
       guard (try? join(position, normalization, spread)) != nil else { return }
       note(.done, reader, "into \(node.label)")
