@@ -6,11 +6,23 @@ public final class Session: Sendable {
   public enum BatchNormalizationMode: String, Sendable, CaseIterable {
     /// Folded into the weights before or behind it wherever that is exact.
     case folded
+    /// Weights stay untouched: each is computed as one scale and shift of its input, with the activation behind it,
+    /// and all else is prepared as for `folded`.
+    case epilogue
     /// Computed as written.
     case unfolded
     /// Computed with the statistics of the run's batch instead of the stored ones, as in training: what a model does
     /// that was not put into evaluation mode. Nothing else changes.
     case batch
+  }
+
+  /// What becomes of Dropout when a session is prepared.
+  public enum DropoutMode: String, Sendable, CaseIterable {
+    /// Computed as written, which is to hand on its input outside training.
+    case written
+    /// Drops numbers as in training, drawn from ``Options/seed`` where the node states no seed of its own. Nothing
+    /// else changes.
+    case train
   }
 
   /// How to prepare and run a model.
@@ -19,6 +31,8 @@ public final class Session: Sendable {
     public var threads: Int?
     /// What becomes of BatchNormalization.
     public var batchNormalization = BatchNormalizationMode.folded
+    /// What becomes of Dropout.
+    public var dropout = DropoutMode.written
     /// Seconds after which a run, and the preparation of the session, end with a `limit` error.
     public var timeLimit: Double?
     /// Values inside the graph to keep and to allow as outputs.
@@ -33,6 +47,8 @@ public final class Session: Sendable {
     /// Whether convolutions with 3×3 taps may be computed by Winograd's algorithm, which is several
     /// times as fast as sums over the taps; its error is about twice theirs.
     public var winograd = true
+    /// The names of passes, and ``Planner/foldName(_:)`` of nodes, that are left out.
+    var leftOut: Set<String> = []
     /// Whether convolution networks are laid out in blocks of channels, and 16-bit ones kept in single
     /// precision; the layout and the types of the file are what that is compared with.
     var usesBlocks = true

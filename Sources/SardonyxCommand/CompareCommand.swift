@@ -56,6 +56,40 @@ struct CompareCommand: JudgingCommand {
       valueName: "model"), completion: .file(extensions: ["onnx"]))
   var against: String?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Compare on each of many inputs, and show the worst: a folder of images, arrays or TensorProtos, or a \
+      NumPy archive whose rows are samples.
+      """, valueName: "folder|file"), completion: .file())
+  var data: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Samples of --data in a run. (default: what the model declares, else 1 of a folder, 16 of an archive)",
+      valueName: "count"))
+  var batch: Int?
+
+  @Flag(
+    help: """
+      Compute the same in double too and tell which is nearer the truth, folded or as written; how far each \
+      fold may be off by the theory of rounding, and how far it is; whether classes could change.
+      """)
+  var oracle = false
+
+  @Flag(
+    help: """
+      Where outputs differ beyond tolerance, find a smallest set of folds and other rewritings that makes \
+      them.
+      """)
+  var bisect = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Also write the comparison with double as one page, to be opened in a browser.",
+      valueName: "file.html"), completion: .file(extensions: ["html"]))
+  var html: String?
+
   @Flag(help: "Print the comparison as JSON.")
   var json = false
 
@@ -65,8 +99,19 @@ struct CompareCommand: JudgingCommand {
     guard rtol >= 0, atol >= 0 else {
       throw ValidationError("--rtol and --atol: expected 0 or more")
     }
+    if let batch, batch < 1 { throw ValidationError("--batch: expected 1 or more, got \(batch)") }
+    if data != nil, reference != nil || oracle || bisect || html != nil {
+      throw ValidationError(
+        "--data: expected without --reference, --oracle, --bisect and --html, which take one input")
+    }
+    if data == nil, batch != nil { throw ValidationError("--batch: expected with --data") }
     if reference != nil, against != nil {
       throw ValidationError("--reference and --against: expected one of them")
+    }
+    if oracle || bisect || html != nil, reference != nil || against != nil {
+      throw ValidationError(
+        "--oracle, --bisect and --html: expected the model alone, without --reference and --against"
+      )
     }
     if reference != nil, layers {
       throw ValidationError("--layers: name the values inside the graph in the --reference file")
@@ -75,26 +120,79 @@ struct CompareCommand: JudgingCommand {
 
   func run() throws {
     let model = try options.model(path)
+    if let html { try refuse(overwriting: html, madeOf: input.files(for: model) + [path]) }
     let comparison = try Watch.over("comparing") { () throws(ModelError) in try compare(model) }
+    let truth = try oracle || html != nil ? judge(model) : nil
     if json {
-      print(description(comparison, model))
+      print(description(comparison, model, truth))
     } else {
       print(report(comparison, model))
+      if let truth { print("\n\(OracleReport(truth).text)") }
     }
+    if let html, let truth {
+      let notes = try PlanInspection(options.session(model), dimensions: input.extents()).notes
+      let page = OracleReport(truth).page(title: subject(model), notes)
+      try write(Array(page.utf8), toFile: html)
+    }
+    if bisect { try reportBisection(model) }
     let isGood = comparison.passed && (reference == nil || comparison.firstFailure == nil)
     if !isGood { throw ExitCode.failure }
   }
 
-  private func compare(_ model: Model) throws(ModelError) -> Comparison {
+  private var tolerance: Comparison.Tolerance {
     var tolerance = Comparison.Tolerance()
-    tolerance.relative = rtol
-    tolerance.absolute = atol
+    (tolerance.relative, tolerance.absolute) = (rtol, atol)
+    return tolerance
+  }
+
+  private func givenInputs(_ model: Model) throws(ModelError) -> [String: Value] {
+    try input.values(for: model, standardSeed: 0, standardExtent: 1)
+  }
+
+  private func judge(_ model: Model) throws(ModelError) -> OracleComparison {
+    let inputs = try givenInputs(model)
+    return try Watch.over("comparing with double") { () throws(ModelError) in
+      try OracleComparison(model, inputs: inputs, options: options.session)
+    }
+  }
+
+  private func reportBisection(_ model: Model) throws(ModelError) {
+    let inputs = try givenInputs(model)
+    let found = try Watch.over("bisecting") { () throws(ModelError) in
+      try Bisection(model, inputs: inputs, options: options.session, tolerance: tolerance)
+    }
+    let text =
+      found.rewrites.isEmpty
+      ? "all outputs are within tolerance with all \(found.count) rewritings: nothing to bisect"
+      : "a smallest set of the \(found.count) rewritings that makes outputs differ, after \(found.runs) runs:\n  "
+        + found.rewrites.joined(separator: "\n  ")
+    if json { Terminal.note(text) } else { print("\n\(text)") }
+  }
+
+  private func compare(_ model: Model) throws(ModelError) -> Comparison {
     if let reference { return try compare(model, withOutputsIn: reference, tolerance) }
     let other = try against.map { path throws(ModelError) in try options.model(path) }
+    if let data { return try compare(model, other, on: data) }
     return try Comparison(
       model, against: other,
-      inputs: try input.values(for: model, standardSeed: 0, standardExtent: 1),
-      options: options.session, layers: layers, tolerance: tolerance)
+      inputs: try givenInputs(model), options: options.session, layers: layers,
+      tolerance: tolerance)
+  }
+
+  private func compare(_ model: Model, _ other: Model?, on path: String) throws(ModelError)
+    -> Comparison
+  {
+    var data = DataOptions()
+    (data.data, data.batch) = (path, batch)
+    var worst: Comparison?
+    try data.forEach(for: model, input) { inputs throws(ModelError) in
+      let comparison = try Comparison(
+        model, against: other, inputs: inputs, options: options.session, layers: layers,
+        tolerance: tolerance)
+      if worst == nil { worst = comparison } else { worst!.merge(comparison) }
+    }
+    guard let worst else { throw ModelError(.mismatch, "--data: there is nothing to compare on") }
+    return worst
   }
 
   private func compare(
@@ -201,7 +299,9 @@ extension CompareCommand {
     return table.text
   }
 
-  private func description(_ comparison: Comparison, _ model: Model) -> JSON {
+  private func description(
+    _ comparison: Comparison, _ model: Model, _ truth: OracleComparison?
+  ) -> JSON {
     .object([
       ("passed", .bool(comparison.passed)),
       (
@@ -216,6 +316,7 @@ extension CompareCommand {
       ("outputs", .array(comparison.outputs.map(description))),
       ("layers", .array(comparison.layers.map(description))),
       ("first_failure", comparison.firstFailure.map { .string($0.name) } ?? .null),
+      ("oracle", truth.map { OracleReport($0).json } ?? .null),
     ])
   }
 

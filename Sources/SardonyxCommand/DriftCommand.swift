@@ -28,15 +28,65 @@ struct DriftCommand: JudgingCommand {
   @Flag(help: "Print as JSON, with the numbers of each channel.")
   var json = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Also write the report as one page, to be opened in a browser.", valueName: "file.html"),
+    completion: .file(extensions: ["html"]))
+  var html: String?
+
   @OptionGroup(title: "Running options") var options: SessionOptions
 
   func run() throws {
+    if let html { try refuse(overwriting: html, madeOf: [path, data.data]) }
     let model = try options.model(path)
     let drift = try Drift(model, options: options.session) { run throws(ModelError) in
       try data.forEach(for: model, input, run)
     }
     print(json ? description(drift).description : report(drift))
+    if let html { try write(Array(page(drift).utf8), toFile: html) }
     if drift.hasDrifted { throw ExitCode.failure }
+  }
+
+  private func page(_ drift: Drift) -> String {
+    var page = HTMLReport(title: "Drift of \(data.data) for \(path)")
+    page.paragraph(verdict(drift), drift.hasDrifted ? "bad" : "good")
+    page.paragraph("\(drift.layers[0].sampleCount) samples")
+    page.heading("How far each layer's data are from those of training")
+    page.paragraph(
+      "Distance of the Gaussians met from the stored ones, in their deviations; the dashed line is what is allowed.",
+      "soft")
+    page.decades(
+      drift.layers.map(\.node), [("distance", drift.layers.map { $0.distance })],
+      limit: drift.layers[0].allowance)
+    let worst = drift.layers.sorted { $0.distance > $1.distance }.prefix(12)
+    page.heading("Mean shift of the channels of the worst layers")
+    page.heatMap(worst.map { ($0.node, $0.meanShift) })
+    page.heading("Divergence of the channels of the worst layers")
+    page.heatMap(worst.map { ($0.node, $0.divergence) })
+    page.heading("How many channels are away by how many deviations")
+    let limits = [0.05, 0.1, 0.2, 0.5, 1, 2, .infinity]
+    var counts = [Int](repeating: 0, count: limits.count)
+    for shift in drift.layers.flatMap(\.meanShift) {
+      counts[limits.firstIndex { shift < $0 } ?? limits.count - 1] += 1
+    }
+    page.bars(["<.05", "<.1", "<.2", "<.5", "<1", "<2", "≥2"], counts)
+    page.heading("Layers")
+    page.table(
+      ["layer", "distance", "allowed", "numbers of a channel", ""],
+      drift.layers.map { layer in
+        [
+          layer.node, layer.distance.text(digits: 3), layer.allowance.text(digits: 3),
+          "\(layer.count)", layer.hasDrifted ? "drift" : "ok",
+        ]
+      })
+    return page.text
+  }
+
+  private func verdict(_ drift: Drift) -> String {
+    let count = drift.layers.count { $0.hasDrifted }
+    return drift.hasDrifted
+      ? "drift: \(count) of \(drift.layers.count) layers meet other data than the model was trained on"
+      : "no drift: the data are as those that the model was trained on"
   }
 
   private func report(_ drift: Drift) -> String {
@@ -54,12 +104,7 @@ struct DriftCommand: JudgingCommand {
         layer.varianceRatio[worst].text(digits: 3), layer.divergence[worst].text(digits: 3),
         layer.hasDrifted ? "drift" : "ok", isAlarming: layer.hasDrifted)
     }
-    let count = drift.layers.count { $0.hasDrifted }
-    let verdict =
-      drift.hasDrifted
-      ? "drift: \(count) of \(drift.layers.count) layers meet other data than the model was trained on"
-      : "no drift: the data are as those that the model was trained on"
-    return "\(table.text)\n\n\(drift.layers[0].sampleCount) samples\n\(verdict)"
+    return "\(table.text)\n\n\(drift.layers[0].sampleCount) samples\n\(verdict(drift))"
   }
 
   private func description(_ drift: Drift) -> JSON {

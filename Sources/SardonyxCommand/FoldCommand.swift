@@ -23,10 +23,43 @@ struct FoldCommand: ParsableCommand {
     completion: .file(extensions: ["onnx"]))
   var output: String
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Take the normalisation of the input in too: this is subtracted from the numbers, in the scale of 1, \
+      one number or one per channel. The written model then wants numbers that are not normalised.
+      """, valueName: "m,m,m"))
+  var mean: NumberList?
+
+  @Option(
+    help: ArgumentHelp("Then divided by: one number, or one per channel.", valueName: "s,s,s"))
+  var std: NumberList?
+
+  @Option(
+    help: ArgumentHelp(
+      "What white is in the input of the written model, which is divided by it first.",
+      valueName: "number"))
+  var range = 1.0
+
+  func validate() throws {
+    if let std, std.numbers.contains(0) {
+      throw ValidationError("--std: expected numbers other than 0")
+    }
+    guard range > 0, range.isFinite else {
+      throw ValidationError("--range: expected a positive number, got \(range)")
+    }
+  }
+
   func run() throws {
     try refuse(overwriting: output, madeOf: [path])
     let model = try Model(file: path)
-    let folded = try Watch.over("folding") { () throws(ModelError) in try FoldedModel(model) }
+    var normalization = InputNormalization()
+    normalization.divisor = range
+    normalization.mean = mean?.numbers.map(Double.init) ?? []
+    normalization.deviation = std?.numbers.map(Double.init) ?? []
+    let folded = try Watch.over("folding") { [normalization] () throws(ModelError) in
+      try FoldedModel(try model.normalizing(normalization))
+    }
     try folded.definition.write(to: output)
     let declined = folded.notes.filter { $0.kind == .declined }
     for note in declined { print("kept \"\(note.node.visibleLines)\": \(note.text.visibleLines)") }

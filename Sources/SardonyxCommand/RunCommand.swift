@@ -51,6 +51,13 @@ struct RunCommand: ParsableCommand {
 
   @Flag(
     help: """
+      Let the model do what --mean, --std and --range say, folded into its weights, and give it images as \
+      bytes, from 0 to 255.
+      """)
+  var foldPreparation = false
+
+  @Flag(
+    help: """
       Also compute the model as written, and give its outputs, with a warning that names the first layer \
       that differs, where those of the prepared model are not within the tolerance of `compare`.
       """)
@@ -69,7 +76,13 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
-    let model = try options.model(path)
+    var model = try options.model(path)
+    var input = input
+    if foldPreparation {
+      model = try model.normalizing(input.image.normalization)
+      input.image.range = .bytes
+      (input.image.mean, input.image.std) = (nil, nil)
+    }
     let names = try output.readLabels()
     let taps = try model.taps(tap)
     let read = try input.files(for: model) + files + [path]

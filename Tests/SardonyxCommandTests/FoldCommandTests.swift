@@ -43,6 +43,66 @@ import Testing
     #expect(verification.output.contains("1 of "))
   }
 
+  @Test func comparingWithDoubleTellsWhichIsNearer() throws {
+    let folder = try TemporaryFolder()
+    let page = folder.path("page.html")
+    let command = try Command(
+      "compare", Self.model, "--dim", "N=2", "--oracle", "--bisect", "--html", page)
+    #expect(command.status == 0, "\(command.error)")
+    #expect(command.output.contains("all 9 folds are within the bound of the theory of rounding\n"))
+    #expect(command.output.contains("classes of \"probabilities\": 2 of 2 rows agree"))
+    #expect(command.output.contains("\nthe least --rtol that passes: "))
+    #expect(command.output.contains("nothing to bisect"))
+    let text = try String(contentsOfFile: page, encoding: .utf8)
+    #expect(text.contains("<polyline class=\"one\"") && text.contains("class=\"heat\""))
+    #expect(!text.contains("http") && !text.contains("<script"))
+    let report = try Command("compare", Self.model, "--dim", "N=2", "--oracle", "--json").object()
+    let oracle = try #require(report["oracle"] as? [String: Any])
+    #expect((oracle["folds"] as? [Any])?.count == 9)
+    let strict = try Command("compare", Self.model, "--dim", "N=2", "--bisect", "--rtol", "1e-8")
+    #expect(strict.status == 1)
+    #expect(strict.output.contains("that makes outputs differ"))
+  }
+
+  @Test func comparingOnManyInputsShowsTheWorst() throws {
+    let command = try Command(
+      "compare", Self.model, "--data", "Models/digits", "--mean", "0.3057", "--std", "0.3762",
+      "--layers")
+    #expect(command.status == 0, "\(command.error)")
+    #expect(command.output.hasSuffix("1 of 1 outputs within relative tolerance 1e-05\n"))
+    #expect(try Command("compare", Self.model, "--data", "Models/digits", "--oracle").status == 64)
+  }
+
+  @Test func theNormalisationOfTheInputIsFoldedToo() throws {
+    let folder = try TemporaryFolder()
+    let output = folder.path("folded.onnx")
+    let fold = try Command(
+      "fold", Self.model, "-o", output, "--mean", "0.3057", "--std", "0.3762", "--range", "255")
+    #expect(fold.status == 0, "\(fold.error)")
+    #expect(fold.output == "folded 10, kept 0\n")
+    let image = "Models/digits/0a.png"
+    let usual = try Command(
+      "run", Self.model, "--input", image, "--mean", "0.3057", "--std", "0.3762", "--json"
+    ).object()
+    let runs = [
+      try Command("run", output, "--input", image, "--range", "255", "--json"),
+      try Command(
+        "run", Self.model, "--input", image, "--mean", "0.3057", "--std", "0.3762",
+        "--fold-preparation", "--json"),
+    ]
+    for run in runs {
+      #expect(run.status == 0, "\(run.error)")
+      let (found, expected) = (try Self.values(try run.object()), try Self.values(usual))
+      #expect(found.count == expected.count && found.count == 10)
+      #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+  }
+
+  private static func values(_ report: [String: Any]) throws -> [Double] {
+    let outputs = try #require(report["outputs"] as? [String: [String: Any]])
+    return try #require(outputs["probabilities"]?["values"] as? [Double])
+  }
+
   @Test func foldDoesNotWriteOverItsModel() throws {
     let folder = try TemporaryFolder()
     let copy = folder.path("model.onnx")

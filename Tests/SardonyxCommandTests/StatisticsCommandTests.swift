@@ -31,6 +31,28 @@ import Testing
     #expect(try Command("doctor", "nowhere.onnx").status == 2)
   }
 
+  @Test func driftWritesAPage() throws {
+    let folder = try TemporaryFolder()
+    let page = folder.path("drift.html")
+    let command = try Command(
+      "drift", Self.digits, "--data", "Models/digits", "--mean", "0.3057", "--std", "0.3762",
+      "--html", page)
+    #expect(command.status == 0, "\(command.error)")
+    let text = try String(contentsOfFile: page, encoding: .utf8)
+    #expect(text.contains("no drift: the data are as those"))
+    #expect(text.contains("<polyline") && text.contains("class=\"heat\"") && !text.contains("http"))
+  }
+
+  @Test func batchStatisticsAreVerifiedAndDropoutIsMissed() throws {
+    let batch = try Command(
+      "run", Self.digits, "--random", "1", "--dim", "N=4", "--batchnorm", "batch", "--verify")
+    #expect(batch.status == 0 && batch.error == "", "\(batch.error)")
+    let dropout = try Command(
+      "run", Self.digits, "--random", "1", "--dim", "N=1", "--dropout", "train")
+    #expect(dropout.status == 0)
+    #expect(dropout.error.contains("the model has no Dropout"))
+  }
+
   @Test func driftTellsCleanFromInvertedImages() throws {
     let clean = try Command(
       "drift", Self.digits, "--data", "Models/digits", "--mean", "0.3057", "--std", "0.3762")

@@ -1,11 +1,15 @@
 extension Planner {
   /// Computes nodes whose inputs are all constants.
-  static func foldConstants(within budget: FoldingBudget) -> Pass {
+  /// - Parameter spared: operators that are left to the run.
+  static func foldConstants(within budget: FoldingBudget, sparing spared: Set<String> = []) -> Pass
+  {
     Pass(name: "fold constants") { graph throws(ModelError) in
       let activity = Activity.watched
       for position in graph.nodes.indices {
         let node = graph.nodes[position]
-        guard let inputs = constantInputs(of: node, in: graph) else { continue }
+        guard !spared.contains(node.operatorName),
+          let inputs = constantInputs(of: node, in: graph)
+        else { continue }
         try Interruption.check()
         activity?.take("fold constants", position, of: graph.nodes.count, node)
         // A fault here is the model's own and is reported by the run, with its context.

@@ -37,7 +37,7 @@ final class PlanCache: Sendable {
 
 extension Fact {
   /// This fact without the value, for plans that serve every value of a type and shape.
-  fileprivate var withoutValue: Fact {
+  var withoutValue: Fact {
     var fact = self
     fact.value = nil
     return fact

@@ -2,21 +2,24 @@ import Synchronization
 
 /// The passes that prepare a graph, in order.
 enum Planner {
-  /// - Parameters:
-  ///   - folding: what folding constants may cost in all.
-  ///   - widens: whether 16-bit numbers are kept in single precision.
-  static func passes(
-    _ mode: Session.BatchNormalizationMode, _ folding: FoldingBudget, widens: Bool
-  ) -> [Pass] {
+  /// - Parameter folding: what folding constants may cost in all.
+  static func passes(_ options: Session.Options, _ folding: FoldingBudget) -> [Pass] {
     let foldConstants = foldConstants(within: folding)
-    var passes = [foldConstants, removeIdentities, shareCommonSubexpressions]
-    if mode == .batch { passes.append(useBatchStatistics) }
-    if mode == .folded {
-      passes += [foldBatchNormalizations, foldConstants, fusePatterns, fuseAttention]
-      if widens { passes.append(widenHalves) }
+    var passes = options.dropout == .train ? [dropOut] : []
+    passes += [foldConstants, removeIdentities, shareCommonSubexpressions]
+    switch options.batchNormalization {
+    case .batch: passes.append(useBatchStatistics)
+    case .unfolded: break
+    case .folded, .epilogue:
+      if options.batchNormalization == .folded {
+        passes += [foldBatchNormalizations(leaving: options.leftOut), foldConstants]
+      }
+      passes += [fusePatterns, fuseAttention]
+      // 16-bit numbers are kept in single precision.
+      if options.usesBlocks { passes.append(widenHalves) }
       passes.append(fuseEpilogues)
     }
-    return passes
+    return passes.filter { !options.leftOut.contains($0.name) }
   }
 
   /// The graph a session runs: rewritten, with constant inputs packed.
@@ -26,9 +29,7 @@ enum Planner {
     var graph = loaded
     try graph.expose(options.taps)
     let folding = FoldingBudget(constantByteCount: graph.constantByteCount)
-    for pass in passes(options.batchNormalization, folding, widens: options.usesBlocks) {
-      try graph.apply(pass)
-    }
+    for pass in passes(options, folding) { try graph.apply(pass) }
     if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
     try graph.prepareOperators(on: crew)
     return graph
@@ -48,6 +49,19 @@ extension Planner {
       graph.note(
         "use batch statistics", .done, node,
         "mean and variance are those of the batch, not the stored ones")
+    }
+  }
+}
+
+extension Planner {
+  /// Lets every Dropout drop, as in training.
+  static let dropOut = Pass(name: "drop out") { graph throws(ModelError) in
+    for position in graph.nodes.indices {
+      let node = graph.nodes[position]
+      guard node.domain.isEmpty, var dropout = node.implementation as? Dropout else { continue }
+      dropout.isTraining = true
+      graph.nodes[position].implementation = dropout
+      graph.note("drop out", .done, node, "drops numbers, as in training")
     }
   }
 }

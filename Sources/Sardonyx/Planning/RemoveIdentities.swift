@@ -19,7 +19,9 @@ extension Planner {
     switch node.operatorName {
     case "Identity": return true
     case "Dropout":
-      guard node.outputs.dropFirst().allSatisfy({ $0 == nil }) else { return false }
+      guard node.outputs.dropFirst().allSatisfy({ $0 == nil }),
+        (node.implementation as? Dropout)?.isTraining != true
+      else { return false }
       if node.operatorSet < 7 {
         return node.attributes.int("is_test") ?? 0 != 0
       }

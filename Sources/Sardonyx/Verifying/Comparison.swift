@@ -155,11 +155,34 @@ extension Comparison {
   }
 }
 
+extension Comparison {
+  /// Takes in another comparison of the same model, on other inputs: of each value, the worse entry stays.
+  public mutating func merge(_ other: Comparison) {
+    func merge(_ entries: [Entry], _ others: [Entry]) -> [Entry] {
+      let byName = Dictionary(others.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+      return entries.map { entry in
+        byName[entry.name].map { $0.share > entry.share ? $0 : entry } ?? entry
+      }
+    }
+    layers = merge(layers, other.layers)
+    outputs = merge(outputs, other.outputs)
+  }
+}
+
+extension Comparison.Entry {
+  /// How much of what is allowed the difference is; more than 1 for what is not within tolerance.
+  fileprivate var share: Double {
+    guard let metrics, let allowed else { return passed ? 0 : .infinity }
+    return metrics.maxAbsolute == 0 ? 0 : metrics.maxAbsolute / max(allowed, .leastNormalMagnitude)
+  }
+}
+
 extension Session.Options {
-  /// With BatchNormalization computed as written and convolutions by sums over their taps.
+  /// With BatchNormalization computed as written, or with the statistics of the batch where it is so here too,
+  /// and convolutions by sums over their taps.
   var asWritten: Session.Options {
     var options = self
-    options.batchNormalization = .unfolded
+    if batchNormalization != .batch { options.batchNormalization = .unfolded }
     options.winograd = false
     return options
   }

@@ -18,16 +18,18 @@ public struct FoldedModel: Sendable {
       for (name, origin) in graph.allOrigins {
         definition.metadata[Self.originPrefix + name] = origin.steps.joined(separator: "; then ")
       }
-      let notes = graph.allNotes.filter { $0.pass == Planner.foldBatchNormalizations.name }
+      let notes = graph.allNotes.filter { $0.pass == Planner.foldingName }
       return (definition, notes, graph)
     }
   }
 
   private static func fold(_ model: Model) throws(ModelError) -> Graph {
     var graph = model.graph
+    // Quantised weights stay so where no fold needs their numbers.
     let folding = Planner.foldConstants(
-      within: FoldingBudget(constantByteCount: graph.constantByteCount))
-    for pass in [folding, Planner.removeIdentities, Planner.foldBatchNormalizations] {
+      within: FoldingBudget(constantByteCount: graph.constantByteCount),
+      sparing: graph.hasBatchNormalization ? [] : ["DequantizeLinear"])
+    for pass in [folding, Planner.removeIdentities, Planner.foldBatchNormalizations()] {
       try graph.apply(pass)
     }
     graph.forgetUnreadConstants()
@@ -38,6 +40,12 @@ public struct FoldedModel: Sendable {
 extension Graph {
   /// The graphs of all bodies, and theirs.
   var bodies: [Graph] { nodes.flatMap { $0.implementation.bodies.map(\.graph) } }
+
+  /// Whether one is here or in a body.
+  fileprivate var hasBatchNormalization: Bool {
+    nodes.contains { $0.operatorName == "BatchNormalization" && $0.domain.isEmpty }
+      || bodies.contains(where: \.hasBatchNormalization)
+  }
 
   /// The notes on this graph and on the bodies in it.
   var allNotes: [Note] { notes + bodies.flatMap(\.allNotes) }

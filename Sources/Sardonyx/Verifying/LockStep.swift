@@ -16,6 +16,9 @@ struct LockStep {
   /// The same of all values of the second plan that have one.
   private var inner: [Graph.ValueID: Double] = [:]
 
+  /// Looks at each pair of values instead of comparing them: name, operator, value and reference.
+  var visit: ((String, String, Value, Value) -> Void)?
+
   /// A value of the second plan and how it came about.
   private struct Reference {
     let operatorName: String
@@ -77,6 +80,7 @@ struct LockStep {
   }
 
   private mutating func compare(_ name: String, _ value: Value, _ reference: Reference) {
+    if let visit { return visit(name, reference.operatorName, value, reference.value) }
     entries.append(
       Comparison.Entry(
         name, reference.operatorName, value, reference: reference.value, tolerance,

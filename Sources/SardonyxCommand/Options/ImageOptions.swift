@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Sardonyx
 public import SardonyxData
 
 /// How an image becomes a tensor.
@@ -69,6 +70,16 @@ struct ImageOptions: ParsableArguments {
     if let std, std.numbers.contains(0) {
       throw ValidationError("--std: expected numbers other than 0")
     }
+  }
+
+  /// What is done to bytes to make numbers of them.
+  var normalization: InputNormalization {
+    var normalization = InputNormalization()
+    // --mean and --std are in the scale of --range.
+    normalization.divisor = range == .unit ? 255 : 1
+    normalization.mean = mean?.numbers.map(Double.init) ?? []
+    normalization.deviation = std?.numbers.map(Double.init) ?? []
+    return normalization
   }
 
   /// What the library calls these options.

@@ -15,10 +15,23 @@ struct SessionOptions: ParsableArguments {
 
   @Option(
     help: """
-      What becomes of BatchNormalization: folded into weights, unfolded, or computed with the \
-      statistics of the batch, as in training.
+      What becomes of BatchNormalization: folded into weights; epilogue, which leaves weights \
+      alone and computes it in one pass with the activation behind it; unfolded, as written; or batch, \
+      with the statistics of the batch, as in training.
       """)
   var batchnorm: Session.BatchNormalizationMode = .folded
+
+  @Option(
+    help: """
+      What becomes of Dropout: written, which is to hand on its input outside training, or train, as in \
+      training. Nothing else changes.
+      """)
+  var dropout: Session.DropoutMode = .written
+
+  @Option(
+    help: ArgumentHelp(
+      "What random operators without a seed of their own draw from.", valueName: "number"))
+  var seed: UInt64 = 0
 
   @Flag(
     inversion: .prefixedNo,
@@ -43,6 +56,8 @@ struct SessionOptions: ParsableArguments {
     options.threads = threads
     options.timeLimit = timeout
     options.batchNormalization = batchnorm
+    options.dropout = dropout
+    options.seed = seed
     options.winograd = winograd
     return options
   }
@@ -68,6 +83,9 @@ struct SessionOptions: ParsableArguments {
     var options = session
     options.taps = taps
     let session = try model.session(options)
+    if dropout == .train, !model.definition.hasDropout {
+      Terminal.warn("--dropout train: the model has no Dropout, so nothing is dropped")
+    }
     note("prepared for \(session.threadReason)", since: start)
     return session
   }
@@ -92,4 +110,12 @@ extension Model {
   }
 }
 
+extension ModelDefinition {
+  /// Whether a node of the file is one.
+  fileprivate var hasDropout: Bool {
+    ModelListing(self).operators.contains { $0.name == "Dropout" && $0.domain.isEmpty }
+  }
+}
+
 extension Session.BatchNormalizationMode: ExpressibleByArgument {}
+extension Session.DropoutMode: ExpressibleByArgument {}

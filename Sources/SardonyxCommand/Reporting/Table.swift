@@ -11,6 +11,10 @@ struct Table {
 
   /// - Parameter isAlarming: whether the last cell stands out.
   mutating func append(_ row: String..., isAlarming: Bool = false) {
+    append(row, isAlarming: isAlarming)
+  }
+
+  mutating func append(_ row: [String], isAlarming: Bool = false) {
     precondition(row.count == columns.count)
     rows.append((row.map(\.visible), isAlarming))
   }

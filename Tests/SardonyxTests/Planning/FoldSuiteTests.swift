@@ -56,7 +56,7 @@ import Testing
 
   static let cases =
     convolutions + transposed + gemms + products + versions + arithmetic
-    + behindOthers + forward + blockers
+    + behindOthers + sums + moved + forward + padded + carried + blockers
 
   static var convolutions: [Case] {
     var cases: [Case] = []
@@ -126,7 +126,6 @@ import Testing
             "transA": .int(transA), "transB": .int(transB), "alpha": .float(0.5),
             "beta": .float(2),
           ]
-          let varies = bias?.first == 4
           cases.append(
             Case(
               description:
@@ -135,7 +134,7 @@ import Testing
               nodes: [
                 node("Gemm", ["x", "w"] + (bias == nil ? [] : ["c"]), ["g"], attributes),
                 normalize("g", "y"),
-              ], constants: constants, reason: varies ? "the added constant" : nil))
+              ], constants: constants))
         }
       }
     }
@@ -162,7 +161,7 @@ import Testing
         "Add of MatMul", [4, 3], [product, node("Add", ["b", "m"], ["a"]), normalize("a", "y")]),
       make(
         "MatMul and Add of rows", [5, 3],
-        [product, node("Add", ["m", "rows"], ["a"]), normalize("a", "y")], "the added constant"),
+        [product, node("Add", ["m", "rows"], ["a"]), normalize("a", "y")]),
       make("MatMul of rank 3", [2, 5, 3], [product, normalize("m", "y")], "axis 1 is not"),
     ]
   }
@@ -245,9 +244,10 @@ import Testing
     }
     return [
       make("MaxPool, scale 0 and above", pool("MaxPool", window), positive),
-      make("MaxPool, scale below 0", pool("MaxPool", window), constants, "follows"),
+      make("MaxPool, scale below 0", pool("MaxPool", window), constants, "the scale of a channel"),
       make("AveragePool", pool("AveragePool", window), constants),
-      make("AveragePool that counts padding", pool("AveragePool", counting), constants, "follows"),
+      make(
+        "AveragePool that counts padding", pool("AveragePool", counting), constants, "the means of"),
       make("GlobalAveragePool", pool("GlobalAveragePool"), constants),
       make("Relu", pool("Relu"), constants, "follows"),
       make("Concat", branches + [join, normalize("c", "y")], constants),
@@ -259,8 +259,259 @@ import Testing
         [
           branches[0], node("Conv", ["x", "u"], ["d"]), node("Relu", ["d"], ["b"]), join,
           normalize("c", "y"),
-        ], constants, "\"b\" is made by no node that has weights"),
+        ], constants, "follows"),
     ]
+  }
+
+  /// Sums of branches.
+  static var sums: [Case] {
+    var constants = parameters(6)
+    constants["w"] = randomTensor([6, 4, 3, 3])
+    constants["v"] = randomTensor([6, 4, 3, 3], seed: 3)
+    constants["plane"] = randomTensor([1, 1, 4, 4], seed: 4)
+    constants["one"] = randomTensor([1, 4, 3, 3], seed: 5)
+    let branches = [node("Conv", ["x", "w"], ["a"]), node("Conv", ["x", "v"], ["b"])]
+    func make(
+      _ text: String, _ nodes: [NodeDefinition], _ reason: String? = nil, outputs: [String] = ["y"]
+    ) -> Case {
+      Case(
+        description: text, shape: [2, 4, 6, 6], nodes: nodes + [normalize("s", "y")],
+        constants: constants, reason: reason, outputs: outputs)
+    }
+    return [
+      make("sum of two Conv", branches + [node("Add", ["a", "b"], ["s"])]),
+      make("difference of two Conv", branches + [node("Sub", ["a", "b"], ["s"])]),
+      make("sum of a Conv and a plane", [branches[0], node("Add", ["plane", "a"], ["s"])]),
+      make("a plane less a Conv", [branches[0], node("Sub", ["plane", "a"], ["s"])]),
+      make("a Conv less a plane", [branches[0], node("Sub", ["a", "plane"], ["s"])]),
+      make(
+        "sum of sums",
+        branches + [
+          node("Add", ["a", "plane"], ["p"]), node("Add", ["p", "b"], ["s"]),
+        ]),
+      make(
+        "sum with a value spread over channels",
+        [
+          branches[0], node("Conv", ["x", "one"], ["b"]), node("Add", ["a", "b"], ["s"]),
+        ], "\"b\", which"),
+      make("a value and itself", [branches[0], node("Add", ["a", "a"], ["s"])], "follows"),
+      make(
+        "sum with an output", branches + [node("Add", ["a", "b"], ["s"])], "\"b\" is an output",
+        outputs: ["y", "b"]),
+    ]
+  }
+
+  /// Nodes that move elements between weights and BatchNormalization.
+  static var moved: [Case] {
+    var constants = parameters(6)
+    constants["w"] = randomTensor([5, 6])
+    constants["left"] = randomTensor([6, 4], seed: 2)
+    constants["kernel"] = randomTensor([6, 4, 3, 3], seed: 3)
+    constants["rows"] = Tensor([8, 6] as [Int64], [2])
+    constants["wide"] = Tensor([2, 3, 8] as [Int64], [3])
+    constants["each"] = randomTensor([6], seed: 6)
+    constants.merge(parameters(24, "flat", seed: 30)) { $1 }
+    constants.merge(parameters(4, "four", seed: 40)) { $1 }
+    let product = node("MatMul", ["x", "w"], ["m"])
+    func make(
+      _ text: String, _ shape: [Int], _ nodes: [NodeDefinition], _ reason: String? = nil
+    ) -> Case {
+      Case(description: text, shape: shape, nodes: nodes, constants: constants, reason: reason)
+    }
+    return [
+      make(
+        "MatMul and Transpose", [2, 4, 5],
+        [
+          product, node("Transpose", ["m"], ["t"], ["perm": .ints([0, 2, 1])]), normalize("t", "y"),
+        ]
+      ),
+      make(
+        "MatMul, Add and Transpose", [2, 4, 5],
+        [
+          product, node("Add", ["m", "each"], ["a"]),
+          node("Transpose", ["a"], ["t"], ["perm": .ints([0, 2, 1])]), normalize("t", "y"),
+        ]),
+      make(
+        "MatMul and Reshape to rows", [2, 4, 5],
+        [product, node("Reshape", ["m", "rows"], ["t"]), normalize("t", "y")]),
+      make(
+        "MatMul and Reshape that mixes axes", [2, 4, 5],
+        [
+          product, node("Reshape", ["m", "wide"], ["t"]),
+          normalize("t", "y", prefix: "four"),
+        ].map { changed in
+          var changed = changed
+          if changed.operatorName == "BatchNormalization" {
+            changed.inputs = ["t"] + ["scale", "shift", "mean", "variance"].map { "three.\($0)" }
+          }
+          return changed
+        }, "its channels cannot be told apart"),
+      make(
+        "MatMul of constants from the left", [2, 4, 5],
+        [node("MatMul", ["left", "x"], ["m"]), normalize("m", "y")]),
+      make(
+        "Conv and Squeeze", [2, 4, 3, 3],
+        [
+          node("Conv", ["x", "kernel"], ["c"]), node("Flatten", ["c"], ["f"]), normalize("f", "y"),
+        ]),
+    ].map { example in
+      var example = example
+      example.constants.merge(parameters(3, "three", seed: 50)) { $1 }
+      return example
+    }
+  }
+
+  /// Into convolutions that have a border.
+  static var padded: [Case] {
+    var cases: [Case] = []
+    for rank in 1...3 {
+      for group in [1, 2] {
+        for (name, bias) in [("Conv", true), ("Conv", false), ("ConvTranspose", true)] {
+          var constants = parameters(4)
+          let isConv = name == "Conv"
+          constants["w"] = randomTensor(
+            (isConv ? [6, 4 / group] : [4, 6 / group]) + Array(repeating: 3, count: rank))
+          constants["b"] = randomTensor([6], seed: 3)
+          cases.append(
+            Case(
+              description: "before a \(name) of rank \(rank), \(group) groups, bias \(bias)",
+              shape: [2, 4] + Array(repeating: 5, count: rank),
+              nodes: [
+                normalize("x", "n"),
+                node(
+                  name, ["n", "w"] + (bias ? ["b"] : []), ["y"],
+                  [
+                    "group": .int(group), "pads": .ints((0..<2 * rank).map { $0 % 2 + 1 }),
+                    "strides": .ints(Array(repeating: isConv ? 1 : 2, count: rank)),
+                    "dilations": .ints(Array(repeating: isConv && group == 2 ? 2 : 1, count: rank)),
+                  ]),
+              ], constants: constants))
+        }
+      }
+    }
+    for padding in ["SAME_UPPER", "SAME_LOWER"] {
+      var constants = parameters(4)
+      constants["w"] = randomTensor([6, 4, 3, 3])
+      cases.append(
+        Case(
+          description: "before a Conv that pads as \(padding)", shape: [1, 4, 6, 6],
+          nodes: [
+            normalize("x", "n"),
+            node(
+              "Conv", ["n", "w"], ["y"],
+              ["auto_pad": .string(padding), "strides": .ints([2, 2])]),
+          ], constants: constants))
+    }
+    return cases
+  }
+
+  /// Forward through others.
+  static var carried: [Case] {
+    var constants = parameters(4)
+    constants["scaleAbove"] = Tensor((1...4).map { Float($0) / 3 }, [4])
+    constants["w"] = randomTensor([6, 4, 3, 3])
+    constants["v"] = randomTensor([2, 4, 1, 1], seed: 8)
+    constants["flat"] = randomTensor([64, 5], seed: 2)
+    constants["flatTurned"] = randomTensor([5, 64], seed: 3)
+    constants["square"] = randomTensor([4, 6], seed: 4)
+    constants["left"] = randomTensor([6, 4], seed: 5)
+    constants["five"] = randomTensor([5], seed: 6)
+    constants["each"] = randomTensor([1, 4, 1, 1], seed: 7)
+    constants["shape"] = Tensor([0, -1] as [Int64], [2])
+    let first = normalize("x", "n")
+    let image = [2, 4, 4, 4]
+    func make(
+      _ text: String, _ shape: [Int], _ nodes: [NodeDefinition], _ reason: String? = nil,
+      outputs: [String] = ["y"]
+    ) -> Case {
+      Case(
+        description: text, shape: shape, nodes: nodes, constants: constants, reason: reason,
+        outputs: outputs)
+    }
+    let window: [String: Attribute] = ["kernel_shape": .ints([2, 2])]
+    var above = first
+    above.inputs[1] = "scaleAbove"
+    return [
+      make(
+        "Flatten and Gemm", image,
+        [first, node("Flatten", ["n"], ["f"]), node("Gemm", ["f", "flat"], ["y"])]),
+      make(
+        "Reshape and transposed Gemm", image,
+        [
+          first, node("Reshape", ["n", "shape"], ["f"]),
+          node("Gemm", ["f", "flatTurned", "five"], ["y"], ["transB": .int(1)]),
+        ]),
+      make(
+        "Flatten and MatMul", image,
+        [first, node("Flatten", ["n"], ["f"]), node("MatMul", ["f", "flat"], ["y"])]),
+      make("into the next MatMul", [3, 4], [first, node("MatMul", ["n", "square"], ["y"])]),
+      make(
+        "into the next MatMul and Add", [3, 4],
+        [
+          first, node("MatMul", ["n", "square"], ["m"]), node("Relu", ["m"], ["y"]),
+        ]),
+      make(
+        "into a MatMul from the left", [2, 4, 3],
+        [first, node("MatMul", ["left", "n"], ["y"])]),
+      make(
+        "Transpose and MatMul", [2, 4, 3],
+        [
+          first, node("Transpose", ["n"], ["t"], ["perm": .ints([0, 2, 1])]),
+          node("MatMul", ["t", "square"], ["y"]),
+        ]),
+      make(
+        "transposed Gemm", [5, 4],
+        [
+          first, node("Transpose", ["n"], ["t"]),
+          node("Gemm", ["t", "square"], ["y"], ["transA": .int(1)]),
+        ]),
+      make(
+        "a MatMul along another axis", [2, 4, 4],
+        [first, node("MatMul", ["n", "square"], ["y"])], "its input"),
+      make(
+        "MaxPool and Conv", image,
+        [above, node("MaxPool", ["n"], ["p"], window), node("Conv", ["p", "w"], ["y"])]),
+      make(
+        "MaxPool and Conv, scale below 0", image,
+        [first, node("MaxPool", ["n"], ["p"], window), node("Conv", ["p", "w"], ["y"])],
+        "its input"),
+      make(
+        "AveragePool and padded Conv", image,
+        [
+          first, node("AveragePool", ["n"], ["p"], window),
+          node("Conv", ["p", "w"], ["y"], ["pads": .ints([1, 1, 1, 1])]),
+        ]),
+      make(
+        "GlobalAveragePool, Flatten and Gemm", image,
+        [
+          first, node("GlobalAveragePool", ["n"], ["p"]), node("Flatten", ["p"], ["f"]),
+          node("Gemm", ["f", "square"], ["y"]),
+        ]),
+      make(
+        "two readers", image,
+        [first, node("Conv", ["n", "w"], ["y"]), node("Conv", ["n", "v"], ["z"])],
+        outputs: ["y", "z"]),
+      make(
+        "two readers, one without weights", image,
+        [first, node("Conv", ["n", "w"], ["y"]), node("Relu", ["n"], ["z"])], "its input",
+        outputs: ["y", "z"]),
+      make(
+        "products and sums behind one that stays", image,
+        [
+          node("Relu", ["x"], ["r"]), normalize("r", "n"), node("Mul", ["n", "each"], ["m"]),
+          node("Add", ["each", "m"], ["y"]),
+        ], "follows"),
+      make(
+        "products and sums before a Conv", image,
+        [
+          node("Sub", ["x", "each"], ["m"]), node("Div", ["m", "each"], ["n"]),
+          node("Conv", ["n", "w"], ["c"]), normalize("c", "y", prefix: "wide"),
+        ]),
+    ].map { example in
+      var example = example
+      example.constants.merge(parameters(6, "wide", seed: 60)) { $1 }
+      return example
+    }
   }
 
   static var forward: [Case] {
@@ -288,7 +539,7 @@ import Testing
         [first, node("Conv", ["n", "grouped"], ["y"], ["group": .int(2)])]),
       make(
         "before a Conv that pads", image,
-        [first, node("Conv", ["n", "w"], ["y"], ["pads": .ints([1, 1, 1, 1])])], "its input"),
+        [first, node("Conv", ["n", "w"], ["y"], ["pads": .ints([1, 1, 1, 1])])]),
       make(
         "a mean far from 0", image, [first, node("Conv", ["n", "w"], ["y"])], "its input",
         changed: ["bn.mean": Tensor([1e4, 0, 0, 0] as [Float], [4])]),

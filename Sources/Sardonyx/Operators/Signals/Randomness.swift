@@ -182,6 +182,8 @@ struct Dropout: Operator {
   private let fixedTraining: Bool?
   private let maskIsBool: Bool
   private let hasTrainingInput: Bool
+  /// Whether it drops whatever the node says, as a pass may have it.
+  var isTraining = false
 
   init(_ node: inout NodeReader) throws(ModelError) {
     node.ignore("consumed_inputs")
@@ -200,7 +202,7 @@ struct Dropout: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let ratio = inputs.tensor(1)?.converted(to: Double.self).first ?? fixedRatio
     let flag = hasTrainingInput ? inputs.tensor(2)?.converted(to: Int64.self).first : nil
-    guard fixedTraining ?? ((flag ?? 0) != 0), ratio != 0 else {
+    guard isTraining || fixedTraining ?? ((flag ?? 0) != 0), ratio != 0 else {
       if outputs.wants(0) { outputs[0].copy(inputs[0]) }
       if outputs.wants(1) {
         outputs[1].fill(
@@ -227,7 +229,7 @@ struct Dropout: Operator {
       })
   }
 
-  var isView: Bool { fixedTraining == false }
+  var isView: Bool { !isTraining && fixedTraining == false }
   var reusableInput: Int? { 0 }
-  var isDeterministic: Bool { fixedTraining == false || source.isSeeded }
+  var isDeterministic: Bool { !isTraining && fixedTraining == false || source.isSeeded }
 }

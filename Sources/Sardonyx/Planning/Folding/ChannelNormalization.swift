@@ -1,6 +1,3 @@
-import CKernels
-import Synchronization
-
 /// A BatchNormalization in inference as numbers: y = (x − mean)·scale + shift per channel, in
 /// double, with scale = γ/√(σ² + ε).
 struct ChannelNormalization {
@@ -41,6 +38,9 @@ struct ChannelNormalization {
     self.mean = mean ?? scale.map { _ in 0 }
   }
 
+  /// The addition of numbers.
+  init(adding offsets: [Double]) { self.init(scale: offsets.map { _ in 1 }, shift: offsets) }
+
   /// What x = 0 becomes.
   var offsets: [Double] { folded(bias: nil) }
 
@@ -51,6 +51,59 @@ struct ChannelNormalization {
   func slice(_ channels: Range<Int>) -> ChannelNormalization {
     ChannelNormalization(
       scale: Array(scale[channels]), shift: Array(shift[channels]), mean: Array(mean[channels]))
+  }
+
+  /// The same of an axis on which each channel stands `inner` times in a row, and all of them `outer` times.
+  func repeated(inner: Int, outer: Int) -> ChannelNormalization {
+    guard inner * outer > 1 else { return self }
+    func spread(_ numbers: [Double]) -> [Double] {
+      let once = numbers.flatMap { Array(repeating: $0, count: inner) }
+      return (0..<outer).flatMap { _ in once }
+    }
+    return ChannelNormalization(scale: spread(scale), shift: spread(shift), mean: spread(mean))
+  }
+
+  /// What is subtracted from s·x in the place of a constant that was subtracted from x.
+  var subtracted: ChannelNormalization {
+    ChannelNormalization(scale: scale, shift: shift.map { -$0 }, mean: mean.map { -$0 })
+  }
+
+  /// The scale alone.
+  var unshifted: ChannelNormalization {
+    ChannelNormalization(scale: scale, shift: scale.map { _ in 0 })
+  }
+
+  /// A constant operand normalised along an axis of the tensor of this rank that it is spread over.
+  /// - Parameter factor: what it is multiplied by first.
+  func applied(to constant: Tensor, rank: Int, axis: Int, factor: Double = 1)
+    throws(FoldObstacle) -> Tensor
+  {
+    var shape = Array(repeating: 1, count: rank - constant.shape.count) + constant.shape
+    guard axis < rank, shape[axis] == 1 || shape[axis] == channelCount else {
+      throw .reason(
+        "the constant [\(constant.shape.joined)] does not have \(channelCount) channels")
+    }
+    let inner = shape[(axis + 1)...].reduce(1, *)
+    let isSpread = shape[axis] == 1
+    shape[axis] = channelCount
+    guard shape.reduce(1, *) <= max(1 << 20, constant.elementCount) else {
+      throw .reason("the constant [\(constant.shape.joined)] would grow too large")
+    }
+    let numbers = constant.converted(to: Double.self)
+    let rows = shape[...axis].reduce(1, *)
+    var result: [Double] = []
+    result.reserveCapacity(rows * inner)
+    for row in 0..<rows {
+      let channel = row % channelCount
+      let first = (isSpread ? row / channelCount : row) * inner
+      for number in numbers[first..<first + inner] {
+        result.append((number * factor - mean[channel]) * scale[channel] + shift[channel])
+      }
+    }
+    while shape.count > max(constant.shape.count, rank - axis), shape[0] == 1 {
+      shape.removeFirst()
+    }
+    return try rounded(result, to: constant.type, shape: shape)
   }
 
   /// An Add, Sub, Mul or Div of a value and a floating-point constant, seen as (x − 0)·scale + shift.
@@ -87,6 +140,7 @@ struct ChannelNormalization {
   struct ConstantOperand {
     let shape: Shape
     let normalization: ChannelNormalization
+    var count: Int { normalization.channelCount }
 
     /// The numbers of each channel of a tensor of this rank.
     func spread(over channels: Int, rank: Int) throws(FoldObstacle) -> ChannelNormalization {
@@ -115,6 +169,7 @@ struct ChannelNormalization {
 
   /// W′ = s·W, each product rounded once to the type of W.
   func scaled(_ weights: Tensor, _ layout: ChannelLayout) throws(FoldObstacle) -> Tensor {
+    try requireNormal(weights, layout)
     if let scaled = scaledSingle(weights, layout) { return scaled }
     var numbers = weights.converted(to: Double.self)
     var index = 0
@@ -128,6 +183,32 @@ struct ChannelNormalization {
       }
     }
     return try rounded(numbers, to: weights.type, shape: weights.shape)
+  }
+
+  /// That no channel's weights all become so small that they lose digits, which take long to compute with too.
+  private func requireNormal(_ weights: Tensor, _ layout: ChannelLayout) throws(FoldObstacle) {
+    let least = Self.leastNormal(weights.type)
+    // Without a small factor there is nothing to look for.
+    guard scale.contains(where: { $0 != 0 && abs($0) < (weights.type == .float16 ? 1 : 1e-20) })
+    else { return }
+    var largest = [Double](repeating: 0, count: scale.count)
+    for (index, number) in weights.converted(to: Double.self).enumerated() {
+      let row = index / layout.inner
+      let channel = layout.firstChannel(row / layout.channels) + row % layout.channels
+      largest[channel] = max(largest[channel], abs(number))
+    }
+    for (channel, weight) in largest.enumerated()
+    where weight >= least && scale[channel] != 0 && weight * abs(scale[channel]) < least {
+      throw .reason("the folded weights of channel \(channel) are denormal")
+    }
+  }
+
+  private static func leastNormal(_ type: ElementType) -> Double {
+    switch type {
+    case .float, .bfloat16: 0x1p-126
+    case .float16: 0x1p-14
+    default: Double.leastNormalMagnitude
+    }
   }
 
   /// The same for single precision, computed when somebody reads it; nil for other types, and where
@@ -164,143 +245,4 @@ struct ChannelNormalization {
     default: Double.greatestFiniteMagnitude
     }
   }
-}
-
-extension Tensor {
-  /// The largest magnitude of single-precision numbers; NaN where there is one.
-  fileprivate var largestMagnitude: Float {
-    let (source, count) = (PackingSource(self), elementCount)
-    let largest = Mutex<Float>(0)
-    let pieces = (count + PackingSource.pieceCount - 1) / PackingSource.pieceCount
-    PackingSource.perform(pieces) { piece in
-      let first = piece * PackingSource.pieceCount
-      let range = first..<min(first + PackingSource.pieceCount, count)
-      unsafe source.withNumbers(range) { numbers in
-        let kernels = unsafe InstructionSet.current.kernels
-        let own = unsafe max(
-          kernels.row_maximum(range.count, numbers), -kernels.row_minimum(range.count, numbers))
-        largest.withLock { if !(own <= $0) && !$0.isNaN { $0 = own } }
-      }
-    }
-    return largest.withLock { $0 }
-  }
-}
-
-/// Single-precision weights times the factor of their channel, each product rounded once.
-private struct ScaledWeights: ByteSource {
-  let weights: Tensor
-  let factors: [Double]
-  let layout: ChannelLayout
-
-  func write(_ range: Range<Int>, to target: UnsafeMutableRawPointer, _ scratch: ScratchPool) {
-    let size = MemoryLayout<Float>.stride
-    precondition(range.lowerBound % size == 0 && range.count % size == 0)
-    let numbers = range.lowerBound / size..<range.upperBound / size
-    unsafe weights.storage.withUnalignedBytes(place(of: range), scratch) { source in
-      if layout.inner == 1 {
-        return unsafe scaleColumns(
-          numbers, source, into: target.assumingMemoryBound(to: Float.self))
-      }
-      var index = numbers.lowerBound
-      while index < numbers.upperBound {
-        let (row, offset) = index.quotientAndRemainder(dividingBy: layout.inner)
-        let (outer, channel) = row.quotientAndRemainder(dividingBy: layout.channels)
-        let count = min(layout.inner - offset, numbers.upperBound - index)
-        let place = (index - numbers.lowerBound) * size
-        unsafe InstructionSet.current.kernels.scale_doubly(
-          count, source + place, factors[layout.firstChannel(outer) + channel],
-          (target + place).assumingMemoryBound(to: Float.self))
-        index += count
-      }
-    }
-  }
-
-  /// Neighbouring numbers of different channels.
-  private func scaleColumns(
-    _ numbers: Range<Int>, _ source: UnsafeRawPointer, into target: UnsafeMutablePointer<Float>
-  ) {
-    for index in numbers {
-      let (outer, channel) = index.quotientAndRemainder(dividingBy: layout.channels)
-      let place = index - numbers.lowerBound
-      let number = unsafe source.loadUnaligned(
-        fromByteOffset: place * MemoryLayout<Float>.stride, as: Float.self)
-      unsafe target[place] = Float(Double(number) * factors[layout.firstChannel(outer) + channel])
-    }
-  }
-
-  func letGo(_ range: Range<Int>) { weights.storage.letGo(place(of: range)) }
-
-  private func place(of range: Range<Int>) -> Range<Int> {
-    range.lowerBound + weights.byteOffset..<range.upperBound + weights.byteOffset
-  }
-}
-
-/// How a weight tensor is seen as outer × channels × inner for scaling by output channel.
-struct ChannelLayout {
-  let outer: Int
-  let channels: Int
-  let inner: Int
-  /// Outer indices per group; only ConvTranspose has its groups on the outer axis.
-  private let outerPerGroup: Int
-
-  /// Conv: M × C/g × k. ConvTranspose: C × M/g × k, where input channel c belongs to group
-  /// c ÷ (C/g). Gemm: K × N, or N × K with transB. MatMul: K × N.
-  init(_ node: Node, _ shape: Shape, channels expected: Int) throws(FoldObstacle) {
-    let group =
-      node.operatorName == "ConvTranspose" ? max(1, node.attributes.int("group") ?? 1) : 1
-    let channelAxis =
-      switch node.operatorName {
-      case "Conv": 0
-      case "Gemm": node.attributes.int("transB") ?? 0 == 0 ? 1 : 0
-      default: 1
-      }
-    guard shape.count >= 2, shape[channelAxis] * group == expected else {
-      throw .reason("the weights [\(shape.joined)] do not have \(expected) output channels")
-    }
-    outer = shape[..<channelAxis].reduce(1, *)
-    channels = shape[channelAxis]
-    inner = shape[(channelAxis + 1)...].reduce(1, *)
-    guard outer % group == 0 else { throw .reason("the channels do not divide into groups") }
-    outerPerGroup = max(1, outer / group)
-  }
-
-  /// The input channels of a Conv (M × C/g × k) or Gemm (K × N, or N × K with transB).
-  init(inputsOf node: Node, _ shape: Shape, channels expected: Int) throws(FoldObstacle) {
-    let isConv = node.operatorName == "Conv"
-    let group = isConv ? max(1, node.attributes.int("group") ?? 1) : 1
-    let axis = isConv || node.attributes.int("transB") ?? 0 != 0 ? 1 : 0
-    guard shape.count >= 2, shape[axis] * group == expected, shape[0] % group == 0 else {
-      throw .reason("the weights [\(shape.joined)] do not have \(expected) input channels")
-    }
-    outer = shape[..<axis].reduce(1, *)
-    channels = shape[axis]
-    inner = shape[(axis + 1)...].reduce(1, *)
-    outerPerGroup = max(1, outer / group)
-  }
-
-  /// For each output, the sum of its weights times the offset of the input channel each belongs to.
-  func sums(_ weights: [Double], _ offsets: [Double], outputCount: Int) -> [Double] {
-    var sums = [Double](repeating: 0, count: outputCount)
-    var index = 0
-    for row in 0..<outer {
-      for channel in 0..<channels {
-        let offset = offsets[firstChannel(row) + channel]
-        for column in 0..<inner {
-          sums[outer == outputCount ? row : column] += weights[index] * offset
-          index += 1
-        }
-      }
-    }
-    return sums
-  }
-
-  /// The output channels of a Conv or ConvTranspose with weights of this shape.
-  static func channels(_ node: Node, _ shape: Shape) throws(FoldObstacle) -> Int {
-    guard shape.count >= 3 else { throw .reason("the weights have \(shape.count) axes") }
-    return node.operatorName == "Conv"
-      ? shape[0] : shape[1] * max(1, node.attributes.int("group") ?? 1)
-  }
-
-  /// The output channel that channel 0 of this outer index stands for.
-  func firstChannel(_ outerIndex: Int) -> Int { outerIndex / outerPerGroup * channels }
 }

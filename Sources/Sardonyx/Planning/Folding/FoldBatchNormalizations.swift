@@ -1,0 +1,269 @@
+extension Planner {
+  /// Folds BatchNormalization, and sums and products with constants of channels, into the weights that make
+  /// or read a value.
+  ///
+  /// With s = γ/√(σ² + ε): W′ = s·W and b′ = (b − μ)·s + β, per channel, computed in double and
+  /// rounded once. Backward it goes through whatever commutes with scale and shift of channels, to all
+  /// branches of a Concat or a sum; forward to all readers. A BatchNormalization that cannot be folded
+  /// stays, with a note of the reason.
+  /// - Parameter leftOut: ``foldName(_:)`` of nodes that are left as they are.
+  static func foldBatchNormalizations(leaving leftOut: Set<String> = []) -> Pass {
+    Pass(name: foldingName) { graph throws(ModelError) in
+      var fold = BatchNormalizationFold(graph, leaving: leftOut)
+      try fold.run()
+      graph = fold.graph
+    }
+  }
+
+  /// What the pass is called in notes.
+  static let foldingName = "fold batch normalizations"
+
+  /// What the fold of a node is called among rewritings.
+  static func foldName(_ node: String) -> String { "fold of \"\(node)\"" }
+}
+
+/// The state of the pass; its ways to fold stand in the files beside this one.
+struct BatchNormalizationFold {
+  var graph: Graph
+  var readers: [[Int]]
+  var producers: [Int?]
+  let outputs: Set<Graph.ValueID>
+  /// The node that is being folded.
+  var folding: Node?
+  /// By how much a map of a border may have more numbers than the input of the convolution.
+  var forwardAllowance = Double.infinity
+  /// Products that maps of borders may still take; as many more are left to the run.
+  var mapBudget = 1 << 28
+  /// The names of all values; gathered when the first constant is added.
+  private var names: Set<String>?
+  private var shapes: [[Dimension]?]?
+
+  private let leftOut: Set<String>
+
+  init(_ graph: Graph, leaving leftOut: Set<String>) {
+    self.graph = graph
+    self.leftOut = leftOut
+    readers = graph.readers()
+    producers = graph.producers()
+    outputs = Set(graph.outputs)
+  }
+
+  mutating func run() throws(ModelError) {
+    var position = 0
+    while position < graph.nodes.count {
+      let node = graph.nodes[position]
+      folding = node
+      if node.outputs.isEmpty || leftOut.contains(Planner.foldName(node.name)) {
+        // Another node does its work by now, or it is to stay.
+      } else if node.domain.isEmpty, node.operatorName == "BatchNormalization" {
+        try foldNormalization(position, node)
+      } else if node.domain.isEmpty {
+        try foldArithmetic(position, node)
+      }
+      // Nodes are inserted behind the one that is folded.
+      position += 1
+    }
+  }
+
+  private mutating func foldNormalization(_ position: Int, _ node: Node) throws(ModelError) {
+    do throws(FoldObstacle) {
+      try node.requireInference()
+      try joinArithmetic(behind: position)
+      let joined = graph.nodes[position]
+      note(.done, node, try fold(position, joined, try ChannelNormalization(joined, graph)))
+    } catch {
+      switch error {
+      case .reason(let reason): note(.declined, node, reason)
+      case .fault(let error): throw error.at(node: node.label)
+      }
+    }
+  }
+
+  /// Folds a sum, difference, product or quotient of a value and numbers of its channels; any other stays
+  /// without a word.
+  private mutating func foldArithmetic(_ position: Int, _ node: Node) throws(ModelError) {
+    guard node.operatorSet >= 7,
+      let (source, operand) = ChannelNormalization.arithmetic(node, graph)
+    else { return }
+    do throws(FoldObstacle) {
+      guard let rank = weightedRank(around: position, source),
+        let channels = try channels(of: source) ?? (operand.count > 1 ? operand.count : nil)
+      else { return }
+      // A shape may state more channels than any weights have.
+      guard channels <= AxisPath.largestExtent else { return }
+      let spread = try operand.spread(over: channels, rank: rank)
+      note(.done, node, try fold(position, node, spread))
+    } catch {
+      if case .fault(let error) = error { throw error.at(node: node.label) }
+    }
+  }
+
+  /// The rank of the weights of the convolution before or behind some arithmetic, and so of its values.
+  private func weightedRank(around position: Int, _ source: Graph.ValueID) -> Int? {
+    if let producer = producers[source], graph.nodes[producer].domain.isEmpty,
+      ["Conv", "ConvTranspose", "Gemm"].contains(graph.nodes[producer].operatorName)
+    {
+      return graph.constant(graph.nodes[producer], 1)?.shape.count
+    }
+    guard let result = graph.nodes[position].outputs[0], let reader = readers[result].first,
+      graph.nodes[reader].domain.isEmpty,
+      ["Conv", "ConvTranspose"].contains(graph.nodes[reader].operatorName)
+    else { return nil }
+    return graph.constant(graph.nodes[reader], 1)?.shape.count
+  }
+
+  /// Folds backward if that goes, or else forward.
+  /// - Returns: where to, in words.
+  private mutating func fold(
+    _ position: Int, _ node: Node, _ normalization: ChannelNormalization
+  ) throws(FoldObstacle) -> String {
+    do throws(FoldObstacle) {
+      return try foldBackward(position, node, normalization)
+    } catch {
+      guard case .reason(let reason) = error else { throw error }
+      var trial = self
+      do throws(FoldObstacle) {
+        let target = try trial.foldForward(position, node, normalization)
+        self = trial
+        return target
+      } catch {
+        guard case .reason(let other) = error else { throw error }
+        throw .reason(other.isEmpty ? reason : "\(reason), and \(other)")
+      }
+    }
+  }
+
+  mutating func note(_ kind: Note.Kind, _ node: Node, _ text: String) {
+    graph.note(Planner.foldingName, kind, node, text)
+  }
+
+  // MARK: - What is known of values
+
+  /// What is known of a value's shape; nil where not even its rank is.
+  mutating func shape(of value: Graph.ValueID) -> [Dimension]? {
+    let known =
+      shapes ?? graph.symbolicShapes().facts.enumerated().map { $1.shape ?? graph.values[$0].shape }
+    shapes = known
+    return value < known.count ? known[value] : graph.values[value].shape
+  }
+
+  /// The channels of a value, on axis 1; nil where not known.
+  mutating func channels(of value: Graph.ValueID) throws(FoldObstacle) -> Int? {
+    if let producer = producers[value], graph.nodes[producer].domain.isEmpty {
+      let node = graph.nodes[producer]
+      switch node.operatorName {
+      case "Conv", "ConvTranspose":
+        if let weights = graph.constant(node, 1) {
+          return try ChannelLayout.channels(node, weights.shape)
+        }
+      case "Gemm":
+        if let weights = graph.constant(node, 1) { return try node.outputChannels(weights.shape) }
+      case "MaxPool", "AveragePool", "GlobalAveragePool":
+        if let input = node.inputs.first ?? nil { return try channels(of: input) }
+      default: break
+      }
+    }
+    guard let shape = shape(of: value), shape.count > 1, case .known(let count) = shape[1] else {
+      return nil
+    }
+    return count
+  }
+
+  func requireSoleReader(_ id: Graph.ValueID) throws(FoldObstacle) {
+    try requireInner(id)
+    if readers[id].count > 1 {
+      throw .reason("\"\(graph.values[id].name)\" has \(readers[id].count) readers")
+    }
+  }
+
+  func requireInner(_ id: Graph.ValueID) throws(FoldObstacle) {
+    if outputs.contains(id) {
+      throw .reason("\"\(graph.values[id].name)\" is an output of the graph")
+    }
+  }
+
+  func constant(_ node: Node, _ index: Int, _ what: String) throws(FoldObstacle) -> Tensor {
+    guard let tensor = graph.constant(node, index) else {
+      throw .reason("\(what): not a constant, or one the caller may override")
+    }
+    guard [.float, .double, .float16, .bfloat16].contains(tensor.type) else {
+      throw .reason("\(what): of type \(tensor.type)")
+    }
+    return tensor
+  }
+
+  // MARK: - Changing the graph
+
+  /// Adds a constant, with how it came about.
+  /// - Parameters:
+  ///   - formula: what it was made by, of `old` and the node that is folded.
+  ///   - old: what it stands for from now on; nil for nothing.
+  mutating func addConstant(
+    _ name: String, _ tensor: Tensor, _ formula: String, from old: Graph.ValueID?
+  ) -> Graph.ValueID {
+    let id = withNames { graph, taken in graph.addConstant(name, tensor, &taken) }
+    graph.origins[graph.values[id].name] = origin(formula, old)
+    readers.append([])
+    producers.append(nil)
+    return id
+  }
+
+  /// Adds a value that a node is to make.
+  mutating func addValue(_ name: String, like model: Graph.ValueID) -> Graph.ValueID {
+    let shape = shape(of: model)
+    let record = graph.values[model]
+    let id = withNames { graph, taken in
+      graph.addValue(unique(name, &taken), type: record.type, shape: shape)
+    }
+    readers.append([])
+    producers.append(nil)
+    return id
+  }
+
+  /// Gives a value whose numbers have changed another name, as values of two plans match by name.
+  mutating func rename(_ value: Graph.ValueID) {
+    let name = graph.values[value].name
+    graph.values[value].name = withNames { _, taken in unique(name + "_scaled", &taken) }
+  }
+
+  private mutating func withNames<Result>(
+    _ body: (inout Graph, inout Set<String>) -> Result
+  ) -> Result {
+    var taken = names ?? Set(graph.values.map(\.name))
+    names = nil
+    defer { names = taken }
+    return body(&graph, &taken)
+  }
+
+  /// Puts a node behind the one at a position.
+  mutating func insert(_ node: Node, behind position: Int) {
+    graph.nodes.insert(node, at: position + 1)
+    readers = graph.readers()
+    producers = graph.producers()
+  }
+
+  /// Takes out a node whose work another one does.
+  mutating func drop(_ position: Int) {
+    for case let id? in graph.nodes[position].inputs { readers[id].removeAll { $0 == position } }
+    graph.nodes[position].inputs = []
+    graph.nodes[position].outputs = []
+  }
+
+  private func origin(_ formula: String, _ old: Graph.ValueID?) -> FoldOrigin {
+    let oldName = old.map { graph.values[$0].name }
+    let before = oldName.flatMap { graph.origins[$0] }
+    var origin = before ?? FoldOrigin(steps: [], sources: oldName.map { [$0] } ?? [])
+    guard let node = folding else { return origin }
+    let constants = node.inputs.compactMap(\.self).filter { graph.values[$0].constant != nil }
+    let names = constants.map { graph.values[$0].name }
+    let isNormalization = node.operatorName == "BatchNormalization"
+    let epsilon = node.attributes.float("epsilon") ?? 1e-5
+    let factor = isNormalization ? ", s = scale/√(var + \(epsilon))" : ""
+    let symbol = formula.contains("W") ? "W" : "b"
+    let operand = oldName.map { "\(symbol) = \"\($0)\"" } ?? "\(symbol) = 0"
+    let step = "\(formula)\(factor) of \(node.label) with \(names.quotedList); \(operand)"
+    origin.steps.append(step)
+    origin.sources += names
+    return origin
+  }
+}

@@ -1,0 +1,277 @@
+extension BatchNormalizationFold {
+  /// Folds the node at `position` into all that read it.
+  mutating func foldForward(
+    _ position: Int, _ node: Node, _ normalization: ChannelNormalization
+  ) throws(FoldObstacle) -> String {
+    guard let result = node.outputs[0],
+      let source = node.inputs.compactMap(\.self).first(where: { graph.values[$0].constant == nil })
+    else { throw .reason("") }
+    guard !outputs.contains(result) else { throw .reason("") }
+    forwardAllowance = node.operatorName == "BatchNormalization" ? .infinity : 2
+    let targets = try carry(result, normalization, axis: 1)
+    for place in readers[result] {
+      for index in graph.nodes[place].inputs.indices
+      where graph.nodes[place].inputs[index] == result {
+        graph.nodes[place].inputs[index] = source
+      }
+    }
+    drop(position)
+    readers = graph.readers()
+    producers = graph.producers()
+    return "into \(Set(targets).sorted().joined(separator: ", "))"
+  }
+
+  /// Lets all that read a value normalise it themselves.
+  /// - Returns: what they are called.
+  private mutating func carry(
+    _ value: Graph.ValueID, _ normalization: ChannelNormalization, axis: Int
+  ) throws(FoldObstacle) -> [String] {
+    guard !readers[value].isEmpty else { throw .reason("nothing reads it") }
+    var labels: [String] = []
+    // Nodes move as others are inserted, but keep their order.
+    for number in readers[value].indices {
+      let place = readers[value][number]
+      labels += try carry(value, into: place, normalization, axis: axis)
+    }
+    return labels
+  }
+
+  private mutating func carry(
+    _ value: Graph.ValueID, into place: Int, _ normalization: ChannelNormalization, axis: Int
+  ) throws(FoldObstacle) -> [String] {
+    let reader = graph.nodes[place]
+    guard reader.domain.isEmpty, let index = reader.inputs.firstIndex(of: value),
+      reader.inputs.count(where: { $0 == value }) == 1
+    else { throw .reason("\(reader.label) reads it") }
+    guard let output = reader.outputs.first ?? nil else { throw .reason("") }
+    switch reader.operatorName {
+    case "Conv", "ConvTranspose":
+      guard index == 0, axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
+      try foldInputs(place, normalization)
+      return ["the weights of \(reader.label)"]
+    case "Gemm":
+      guard index == 0, axis == (reader.attributes.int("transA") ?? 0 == 0 ? 1 : 0) else {
+        throw .reason("\(reader.label) reads it otherwise")
+      }
+      try foldInputs(place, normalization)
+      return ["the weights of \(reader.label)"]
+    case "MatMul":
+      try foldOperand(place, value, index, normalization, axis: axis)
+      return ["the weights of \(reader.label)"]
+    case "BatchNormalization":
+      guard index == 0, axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
+      try reader.requireInference()
+      try join(place, normalization, try ChannelNormalization(reader, graph))
+      return [reader.label]
+    case "MaxPool", "AveragePool", "GlobalAveragePool":
+      guard axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
+      try reader.requireCommuting(with: normalization)
+      return try carryOn(output, normalization, axis: 1)
+    case "Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze":
+      guard index == 0,
+        let path = AxisPath(
+          axis, from: shape(of: value), to: shape(of: output), through: reader, isBackward: false)
+      else { throw .reason("its channels cannot be told apart behind \(reader.label)") }
+      return try carryOn(
+        output, normalization.repeated(inner: path.inner, outer: path.outer), axis: path.axis)
+    default: throw .reason("\(reader.label), which has no weights, reads it")
+    }
+  }
+
+  private mutating func carryOn(
+    _ value: Graph.ValueID, _ normalization: ChannelNormalization, axis: Int
+  ) throws(FoldObstacle) -> [String] {
+    try requireInner(value)
+    let labels = try carry(value, normalization, axis: axis)
+    rename(value)
+    return labels
+  }
+
+  // MARK: - Into weights
+
+  /// W′ = W·s and b′ = b + Σ W·t, over the input channels of a Conv, ConvTranspose or Gemm; where a border
+  /// makes that vary from place to place, it is a map that is added.
+  private mutating func foldInputs(_ position: Int, _ normalization: ChannelNormalization)
+    throws(FoldObstacle)
+  {
+    let node = graph.nodes[position]
+    try requireSmallMean(normalization)
+    let weights = try constant(node, 1, "the weights of \(node.label)")
+    let layout = try ChannelLayout(
+      inputsOf: node, weights.shape, channels: normalization.channelCount)
+    let newWeights = (try normalization.scaled(weights, layout), "W·s")
+    guard normalization.offsets.contains(where: { $0 != 0 }) else {
+      return try replaceWeights(position, newWeights, bias: nil)
+    }
+    if node.hasBorder {
+      let map = try borderMap(node, normalization, weights)
+      graph.nodes[position].inputs = Array(node.inputs.prefix(2))
+      try replaceWeights(position, newWeights, bias: nil)
+      return try add(map, behind: position, "b + W∗(B − mean·s)", in: node.inputs)
+    }
+    let outputs = try node.outputChannels(weights.shape)
+    let shifts = layout.sums(
+      weights.converted(to: Double.self), normalization.offsets, outputCount: outputs)
+    let factor = node.operatorName == "Gemm" ? Double(node.attributes.float("alpha") ?? 1) : 1
+    let old = try bias(node, channels: outputs) ?? Array(repeating: 0, count: outputs)
+    let newBias = try normalization.rounded(
+      zip(old, shifts).map { $0 + factor * $1 }, to: weights.type)
+    try replaceWeights(position, newWeights, bias: (newBias, "b + Σ W·(B − mean·s)"))
+  }
+
+  /// The sum would lose what the difference of a value and its mean keeps.
+  private func requireSmallMean(_ normalization: ChannelNormalization) throws(FoldObstacle) {
+    guard normalization.relativeMean <= 16 else { throw .reason("its mean is far from 0") }
+  }
+
+  /// Numbers up to which a map of the border is kept.
+  private static var largestMap: Int { 1 << 20 }
+
+  /// What a convolution makes, in double, of an image that has the normalisation's offset at every place.
+  private mutating func borderMap(
+    _ node: Node, _ normalization: ChannelNormalization, _ weights: Tensor
+  ) throws(FoldObstacle) -> Tensor {
+    guard let input = node.inputs[0], let output = node.outputs[0],
+      let from = shape(of: input)?.dropFirst(2).map(\.extent),
+      let to = shape(of: output)?.dropFirst(2).map(\.extent), !from.contains(nil),
+      !to.contains(nil), from.count == weights.shape.count - 2
+    else {
+      throw .reason("\(node.label) has a border, and the size of its input is not known")
+    }
+    let extents = from.compactMap(\.self)
+    let channels = try ChannelLayout.channels(node, weights.shape)
+    guard let area = extents.checkedElementCount,
+      let count = ([channels] + to.compactMap(\.self)).checkedElementCount,
+      let inputCount = ([normalization.channelCount] + extents).checkedElementCount
+    else { throw .reason("\(node.label) has a border, and its map would be too large") }
+    let (sums, overflows) = count.multipliedReportingOverflow(
+      by: weights.elementCount / max(1, weights.shape[0]))
+    guard count <= Self.largestMap, inputCount <= 1 << 22, !overflows, sums <= mapBudget,
+      Double(count) <= forwardAllowance * Double(inputCount)
+    else { throw .reason("\(node.label) has a border, and its map would have \(count) numbers") }
+    let image = normalization.offsets.flatMap { Array(repeating: $0, count: area) }
+    var operands: [Value] = [
+      .tensor(Tensor(image, [1, normalization.channelCount] + extents)),
+      .tensor(Tensor(converting: weights.converted(to: Double.self), to: .double, weights.shape)),
+    ]
+    if let bias = try bias(node, channels: channels) {
+      operands.append(.tensor(Tensor(bias, [channels])))
+    }
+    var double = node
+    double.inputs = operands.indices.map { $0 }
+    mapBudget -= sums
+    let (end, outer) = (ContinuousClock.now + .seconds(1), Interruption.crew)
+    let context = RunContext(
+      crew: Crew(
+        threads: 1, deadline: outer?.deadline.map { min($0, end) } ?? end,
+        account: MemoryAccount(limit: min(1 << 28, outer?.account?.limit ?? .max))))
+    do throws(ModelError) { try double.remake() } catch { throw .fault(error) }
+    guard let map = try? double.evaluate(operands, context: context).first??.tensor else {
+      throw .reason("\(node.label) has a border, whose map could not be made in time")
+    }
+    return try normalization.rounded(
+      map.converted(to: Double.self), to: weights.type, shape: map.shape)
+  }
+
+  /// Scales the rows of a MatMul's right operand, or the columns of its left one, and adds what the offsets
+  /// come to.
+  private mutating func foldOperand(
+    _ place: Int, _ value: Graph.ValueID, _ index: Int, _ normalization: ChannelNormalization,
+    axis: Int
+  ) throws(FoldObstacle) {
+    let node = graph.nodes[place]
+    try requireSmallMean(normalization)
+    let weights = try constant(
+      node, 1 - index, "the \(index == 0 ? "right" : "left") operand of \(node.label)")
+    guard let rank = shape(of: value)?.count, rank >= 2, axis == rank - (index == 0 ? 1 : 2),
+      weights.shape.count == 2
+    else { throw .reason("\(node.label) does not sum over its channels") }
+    // What is summed over is axis 0 of a right operand, axis 1 of a left one.
+    let layout = try ChannelLayout(
+      axis: index, of: weights.shape, channels: normalization.channelCount)
+    let scaled = try normalization.scaled(weights, layout)
+    let count = weights.shape[1 - index]
+    let sums = layout.sums(
+      weights.converted(to: Double.self), normalization.offsets, outputCount: count)
+    let old = node.inputs[1 - index]
+    graph.nodes[place].inputs[1 - index] = addConstant(
+      graph.values[old!].name + "_folded", scaled, "W·s", from: old)
+    guard sums.contains(where: { $0 != 0 }) else { return }
+    let shift = try normalization.rounded(
+      sums, to: weights.type, shape: index == 0 ? [count] : [count, 1])
+    try add(shift, behind: place, "Σ W·(B − mean·s)", in: [nil, old])
+  }
+
+  /// Puts the addition of a constant behind a node, or into the one that is there.
+  private mutating func add(
+    _ tensor: Tensor, behind position: Int, _ formula: String, in inputs: [Graph.ValueID?]
+  ) throws(FoldObstacle) {
+    let node = graph.nodes[position]
+    guard node.operatorSet >= 7, let output = node.outputs[0] else {
+      throw .reason("\(node.label) has no place for what is to be added")
+    }
+    let weights = inputs.dropFirst().first ?? nil
+    let name = weights.map { graph.values[$0].name } ?? node.name
+    let constant = addConstant(name + "_border", tensor, formula, from: weights)
+    let unshifted = addValue(graph.values[output].name + "_unshifted", like: output)
+    graph.nodes[position].outputs[0] = unshifted
+    var addition = try node.becoming("Add", [unshifted, constant], [output])
+    addition.name = node.name + "_border"
+    insert(addition, behind: position)
+  }
+
+  // MARK: - Into another normalisation
+
+  /// Lets the BatchNormalization behind do both, with variance 1 and epsilon 0.
+  private mutating func join(
+    _ position: Int, _ first: ChannelNormalization, _ second: ChannelNormalization
+  ) throws(FoldObstacle) {
+    guard first.channelCount == second.channelCount,
+      let type = graph.constant(graph.nodes[position], 1)?.type
+    else { throw .reason("the channels differ") }
+    var node = graph.nodes[position]
+    let scales = zip(first.scale, second.scale).map { $0 * $1 }
+    let parts = [scales, second.folded(bias: first.shift), first.mean, scales.map { _ in 1 }]
+    for (index, numbers) in parts.enumerated() {
+      let name = graph.values[node.inputs[index + 1]!].name
+      let tensor = try first.rounded(numbers, to: type)
+      node.inputs[index + 1] = addConstant(
+        name + "_joined", tensor, "one for two", from: node.inputs[index + 1])
+    }
+    node.attributes["epsilon"] = .float(0)
+    do throws(ModelError) { try node.remake() } catch { throw .fault(error) }
+    graph.nodes[position] = node
+  }
+
+  /// Lets a BatchNormalization do the sums and products with numbers of channels behind it too.
+  mutating func joinArithmetic(behind position: Int) throws(FoldObstacle) {
+    while let result = graph.nodes[position].outputs[0], readers[result].count == 1,
+      !outputs.contains(result)
+    {
+      let place = readers[result][0]
+      let reader = graph.nodes[place]
+      guard reader.domain.isEmpty, reader.operatorSet >= 7,
+        let (_, operand) = ChannelNormalization.arithmetic(reader, graph),
+        let rank = shape(of: result)?.count
+      else { return }
+      let node = graph.nodes[position]
+      let normalization = try ChannelNormalization(node, graph)
+      guard let spread = try? operand.spread(over: normalization.channelCount, rank: rank) else {
+        return
+      }
+      // With all its numbers in range, or not at all.
+      guard (try? join(position, normalization, spread)) != nil else { return }
+      note(.done, reader, "into \(node.label)")
+      graph.nodes[position].outputs[0] = reader.outputs[0]
+      drop(place)
+      producers[reader.outputs[0]!] = position
+    }
+  }
+}
+
+extension Dimension {
+  /// The number, where it is one.
+  fileprivate var extent: Int? {
+    if case .known(let extent) = self { extent } else { nil }
+  }
+}

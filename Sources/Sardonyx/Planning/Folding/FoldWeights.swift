@@ -1,0 +1,73 @@
+extension BatchNormalizationFold {
+  /// Lets a Conv, ConvTranspose or Gemm, which hold their bias as input 2, make its outputs normalised.
+  /// - Returns: the type of the weights.
+  mutating func foldWeights(
+    _ producer: Int, _ normalization: ChannelNormalization
+  ) throws(FoldObstacle) -> ElementType {
+    let node = graph.nodes[producer]
+    let weights = try constant(node, 1, "the weights of \(node.label)")
+    let layout = try ChannelLayout(node, weights.shape, channels: normalization.channelCount)
+    let isScaled = normalization.scale.contains { $0 != 1 }
+    let newWeights = isScaled ? try normalization.scaled(weights, layout) : nil
+    let bias = try foldedBias(node, normalization, weights)
+    try replaceWeights(
+      producer, newWeights.map { ($0, "s·W") }, bias: (bias, "(b − mean)·s + B"))
+    return weights.type
+  }
+
+  private func foldedBias(
+    _ node: Node, _ normalization: ChannelNormalization, _ weights: Tensor
+  ) throws(FoldObstacle) -> Tensor {
+    let what = "the bias of \(node.label)"
+    guard node.operatorName == "Gemm", node.hasInput(2) else {
+      let old = try bias(node, channels: normalization.channelCount)
+      return try normalization.rounded(normalization.folded(bias: old), to: weights.type)
+    }
+    let tensor = try constant(node, 2, what)
+    guard tensor.shape.count <= 2 else { throw .reason("\(what) has \(tensor.shape.count) axes") }
+    let beta = Double(node.attributes.float("beta") ?? 1)
+    let applied = try normalization.applied(to: tensor, rank: 2, axis: 1, factor: beta)
+    return applied.shape.first == 1 ? applied.reshaped([normalization.channelCount]) : applied
+  }
+
+  /// Gives a Conv, ConvTranspose or Gemm other weights, and another bias, unless they stay, each with
+  /// the formula that it was made by.
+  mutating func replaceWeights(
+    _ position: Int, _ weights: (tensor: Tensor, formula: String)?,
+    bias: (tensor: Tensor, formula: String)?
+  ) throws(FoldObstacle) {
+    let node = graph.nodes[position]
+    let name = graph.values[node.inputs[1]!].name
+    var changed = node
+    if let (tensor, formula) = weights {
+      changed.inputs[1] = addConstant(name + "_folded", tensor, formula, from: node.inputs[1])
+    }
+    if let (tensor, formula) = bias {
+      let old = node.inputs.dropFirst(2).first ?? nil
+      let new = addConstant(name + "_folded_bias", tensor, formula, from: old)
+      changed.inputs = changed.inputs.prefix(2) + [new]
+      if node.operatorName == "Gemm" { changed.attributes["beta"] = .float(1) }
+    }
+    do throws(ModelError) { try changed.remake() } catch { throw .fault(error) }
+    graph.nodes[position] = changed
+  }
+
+  /// The bias of a Conv, ConvTranspose or Gemm per output channel, Gemm's times its beta; nil
+  /// where there is none.
+  func bias(_ node: Node, channels: Int) throws(FoldObstacle) -> [Double]? {
+    guard node.hasInput(2) else { return nil }
+    let tensor = try constant(node, 2, "the bias of \(node.label)")
+    let values = tensor.converted(to: Double.self)
+    guard node.operatorName == "Gemm" else {
+      guard values.count == channels else { throw .reason("the bias has \(values.count) elements") }
+      return values
+    }
+    let shape = tensor.shape
+    guard shape.count <= 2, shape.dropLast().allSatisfy({ $0 == 1 }),
+      values.count == 1 || values.count == channels
+    else { throw .reason("the added constant [\(shape.joined)] varies from row to row") }
+    let factor = Double(node.attributes.float("beta") ?? 1)
+    let spread = values.count == channels ? values : Array(repeating: values[0], count: channels)
+    return spread.map { $0 * factor }
+  }
+}
