@@ -110,9 +110,11 @@ struct RunCommand: ParsableCommand {
 
   /// Warns of what the taps change in the model that is run.
   private func tellUnfolded(_ session: Session) {
-    let reasons = Set(session.options.taps.map { "\"\($0)\" is an output of the graph" })
+    let reasons = session.options.taps.map { "\"\($0)\" is an output of the graph" }
     guard !reasons.isEmpty else { return }
-    let kept = session.notes.filter { $0.kind == .declined && reasons.contains($0.text) }
+    let kept = session.notes.filter { note in
+      note.kind == .declined && reasons.contains { note.text.contains($0) }
+    }
     guard let first = kept.first else { return }
     let others = kept.count == 1 ? "" : " and \(kept.count - 1) more"
     Terminal.warn(
