@@ -122,6 +122,11 @@ struct Pooling: Sendable {
       range.count * columns, lines, shape.strides[last], shape.kernel[last],
       shape.dilations[last], y)
     guard kind != .maximum else { return }
+    // All at once, where there are as many taps everywhere.
+    if let taps = sameTaps, rows[range].allSatisfy({ $0.taps == rows[range.lowerBound].taps }) {
+      var divisor = max(1, taps * Float(rows[range.lowerBound].taps))
+      return unsafe instructions.kernels.divide(range.count * columns, y, 1, &divisor, 0, y)
+    }
     for (index, row) in rows[range].enumerated() {
       unsafe divide(
         y + index * columns, row.taps, lines + together * pitch, with: instructions)
@@ -156,10 +161,6 @@ struct Pooling: Sendable {
     with instructions: InstructionSet
   ) {
     let columns = columnTaps.count
-    if let taps = sameTaps {
-      var divisor = max(1, taps * Float(rowTaps))
-      return unsafe instructions.kernels.divide(columns, y, 1, &divisor, 0, y)
-    }
     // A window of nothing is 0 / 1.
     unsafe instructions.kernels.affine(columns, columnTaps, divisors, Float(rowTaps), 0)
     var one: Float = 1
