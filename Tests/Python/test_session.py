@@ -56,6 +56,20 @@ def test_metadata():
     assert meta.operator_sets == {"": 22, "ai.onnx.ml": 3}
 
 
+def test_inputs_with_a_default_may_be_left_out():
+    default = helper.make_tensor("b", TensorProto.FLOAT, [1], [10])
+    session = sardonyx.InferenceSession(
+        model(
+            [helper.make_node("Add", ["x", "b"], ["y"])],
+            [("x", TensorProto.FLOAT), ("b", TensorProto.FLOAT, [1])], [("y", TensorProto.FLOAT)],
+            [default]))
+    assert [value.name for value in session.get_inputs()] == ["x"]
+    assert [value.name for value in session.get_overridable_initializers()] == ["b"]
+    x = numpy.array([1, 2], dtype=numpy.float32)
+    assert session.run(None, {"x": x})[0].tolist() == [11, 12]
+    assert session.run(None, {"x": x, "b": x[:1]})[0].tolist() == [2, 3]
+
+
 def test_arrays_go_in_and_out_without_copies():
     session = sardonyx.InferenceSession(unary("Relu", TensorProto.FLOAT))
     x = numpy.array([1, -2, 3], dtype=numpy.float32)

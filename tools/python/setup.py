@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 from wheel.bdist_wheel import bdist_wheel
 
@@ -37,12 +37,22 @@ class BuildWithLibrary(build_py):
 class WheelOfPlatform(bdist_wheel):
     """Any Python 3, this machine's kind alone."""
 
-    def finalize_options(self):
-        super().finalize_options()
-        self.root_is_pure = False
-
     def get_tag(self):
         return "py3", "none", super().get_tag()[2]
 
 
-setup(version=version(), cmdclass={"build_py": BuildWithLibrary, "bdist_wheel": WheelOfPlatform})
+class DistributionOfPlatform(Distribution):
+    """With a library in it, though with no extension module of Python's."""
+
+    def has_ext_modules(self):
+        return True
+
+
+MADE = ROOT / ".build/python-package"
+MADE.mkdir(parents=True, exist_ok=True)
+setup(
+    version=version(),
+    distclass=DistributionOfPlatform,
+    options={"build": {"build_base": str(MADE)}, "egg_info": {"egg_base": str(MADE)}},
+    cmdclass={"build_py": BuildWithLibrary, "bdist_wheel": WheelOfPlatform},
+)

@@ -192,8 +192,12 @@ class InferenceSession:
         self._types = {value.name: value.type or None for value in self._inputs}
 
     def get_inputs(self) -> list[NodeArg]:
-        """The inputs, in the file's order; also those with a default, which may be left out."""
-        return list(self._inputs)
+        """The inputs that have no default, in the file's order."""
+        return [value for value in self._inputs if not value.has_default]
+
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """The inputs that have a default and may be left out of the feeds."""
+        return [value for value in self._inputs if value.has_default]
 
     def get_outputs(self) -> list[NodeArg]:
         """The outputs, in the file's order."""

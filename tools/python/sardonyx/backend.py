@@ -19,7 +19,7 @@ class SardonyxRep(BackendRep):
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Runs the model on inputs in the order of the file, or by name."""
-        names = [value.name for value in self.session.get_inputs() if not value.has_default]
+        names = [value.name for value in self.session.get_inputs()]
         if not isinstance(inputs, dict):
             inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             inputs = dict(zip(names, inputs, strict=False))
