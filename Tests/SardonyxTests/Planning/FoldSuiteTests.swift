@@ -594,7 +594,9 @@ import Testing
     let expected = try Session(try example.model(.double), options: unfolded)
       .run(["x": .tensor(wide)])["y"]!.tensor!.converted(to: Double.self)
     let model = try example.model(.float)
-    for options in [Session.Options(), unfolded] {
+    var untouched = Session.Options()
+    untouched.batchNormalization = .epilogue
+    for options in [Session.Options(), untouched, unfolded] {
       let session = try Session(model, options: options)
       let found = try session.run(["x": .tensor(x)])["y"]!.tensor!.converted(to: Double.self)
       try #require(found.count == expected.count)
