@@ -33,8 +33,6 @@ struct HTMLReport {
     table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums}
     th,td{padding:.3rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
     th{background:var(--card);position:sticky;top:0}th:first-child,td:first-child{text-align:left}
-    @media(max-width:700px){td:first-child,td:nth-child(2){white-space:normal;overflow-wrap:anywhere;min-width:7.5rem}\
-    th,td{padding:.25rem .35rem;font-size:.75rem}.heat{grid-template-columns:8rem 1fr}}
     tr:last-child td{border-bottom:0}.chart{width:100%;overflow-x:auto}
     svg{display:block;font:12px system-ui,sans-serif}svg text{fill:var(--soft)}
     .one{stroke:var(--one);fill:none;stroke-width:2}.two{stroke:var(--two);fill:none;stroke-width:2}
@@ -44,6 +42,8 @@ struct HTMLReport {
     .heat{display:grid;grid-template-columns:minmax(6rem,16rem) 1fr;gap:.25rem .6rem;align-items:center;font-size:.85rem}
     .heat div:nth-child(odd){overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
     .heat svg{width:100%;height:1.3rem;background:var(--card)}.heat rect{fill:var(--one)}
+    @media(max-width:700px){td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:7.5rem}\
+    th,td{padding:.25rem .35rem;font-size:.75rem}.heat{grid-template-columns:8rem 1fr}}
     """
 
   mutating func heading(_ text: String) { parts.append("<h2>\(text.escaped)</h2>") }

@@ -418,6 +418,11 @@ import Testing
     constants["five"] = randomTensor([5], seed: 6)
     constants["each"] = randomTensor([1, 4, 1, 1], seed: 7)
     constants["shape"] = Tensor([0, -1] as [Int64], [2])
+    constants["around"] = Tensor([0, 0, 1, 2, 0, 0, 0, 1] as [Int64], [8])
+    constants["turned"] = Tensor([0, 1, 0, 0, 0, -1, 0, 0] as [Int64], [8])
+    constants["zero"] = Tensor(scalar: Float(0))
+    constants["half"] = Tensor(scalar: Float(0.5))
+    constants["six"] = randomTensor([6], seed: 12)
     let first = normalize("x", "n")
     let image = [2, 4, 4, 4]
     func make(
@@ -481,6 +486,29 @@ import Testing
           first, node("AveragePool", ["n"], ["p"], window),
           node("Conv", ["p", "w"], ["y"], ["pads": .ints([1, 1, 1, 1])]),
         ]),
+      make(
+        "Pad and Conv", image,
+        [first, node("Pad", ["n", "around"], ["p"]), node("Conv", ["p", "w"], ["y"])]),
+      make(
+        "MaxPool, Pad by a stated zero and padded Conv", image,
+        [
+          above, node("MaxPool", ["n"], ["q"], window),
+          node("Pad", ["q", "around", "zero"], ["p"]),
+          node("Conv", ["p", "w", "six"], ["y"], ["pads": .ints([1, 0, 0, 1])]),
+        ]),
+      make(
+        "Pad by a number and Conv", image,
+        [first, node("Pad", ["n", "around", "half"], ["p"]), node("Conv", ["p", "w"], ["y"])],
+        "its input"),
+      make(
+        "Pad by reflection and Conv", image,
+        [
+          first, node("Pad", ["n", "around"], ["p"], ["mode": .string("reflect")]),
+          node("Conv", ["p", "w"], ["y"]),
+        ], "its input"),
+      make(
+        "Pad that moves channels and Conv", image,
+        [first, node("Pad", ["n", "turned"], ["p"]), node("Conv", ["p", "w"], ["y"])], "its input"),
       make(
         "GlobalAveragePool, Flatten and Gemm", image,
         [
@@ -594,7 +622,9 @@ import Testing
     let expected = try Session(try example.model(.double), options: unfolded)
       .run(["x": .tensor(wide)])["y"]!.tensor!.converted(to: Double.self)
     let model = try example.model(.float)
-    for options in [Session.Options(), unfolded] {
+    var untouched = Session.Options()
+    untouched.batchNormalization = .epilogue
+    for options in [Session.Options(), untouched, unfolded] {
       let session = try Session(model, options: options)
       let found = try session.run(["x": .tensor(x)])["y"]!.tensor!.converted(to: Double.self)
       try #require(found.count == expected.count)

@@ -22,32 +22,38 @@ extension BatchNormalizationFold {
   }
 
   /// Lets all that read a value normalise it themselves.
+  /// - Parameter padding: nodes that have put zeros beside the normalised value before.
   /// - Returns: what they are called.
   private mutating func carry(
-    _ value: Graph.ValueID, _ normalization: ChannelNormalization, axis: Int
+    _ value: Graph.ValueID, _ normalization: ChannelNormalization, axis: Int,
+    padding: [Node] = []
   ) throws(FoldObstacle) -> [String] {
     guard !readers[value].isEmpty else { throw .reason("nothing reads it") }
     var labels: [String] = []
     // Nodes move as others are inserted, but keep their order.
     for number in readers[value].indices {
       let place = readers[value][number]
-      labels += try carry(value, into: place, normalization, axis: axis)
+      labels += try carry(value, into: place, normalization, axis: axis, padding: padding)
     }
     return labels
   }
 
   private mutating func carry(
-    _ value: Graph.ValueID, into place: Int, _ normalization: ChannelNormalization, axis: Int
+    _ value: Graph.ValueID, into place: Int, _ normalization: ChannelNormalization, axis: Int,
+    padding: [Node]
   ) throws(FoldObstacle) -> [String] {
     let reader = graph.nodes[place]
     guard reader.domain.isEmpty, let index = reader.inputs.firstIndex(of: value),
       reader.inputs.count(where: { $0 == value }) == 1
     else { throw .reason("\(reader.label) reads it") }
     guard let output = reader.outputs.first ?? nil else { throw .reason("") }
+    guard padding.isEmpty || ["Conv", "ConvTranspose", "Pad"].contains(reader.operatorName) else {
+      throw .reason("\(reader.label) reads it padded")
+    }
     switch reader.operatorName {
     case "Conv", "ConvTranspose":
       guard index == 0, axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
-      try foldInputs(place, normalization)
+      try foldInputs(place, normalization, behind: padding)
       return ["the weights of \(reader.label)"]
     case "Gemm":
       guard index == 0, axis == (reader.attributes.int("transA") ?? 0 == 0 ? 1 : 0) else {
@@ -67,6 +73,11 @@ extension BatchNormalizationFold {
       guard axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
       try reader.requireCommuting(with: normalization)
       return try carryOn(output, normalization, axis: 1)
+    case "Pad":
+      guard index == 0, axis == 1, let rank = shape(of: value)?.count,
+        reader.padsWithZeros(rank: rank, graph)
+      else { throw .reason("\(reader.label) does not put zeros beside its channels") }
+      return try carryOn(output, normalization, axis: 1, padding: padding + [reader])
     case "Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze":
       guard index == 0,
         let path = AxisPath(
@@ -79,10 +90,11 @@ extension BatchNormalizationFold {
   }
 
   private mutating func carryOn(
-    _ value: Graph.ValueID, _ normalization: ChannelNormalization, axis: Int
+    _ value: Graph.ValueID, _ normalization: ChannelNormalization, axis: Int,
+    padding: [Node] = []
   ) throws(FoldObstacle) -> [String] {
     try requireInner(value)
-    let labels = try carry(value, normalization, axis: axis)
+    let labels = try carry(value, normalization, axis: axis, padding: padding)
     rename(value)
     return labels
   }
@@ -91,9 +103,9 @@ extension BatchNormalizationFold {
 
   /// W′ = W·s and b′ = b + Σ W·t, over the input channels of a Conv, ConvTranspose or Gemm; where a border
   /// makes that vary from place to place, it is a map that is added.
-  private mutating func foldInputs(_ position: Int, _ normalization: ChannelNormalization)
-    throws(FoldObstacle)
-  {
+  private mutating func foldInputs(
+    _ position: Int, _ normalization: ChannelNormalization, behind padding: [Node] = []
+  ) throws(FoldObstacle) {
     let node = graph.nodes[position]
     try requireSmallMean(normalization)
     let weights = try constant(node, 1, "the weights of \(node.label)")
@@ -103,8 +115,8 @@ extension BatchNormalizationFold {
     guard normalization.offsets.contains(where: { $0 != 0 }) else {
       return try replaceWeights(position, newWeights, bias: nil)
     }
-    if node.hasBorder {
-      let map = try borderMap(node, normalization, weights)
+    if node.hasBorder || !padding.isEmpty {
+      let map = try borderMap(node, normalization, weights, behind: padding)
       graph.nodes[position].inputs = Array(node.inputs.prefix(2))
       try replaceWeights(position, newWeights, bias: nil)
       return try add(map, behind: position, "b + W∗(B − mean·s)", in: node.inputs)
@@ -129,9 +141,9 @@ extension BatchNormalizationFold {
 
   /// What a convolution makes, in double, of an image that has the normalisation's offset at every place.
   private mutating func borderMap(
-    _ node: Node, _ normalization: ChannelNormalization, _ weights: Tensor
+    _ node: Node, _ normalization: ChannelNormalization, _ weights: Tensor, behind padding: [Node]
   ) throws(FoldObstacle) -> Tensor {
-    guard let input = node.inputs[0], let output = node.outputs[0],
+    guard let input = (padding.first ?? node).inputs[0], let output = node.outputs[0],
       let from = shape(of: input)?.dropFirst(2).map(\.extent),
       let to = shape(of: output)?.dropFirst(2).map(\.extent), !from.contains(nil),
       !to.contains(nil), from.count == weights.shape.count - 2
@@ -150,8 +162,18 @@ extension BatchNormalizationFold {
       Double(count) <= forwardAllowance * Double(inputCount)
     else { throw .reason("\(node.label) has a border, and its map would have \(count) numbers") }
     let image = normalization.offsets.flatMap { Array(repeating: $0, count: area) }
-    var operands: [Value] = [
-      .tensor(Tensor(image, [1, normalization.channelCount] + extents)),
+    let context = mapContext(costing: sums)
+    var padded = Value.tensor(Tensor(image, [1, normalization.channelCount] + extents))
+    for pad in padding {
+      // Without the number to pad with, which is 0 in double too.
+      let amounts = pad.operatorSet < 11 ? [] : [graph.constant(pad, 1).map(Value.tensor)]
+      guard let result = try? pad.evaluate([padded] + amounts, context: context).first ?? nil else {
+        throw .reason("the zeros of \(pad.label) could not be told")
+      }
+      padded = result
+    }
+    var operands = [
+      padded,
       .tensor(Tensor(converting: weights.converted(to: Double.self), to: .double, weights.shape)),
     ]
     if let bias = try bias(node, channels: channels) {
@@ -159,18 +181,22 @@ extension BatchNormalizationFold {
     }
     var double = node
     double.inputs = operands.indices.map { $0 }
-    mapBudget -= sums
-    let (end, outer) = (ContinuousClock.now + .seconds(1), Interruption.crew)
-    let context = RunContext(
-      crew: Crew(
-        threads: 1, deadline: outer?.deadline.map { min($0, end) } ?? end,
-        account: MemoryAccount(limit: min(1 << 28, outer?.account?.limit ?? .max))))
     do throws(ModelError) { try double.remake() } catch { throw .fault(error) }
     guard let map = try? double.evaluate(operands, context: context).first??.tensor else {
       throw .reason("\(node.label) has a border, whose map could not be made in time")
     }
     return try normalization.rounded(
       map.converted(to: Double.self), to: weights.type, shape: map.shape)
+  }
+
+  /// What to make a map with that takes so many products.
+  private mutating func mapContext(costing products: Int) -> RunContext {
+    mapBudget -= products
+    let (end, outer) = (ContinuousClock.now + .seconds(1), Interruption.crew)
+    return RunContext(
+      crew: Crew(
+        threads: 1, deadline: outer?.deadline.map { min($0, end) } ?? end,
+        account: MemoryAccount(limit: min(1 << 28, outer?.account?.limit ?? .max))))
   }
 
   /// Scales the rows of a MatMul's right operand, or the columns of its left one, and adds what the offsets

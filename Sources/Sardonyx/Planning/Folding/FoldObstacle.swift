@@ -33,6 +33,23 @@ extension Node {
     return false
   }
 
+  /// Whether this Pad puts zeros beside images, and nothing beside channels and rows of the batch.
+  func padsWithZeros(rank: Int, _ graph: Graph) -> Bool {
+    if case .string(let mode)? = attributes["mode"], mode != "constant" { return false }
+    var amounts: [Int]?
+    if operatorSet < 11 {
+      if case .ints(let pads)? = attributes["pads"] { amounts = pads }
+      guard attributes.float("value") ?? 0 == 0 else { return false }
+    } else {
+      amounts = graph.constant(self, 1)?.converted(to: Int64.self).map(Int.init)
+      guard !hasInput(3),
+        !hasInput(2) || graph.constant(self, 2)?.converted(to: Double.self) == [0]
+      else { return false }
+    }
+    guard rank > 2, let amounts, amounts.count == 2 * rank else { return false }
+    return [0, 1, rank, rank + 1].allSatisfy { amounts[$0] == 0 }
+  }
+
   /// The output channels of a Conv or Gemm with weights of this shape.
   func outputChannels(_ shape: Shape) throws(FoldObstacle) -> Int {
     guard operatorName == "Gemm" else { return try ChannelLayout.channels(self, shape) }
