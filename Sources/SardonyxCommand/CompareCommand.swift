@@ -281,7 +281,7 @@ extension CompareCommand {
       ("ULP", .right), ("", .left),
     ])
     for entry in entries {
-      let verdict = entry.passed ? "ok" : entry.remark ?? "differs"
+      let verdict = entry.remark ?? (entry.passed ? "ok" : "differs")
       let shape = "[\(entry.shape.map(String.init).joined(separator: ","))]"
       guard let metrics = entry.metrics else {
         table.append(

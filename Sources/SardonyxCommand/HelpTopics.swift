@@ -43,6 +43,10 @@ struct TolerancesTopic: ParsableCommand {
 
       For float16, bfloat16 and smaller types rtol is at least twice the distance from 1 to the next \
       number. Integers, truth values and texts must be equal. NaN equals NaN, and an infinity itself.
+
+      An output beyond that passes nevertheless where folded is within the tolerance of the same model \
+      in double: two ways that round to opposite sides of the truth may be farther from each other than \
+      from it. The table and the JSON's member "remark" tell so.
       """)
 
   func run() { print(Self.helpMessage()) }

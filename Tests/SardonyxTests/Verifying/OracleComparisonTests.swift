@@ -20,25 +20,39 @@ import Testing
   }
 
   /// A bias that the mean takes away again: folded, their difference is taken once, in double.
-  @Test func aFoldCanBeNearerTheTruth() throws {
+  private func cancellingModel() throws -> Model {
     let mean = Tensor([Float](repeating: 10_000, count: 2), [2])
     let constants: [String: Tensor] = [
       "w": randomTensor([2, 2, 1, 1]), "b": mean, "scale": Tensor([1, 1] as [Float], [2]),
       "shift": Tensor([0, 0] as [Float], [2]), "mean": mean,
       "variance": Tensor([1e-3, 1e-3] as [Float], [2]),
     ]
-    let model = try model(
+    return try model(
       graph(
         [declared("x", .float, [1, 2, 4, 4])],
         [
           node("Conv", ["x", "w", "b"], ["c"]),
           node("BatchNormalization", ["c", "scale", "shift", "mean", "variance"], ["y"]),
         ], [declared("y")], constants: constants))
+  }
+
+  @Test func aFoldCanBeNearerTheTruth() throws {
     let truth = try OracleComparison(
-      model, inputs: ["x": .tensor(randomTensor([1, 2, 4, 4]))])
+      cancellingModel(), inputs: ["x": .tensor(randomTensor([1, 2, 4, 4]))])
     let ratio = try #require(truth.outputs.first?.ratio)
     #expect(ratio < 0.01)
     #expect(truth.leastTolerance > 1e-5)
+  }
+
+  @Test func whatIsFarFromAsWrittenPassesOnlyNearDouble() throws {
+    let inputs = ["x": Value.tensor(randomTensor([1, 2, 4, 4]))]
+    let near = try #require(Comparison(cancellingModel(), inputs: inputs).outputs.first)
+    #expect(try #require(near.metrics).maxAbsolute > #require(near.allowed))
+    #expect(near.passed && near.remark == "ok, within tolerance of double")
+    var strict = Comparison.Tolerance()
+    strict.relative = 1e-9
+    let far = try Comparison(cancellingModel(), inputs: inputs, tolerance: strict)
+    #expect(!far.passed && far.outputs.first?.remark == nil)
   }
 
   @Test func classesThatCouldTurnAreTold() throws {
