@@ -45,8 +45,10 @@ struct TolerancesTopic: ParsableCommand {
       number. Integers, truth values and texts must be equal. NaN equals NaN, and an infinity itself.
 
       An output beyond that passes nevertheless where folded is within the tolerance of the same model \
-      in double: two ways that round to opposite sides of the truth may be farther from each other than \
-      from it. The table and the JSON's member "remark" tell so.
+      in double, or at most twice as far from it as the model as written: two ways that round to \
+      opposite sides of the truth may be farther from each other than from it, and where numbers are \
+      rounded to bytes the last place of one may turn a whole byte. The table and the JSON's member \
+      "remark" tell so.
       """)
 
   func run() { print(Self.helpMessage()) }

@@ -199,7 +199,18 @@ typedef struct NarrowSums {
   long y_step;
 } NarrowSums;
 
-/// C = A·B of bytes, unsigned on the left and signed on the right, in 32-bit integers.
+/// How sums become bytes: the integer nearest to (sum + shifts[c])·scales[c] + addends[c], half to even, + zero, within
+/// low ... high of 0 ... 255, or -128 ... 127. The magnitude before rounding must be less than 2³¹. Whole vectors are read.
+typedef struct ByteRounding {
+  const int32_t *shifts;
+  const float *scales;
+  /// None stands for zeros.
+  const float *_Nullable addends;
+  int32_t zero, low, high;
+} ByteRounding;
+
+/// C = A·B of bytes, unsigned on the left and signed on the right, in 32-bit integers; or, where `rounding` is given, the
+/// bytes Y that it makes of those.
 ///
 /// A row is `runs` runs of `run` bytes, which is a multiple of 4; a sum must not leave 32 bits.
 typedef struct ByteProduct {
@@ -213,9 +224,32 @@ typedef struct ByteProduct {
   const int32_t *_Nullable runs_at;
   /// Panels of `byte_columns`, the last one narrower, in which what pack_bytes makes of the runs lies one after the other.
   const int8_t *b;
-  int32_t *c;
+  int32_t *_Nullable c;
   long c_step;
+  const ByteRounding *_Nullable rounding;
+  uint8_t *_Nullable y;
+  long y_step;
+  /// Of Y; there may be fewer than the vectors hold.
+  long columns;
 } ByteProduct;
+
+/// One row of outputs of a depthwise convolution of bytes whose channels lie side by side: y[o][c] = what `rounding` makes
+/// of Σ rows[i][o·stride + j·dilation][c]·weights[i][j][c].
+typedef struct DepthwiseBytes {
+  long channels, outputs;
+  long kernel_rows, kernel_columns, stride, dilation;
+  /// One for each row of the kernel; whole vectors are read.
+  const uint8_t *_Nonnull const *_Nonnull rows;
+  /// Of the first `wide_channels`, a multiple of 4·lanes: [4·lanes channels][kernel_rows / 4, rounded up][kernel_columns]
+  /// [j < 4][i < lanes][4 rows], of channel 4i + j; of the others [lanes channels][…][…][lanes][4 rows]. What fills up is 0.
+  /// The columns that a row of the kernel spans must not be more than 96.
+  const int8_t *weights;
+  /// They may be more than `channels`.
+  long wide_channels;
+  /// Of channels in the order of the weights, lane for lane.
+  const ByteRounding *rounding;
+  uint8_t *y;
+} DepthwiseBytes;
 
 /// y[i] = (a[i] - a_zero)·a_scale + (b[i] - b_zero)·b_scale of bytes that are first turned over by `flip`, as the nearest
 /// multiple of `scale` to that, half to even, + zero, within low ... high; or their product instead of their sum.
@@ -299,11 +333,20 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// y[i] = x[i]·(scale·scales[i]) + addend[i]; y may be addend.
   void (*scale_sums)(
       long n, const int32_t *x, float scale, const float *scales, const float *addend, float *y);
-  /// Bytes y[r·columns + c] = the integer nearest to (x[r·x_step + c] + shifts[c])·scales[c], half to even, + zero, within
-  /// low ... high. Whole vectors are read.
+  /// Bytes y[r·columns + c] of the sums x[r·x_step + c]. Whole vectors are read.
   void (*quantize_sums)(
-      long rows, long columns, const int32_t *x, long x_step, const int32_t *shifts, const float *scales, int32_t zero,
-      int32_t low, int32_t high, void *y);
+      long rows, long columns, const int32_t *x, long x_step, const ByteRounding *rounding, void *y);
+  void (*correlate_depthwise_bytes)(const DepthwiseBytes *);
+  /// y[c·i + k] = x[k·x_step + i] ^ flip for i < n and k < c = `channels`, 2 to 4.
+  void (*interleave_bytes)(long n, long channels, const uint8_t *x, long x_step, uint8_t flip, uint8_t *y);
+  /// y[i] = the largest x[places[t] + i] for t < taps, which is at least 1.
+  void (*maximum_bytes)(long n, const uint8_t *x, long taps, const int32_t *places, uint8_t *y);
+  /// y[i] = the integer nearest to (Σ x[places[t] + i] + shift)·scale, half to even, + zero, within low ... high.
+  void (*average_bytes)(
+      long n, const uint8_t *x, long taps, const int32_t *places, int32_t shift, float scale, int32_t zero, int32_t low,
+      int32_t high, uint8_t *y);
+  /// y[i] = table[x[i]].
+  void (*look_up_bytes)(long n, const uint8_t *x, const uint8_t *table, uint8_t *y);
 
   void (*add_bytes)(long n, const ByteCombination *);
   void (*multiply_byte_pairs)(long n, const ByteCombination *);

@@ -34,6 +34,12 @@ struct Graph: Sendable {
       set { change { $0.blockedChannels = newValue } }
     }
 
+    /// For unsigned bytes with their channels last (``ChannelsLast``), the type that they have in the file.
+    var bytesWithChannelsLast: ElementType? {
+      get { details?.bytesWithChannelsLast }
+      set { change { $0.bytesWithChannelsLast = newValue } }
+    }
+
     /// For numbers of a 16-bit type that are kept in single precision, that type.
     var widenedType: ElementType? {
       get { details?.widenedType }
@@ -49,11 +55,13 @@ struct Graph: Sendable {
     private final class Details: Sendable {
       let constant: Tensor?
       let blockedChannels: Int?
+      let bytesWithChannelsLast: ElementType?
       let widenedType: ElementType?
       let isReordered: Bool
 
       init(_ parts: Parts) {
         (constant, blockedChannels) = (parts.constant, parts.blockedChannels)
+        bytesWithChannelsLast = parts.bytesWithChannelsLast
         (widenedType, isReordered) = (parts.widenedType, parts.isReordered)
       }
     }
@@ -61,12 +69,14 @@ struct Graph: Sendable {
     private struct Parts {
       var constant: Tensor?
       var blockedChannels: Int?
+      var bytesWithChannelsLast: ElementType?
       var widenedType: ElementType?
       var isReordered = false
 
       init(_ details: Details?) {
         guard let details else { return }
         (constant, blockedChannels) = (details.constant, details.blockedChannels)
+        bytesWithChannelsLast = details.bytesWithChannelsLast
         (widenedType, isReordered) = (details.widenedType, details.isReordered)
       }
     }

@@ -143,8 +143,10 @@ struct ByteConvolution: QuantizedConvolution {
       unsafe run(
         x, isSigned: isSigned, zeroPoint: zero, centers: filter.factor.hasZeroPoints, on: crew
       ) { part, sums, bytes in
+        var rounding = unsafe ByteRounding(
+          shifts: shifts, scales: scales, addends: nil, zero: resultZero, low: low, high: high)
         unsafe filter.instructions.kernels.quantize_sums(
-          part.count, m, sums, width, shifts, scales, resultZero, low, high, bytes)
+          part.count, m, sums, width, &rounding, bytes)
         forEachImage(part) { image, first, from, count in
           unsafe filter.instructions.kernels.transpose_bytes(
             count, m, bytes + from * m, m, y + image * m * outputs + first, outputs)

@@ -105,16 +105,40 @@ struct PackedBytes: Sendable {
     _ rows: Rows, from first: Int = 0, count: Int, into sums: UnsafeMutablePointer<Int32>,
     columns: Range<Int>? = nil
   ) {
-    let kernels = unsafe instructions.kernels
     let columns = columns ?? 0..<width
+    var product = unsafe product(rows, from: first, count: count, columns)
+    unsafe product.c = sums + columns.lowerBound
+    unsafe product.c_step = width
+    unsafe instructions.kernels.multiply_bytes(&product)
+  }
+
+  /// Puts the bytes that such sums become into rows `step` apart, in some columns.
+  /// - Parameter rounding: of the first column of all.
+  func round(
+    _ rows: Rows, from first: Int = 0, count: Int, _ rounding: ByteRounding,
+    into y: UnsafeMutablePointer<UInt8>, step: Int, columns: Range<Int>
+  ) {
     let begin = columns.lowerBound
-    var product = unsafe ByteProduct(
-      rows: count, vectors: columns.count / kernels.lanes, runs: runs, run: filled,
+    var product = unsafe product(rows, from: first, count: count, columns)
+    var rounding = unsafe rounding.from(begin)
+    unsafe withUnsafePointer(to: &rounding) { rounding in
+      unsafe product.rounding = rounding
+      unsafe product.y = y + begin
+      unsafe product.y_step = step
+      unsafe product.columns = min(columns.upperBound, self.columns) - begin
+      unsafe instructions.kernels.multiply_bytes(&product)
+    }
+  }
+
+  private func product(_ rows: Rows, from first: Int, count: Int, _ columns: Range<Int>)
+    -> ByteProduct
+  {
+    unsafe ByteProduct(
+      rows: count, vectors: columns.count / instructions.kernels.lanes, runs: runs, run: filled,
       a: rows.places == nil ? rows.start + first * rows.step : rows.start, a_step: rows.step,
       rows_at: rows.places.map { unsafe $0 + first }, runs_at: rows.runs,
-      b: memory.start.assumingMemoryBound(to: Int8.self) + begin * runs * filled, c: sums + begin,
-      c_step: width)
-    unsafe kernels.multiply_bytes(&product)
+      b: memory.start.assumingMemoryBound(to: Int8.self) + columns.lowerBound * runs * filled,
+      c: nil, c_step: 0, rounding: nil, y: nil, y_step: 0, columns: 0)
   }
 
   /// Makes such sums those of (a - zero point)·(b - zero point).

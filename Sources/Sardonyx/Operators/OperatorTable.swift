@@ -69,8 +69,11 @@ enum OperatorTable {
   /// Every operator by `domain:name`.
   private static let byName: OperatorFamily = {
     var table: OperatorFamily = [:]
-    // What derivatives are written with is no promise to models, so it is in no list.
-    for (domain, family) in families + [(DerivativeWriter.domain, derivatives)] {
+    // What derivatives and models in double are written with is no promise to models, so it is in no list.
+    let own = [derivatives, quantizationInDouble].map {
+      (domain: DerivativeWriter.domain, family: $0)
+    }
+    for (domain, family) in families + own {
       for (name, make) in family { table["\(domain):\(name)"] = make }
     }
     return table

@@ -6,7 +6,17 @@ enum Planner {
   static func passes(_ options: Session.Options, _ folding: FoldingBudget) -> [Pass] {
     let foldConstants = foldConstants(within: folding)
     var passes = options.dropout == .train ? [dropOut] : []
-    passes += [foldConstants, removeIdentities, shareCommonSubexpressions]
+    let computesInBytes =
+      options.usesBlocks && [.folded, .epilogue].contains(options.batchNormalization)
+    if computesInBytes {
+      // The weights of a quantized network are wanted as bytes first.
+      passes += [
+        Self.foldConstants(within: folding, sparing: ["DequantizeLinear"]), removeIdentities,
+        shareCommonSubexpressions, computeInBytes(within: folding), foldConstants,
+      ]
+    } else {
+      passes += [foldConstants, removeIdentities, shareCommonSubexpressions]
+    }
     switch options.batchNormalization {
     case .batch: passes.append(useBatchStatistics)
     case .unfolded: break

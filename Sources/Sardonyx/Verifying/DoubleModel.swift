@@ -5,6 +5,7 @@ extension Model {
   func inDouble() throws(ModelError) -> Model {
     var definition = definition
     definition.graph = definition.graph.inDouble
+    definition.operatorSets[DerivativeWriter.domain] = 1
     for index in definition.functions.indices {
       definition.functions[index].nodes = definition.functions[index].nodes.map(\.inDouble)
       definition.functions[index].attributeDefaults =
@@ -97,6 +98,10 @@ extension NodeDefinition {
       } else if case .floats(let numbers)? = attributes["value_floats"] {
         node.attributes = ["value": .tensor(Tensor(numbers.map { Double($0) }, [numbers.count]))]
       }
+    case "DequantizeLinear", "QuantizeLinear":
+      node.domain = DerivativeWriter.domain
+      if operatorName == "DequantizeLinear" { node.attributes["output_dtype"] = nil }
+      node.attributes["precision"] = nil
     default: break
     }
     return node

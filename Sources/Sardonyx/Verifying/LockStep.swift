@@ -110,7 +110,8 @@ extension Executor {
   fileprivate var reorderedByNext: Graph.ValueID? {
     guard position < plan.steps.count else { return nil }
     let node = plan.graph.nodes[plan.steps[position].node]
-    return node.implementation is UnblockChannels ? node.inputs[0] : nil
+    return node.implementation is UnblockChannels || node.implementation is PutChannelsFirst
+      ? node.inputs[0] : nil
   }
 
   /// For a next step whose operator squeezes its input into bounds, its steepest slope times the
@@ -150,6 +151,9 @@ extension Value {
     guard var tensor else { return self }
     if let channels = record.blockedChannels {
       tensor = BlockLayout().unblocked(tensor, channels: channels)
+    }
+    if let type = record.bytesWithChannelsLast {
+      tensor = ChannelsLast.plain(tensor, isSigned: type == .int8)
     }
     if let type = record.widenedType {
       tensor = Tensor(converting: tensor.converted(to: Float.self), to: type, tensor.shape)

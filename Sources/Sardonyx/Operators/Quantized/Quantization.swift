@@ -5,6 +5,12 @@ let quantization: OperatorFamily = [
   "QuantizeLinear": QuantizeLinear.init,
 ]
 
+/// Those in double, which ONNX does not have.
+let quantizationInDouble: OperatorFamily = [
+  "DequantizeLinear": DequantizeLinear.init,
+  "QuantizeLinear": QuantizeLinear.init,
+]
+
 /// y = saturate(round(x / scale) + zero point).
 struct QuantizeLinear: Operator {
   private let axis: Int

@@ -203,6 +203,9 @@ struct ConvInteger: Operator {
 struct QLinearConv: Operator {
   private var convolution: IntegerConvolution
 
+  var window: Window { convolution.window }
+  var group: Int { convolution.group }
+
   init(_ node: inout NodeReader) throws(ModelError) { convolution = try IntegerConvolution(&node) }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
