@@ -43,11 +43,12 @@ RUNTIME = {
         ParametricSoftplus Scale ScaledTanh SimplifiedLayerNormalization ThresholdedRelu
         """,
     "com.microsoft": """
-        Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu ConvTransposeWithDynamicPads
+        Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu CDist ConvTransposeWithDynamicPads
         CropAndResize DequantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul
-        EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm FusedMatMul Gelu GridSample
-        GroupQueryAttention Inverse MatMulIntegerToFloat MatMulNBits MultiHeadAttention MurmurHash3
-        NhwcMaxPool Pad QAttention QGemm QLinearAdd QLinearAveragePool QLinearConcat
+        EmbedLayerNormalization ExpandDims FastGelu FusedConv FusedGemm FusedMatMul
+        GatherBlockQuantized GatherND Gelu GridSample GroupQueryAttention Inverse
+        MatMulIntegerToFloat MatMulNBits MultiHeadAttention MurmurHash3 NhwcMaxPool Pad QAttention
+        QEmbedLayerNormalization QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv
         QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid
         QLinearSoftmax QLinearWhere QuantizeLinear QuickGelu Range RotaryEmbedding
         SkipLayerNormalization SkipSimplifiedLayerNormalization Tokenizer TransposeMatMul Trilu

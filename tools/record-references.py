@@ -10,7 +10,10 @@ which. `tools/record-references.py NAME…` records only the operators named.
 
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.32.0", "scikit-learn==1.9.1"]
+# dependencies = [
+#   "ml_dtypes==0.6.0", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.32.0",
+#   "scikit-learn==1.9.1",
+# ]
 # ///
 
 import math
@@ -18,6 +21,7 @@ import pathlib
 import shutil
 import sys
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -792,6 +796,23 @@ def attentions():
          [floats(1, length, (heads + 2 * groups) * size), None, None, None, None,
           np.array([2], np.int32), total, cosines, sines],
          {**call, "do_rotary": 1}, outputs=3, domain=MS, suffix="-packed")
+    padded = [query, key, value, None, None, np.array([2, 1], np.int32), total]
+    each("GroupQueryAttention", [1], padded, {**call, "smooth_softmax": 1}, outputs=3, domain=MS,
+         suffix="-padded")
+    each("GroupQueryAttention", [1], padded, {**call, "causal": 0}, outputs=3, domain=MS,
+         suffix="-all")
+    longer = [query[:1], key[:1], value[:1], *[floats(1, groups, 6, size) for _ in range(2)],
+              np.array([4], np.int32), np.array([5], np.int32), None, None, None,
+              floats(1, 1, length, 5)]
+    for shown in [1, 2]:
+        each("GroupQueryAttention", [1], longer,
+             {**call, "qk_output": shown, "softcap": 3.0, "local_window_size": 3}, outputs=4,
+             domain=MS, suffix=f"-scores-{shown}")
+    query, key = floats(batch, length, width), floats(batch, 5, width)
+    each("MultiHeadAttention", [1], [query, key, key], {"num_heads": 2, "unidirectional": 1},
+         domain=MS, suffix="-more-keys")
+    each("Attention", [1], [x, w, b, np.array([[0], [1]], np.int32)], {"num_heads": 2}, domain=MS,
+         suffix="-column")
 
 
 def quantized():
@@ -842,6 +863,42 @@ def quantized():
     each("QAttention", [1], call, {"num_heads": 2}, domain=MS)
     each("QAttention", [1], [*call[:5], None, *call[6:], floats(2, 2, 2, 2, 4)],
          {"num_heads": 2, "unidirectional": 1}, outputs=2, domain=MS, suffix="-past")
+    halves = floats(3, 40, low=-4, high=4, dtype=np.float16)
+    each("QuantizeLinear", [1], [halves, np.float16(0.0337), np.int8(3)], domain=MS, suffix="-half")
+    filters = ints(4, 1, 3, 3, high=256, dtype=np.uint8)
+    call = [scale, zero, filters, floats(4, low=0.01, high=0.05), np.full(4, 128, np.uint8),
+            np.float32(0.2), np.uint8(120), ints(4, low=-99, high=99, dtype=np.int32)]
+    window = {"group": 2, "pads": [1, 0, 0, 1], "strides": [2, 1], "kernel_shape": [3, 3]}
+    each("QLinearConv", [1], [images, *call], window, domain=MS)
+    each("QLinearConv", [1], [images.transpose(0, 2, 3, 1), *call], {**window, "channels_last": 1},
+         domain=MS, suffix="-last")
+    tables = []
+    for shape in [(7, 8), (5, 8), (2, 8), (8,), (8,)]:
+        tables.append(ints(*shape, high=256, dtype=np.uint8))
+    scales = [np.float32(number) for number in [0.02, 0.03, 0.01, 0.015, 0.005]]
+    zeros = [np.uint8(number) for number in [120, 128, 130, 20, 100]]
+    words = [ints(2, 3, high=7, dtype=np.int32), ints(2, 3, high=2, dtype=np.int32)]
+    mask = np.array([[1, 1, 0], [1, 1, 1]], np.int32)
+    each("QEmbedLayerNormalization", [1], [*words, *tables, mask, *scales, *zeros],
+         {"epsilon": 1e-5}, outputs=2, domain=MS)
+    indices = np.array([[1, 4], [0, -1]])
+    for bits in [4, 8]:
+        packed, blocks = ints(5, 4 * bits, high=256, dtype=np.uint8), floats(5, 2, low=0.1, high=1)
+        points = ints(5, 2 * bits // 8, high=256, dtype=np.uint8)
+        call = {"bits": bits, "block_size": 16}
+        each("GatherBlockQuantized", [1], [packed, indices, blocks, points], call, domain=MS,
+             suffix=f"-{bits}")
+        each("GatherBlockQuantized", [1], [packed, indices, blocks], call, domain=MS,
+             suffix=f"-{bits}-middle")
+    for name, low in [("uint4", 0), ("int4", -8)]:
+        numbers = ints(3, 32, 2, low=low, high=low + 16).astype(getattr(ml_dtypes, name))
+        points = ints(3, 2, 2, low=low, high=low + 16).astype(getattr(ml_dtypes, name))
+        blocks = floats(3, 2, 2, low=0.1, high=1)
+        given = ((numbers.astype(np.float32) - points.astype(np.float32).repeat(16, axis=1))
+                 * blocks.repeat(16, axis=1))[:, :, [1, 0, 1]]
+        each("GatherBlockQuantized", [1], [numbers, i64(1, 0, -1), blocks, points],
+             {"block_size": 16, "gather_axis": 2, "quantize_axis": -2}, domain=MS,
+             suffix=f"-{name}", given=[given])
 
 
 def utilities():
@@ -872,6 +929,17 @@ def utilities():
     each("CropAndResize", [1],
          [image, regions, np.array([0, 0], np.int32), np.array([1, 1], np.int32)], domain=MS,
          suffix="-point")
+    each("GridSample", [1], [image, points],
+         {"mode": "bicubic", "padding_mode": "border", "align_corners": 1}, domain=MS,
+         suffix="-cubic-border")
+    cubic = {"mode": "bicubic", "padding_mode": "border"}
+    each("GridSample", [16], [image, points * 1.5], cubic, suffix="-cubic-border")
+    each("GridSample", [20], [image, points * 1.5], {**cubic, "mode": "cubic"},
+         suffix="-cubic-border")
+    each("GatherND", [1], [x, np.array([[0, 2], [1, -1]], np.int32)], domain=MS, suffix="-microsoft")
+    for metric in ["euclidean", "sqeuclidean"]:
+        each("CDist", [1], [floats(3, 4), floats(5, 4)], {"metric": metric}, domain=MS,
+             suffix=f"-{metric}")
 
 
 def features():

@@ -4,7 +4,11 @@ import Synchronization
 public final class Session: Sendable {
   /// What becomes of BatchNormalization when a session is prepared.
   public enum BatchNormalizationMode: String, Sendable, CaseIterable {
-    /// Folded into the weights before or behind it wherever that is exact.
+    /// Folded into the weights before or behind it, as for `folded`, unless others read these and a copy would take
+    /// more memory than it is worth; what stays is computed as for `epilogue`.
+    case auto
+    /// Folded into the weights before or behind it wherever that is exact: its parameters are constants, and the
+    /// folded numbers neither overflow nor become denormal nor lose what a mean far from 0 cancels.
     case folded
     /// Weights stay untouched: each is computed as one scale and shift of its input, with the activation behind it,
     /// and all else is prepared as for `folded`.
@@ -30,7 +34,7 @@ public final class Session: Sendable {
     /// Threads of a run; nil means as many as affinity, cgroup quota and cores allow.
     public var threads: Int?
     /// What becomes of BatchNormalization.
-    public var batchNormalization = BatchNormalizationMode.folded
+    public var batchNormalization = BatchNormalizationMode.auto
     /// What becomes of Dropout.
     public var dropout = DropoutMode.written
     /// Seconds after which a run, and the preparation of the session, end with a `limit` error.

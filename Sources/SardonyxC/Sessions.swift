@@ -20,7 +20,7 @@ extension Session.Options {
     let given = try unsafe SardonyxC.options(pointer, sardonyx_session_options(), "options")
     if unsafe given.threads != 0 { threads = unsafe Int(given.threads) }
     switch unsafe Int(given.batch_normalization) {
-    case Int(SARDONYX_FOLDED): batchNormalization = .folded
+    case Int(SARDONYX_FOLDED): batchNormalization = .auto
     case Int(SARDONYX_UNFOLDED): batchNormalization = .unfolded
     case Int(SARDONYX_BATCH): batchNormalization = .batch
     default:

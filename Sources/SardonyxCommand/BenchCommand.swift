@@ -62,7 +62,7 @@ struct BenchCommand: ParsableCommand {
   var profile: String?
 
   @Option(help: "What becomes of BatchNormalization: folded into weights, or unfolded.")
-  var batchnorm: Session.BatchNormalizationMode = .folded
+  var batchnorm: Session.BatchNormalizationMode = .auto
 
   @Flag(
     inversion: .prefixedNo,

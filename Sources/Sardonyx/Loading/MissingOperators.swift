@@ -6,6 +6,9 @@ struct MissingOperators {
     let operatorSet: Int
   }
 
+  /// Where onnxruntime keeps operators on tensors in the blocks of one processor.
+  private static let layoutDomain = "com.microsoft.nchwc"
+
   /// In the order of the first node of each.
   private var operators: [Operator] = []
   private var nodes: [Operator: [String]] = [:]
@@ -21,7 +24,13 @@ struct MissingOperators {
   var error: ModelError? {
     guard !operators.isEmpty else { return nil }
     let list = operators.map(sentence).joined(separator: "; ")
-    let hints = operators.compactMap(hint)
+    var hints = operators.filter { $0.domain != Self.layoutDomain }.compactMap(hint)
+    if operators.contains(where: { $0.domain == Self.layoutDomain }) {
+      hints.append(
+        "\(Self.layoutDomain) is how onnxruntime lays tensors out for one processor, which files do not tell; "
+          + "save the model with graph_optimization_level ORT_ENABLE_EXTENDED, or take the one it was made from"
+      )
+    }
     return ModelError(
       .unsupported, "no operator of this build does \(list)",
       hint: hints.isEmpty ? nil : hints.joined(separator: "; "))

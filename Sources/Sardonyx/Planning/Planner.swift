@@ -20,9 +20,12 @@ enum Planner {
     switch options.batchNormalization {
     case .batch: passes.append(useBatchStatistics)
     case .unfolded: break
-    case .folded, .epilogue:
-      if options.batchNormalization == .folded {
-        passes += [foldBatchNormalizations(leaving: options.leftOut), foldConstants]
+    case .auto, .folded, .epilogue:
+      if options.batchNormalization != .epilogue {
+        let copies = options.batchNormalization == .auto ? worthwhileCopies : .max
+        passes += [
+          foldBatchNormalizations(leaving: options.leftOut, copyBudget: copies), foldConstants,
+        ]
       }
       passes += [fusePatterns, fuseAttention]
       // 16-bit numbers are kept in single precision.
@@ -31,6 +34,9 @@ enum Planner {
     }
     return passes.filter { !options.leftOut.contains($0.name) }
   }
+
+  /// Bytes that copies of weights which others read too may take in all, for folds to be worth them.
+  private static let worthwhileCopies = 16 << 20
 
   /// The graph a session runs: rewritten, with constant inputs packed.
   static func prepare(

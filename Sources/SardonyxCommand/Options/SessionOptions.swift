@@ -15,11 +15,12 @@ struct SessionOptions: ParsableArguments {
 
   @Option(
     help: """
-      What becomes of BatchNormalization: folded into weights; epilogue, which leaves weights \
+      What becomes of BatchNormalization: folded into weights wherever that is exact; auto, the same \
+      unless it takes large copies of weights that others read too; epilogue, which leaves weights \
       alone and computes it in one pass with the activation behind it; unfolded, as written; or batch, \
       with the statistics of the batch, as in training.
       """)
-  var batchnorm: Session.BatchNormalizationMode = .folded
+  var batchnorm = BatchNormalizationChoice(mode: .auto)
 
   @Option(
     help: """
@@ -55,7 +56,7 @@ struct SessionOptions: ParsableArguments {
     var options = Session.Options()
     options.threads = threads
     options.timeLimit = timeout
-    options.batchNormalization = batchnorm
+    options.batchNormalization = batchnorm.mode
     options.dropout = dropout
     options.seed = seed
     options.winograd = winograd
@@ -119,3 +120,22 @@ extension ModelDefinition {
 
 extension Session.BatchNormalizationMode: ExpressibleByArgument {}
 extension Session.DropoutMode: ExpressibleByArgument {}
+
+/// What becomes of BatchNormalization, as the command line says it.
+struct BatchNormalizationChoice: ExpressibleByArgument {
+  let mode: Session.BatchNormalizationMode
+
+  init(mode: Session.BatchNormalizationMode) { self.mode = mode }
+
+  init?(argument: String) {
+    guard let mode = Session.BatchNormalizationMode(rawValue: argument) else { return nil }
+    self.mode = mode
+  }
+
+  static var allValueStrings: [String] { Session.BatchNormalizationMode.allCases.map(\.rawValue) }
+
+  var defaultValueDescription: String { mode.rawValue }
+
+  /// What reports call it: `auto` folds too.
+  var rawValue: String { mode == .auto ? "folded" : mode.rawValue }
+}

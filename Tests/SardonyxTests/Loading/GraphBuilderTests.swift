@@ -119,6 +119,22 @@ private let x = Tensor([1, -2] as [Float])
     ) { try model(graph([declared("x"), declared("c", .bool)], nodes, [declared("y")])) }
   }
 
+  @Test func tensorsInTheBlocksOfOneProcessorAreRefusedWithAdvice() {
+    let domain = "com.microsoft.nchwc"
+    let nodes = [
+      node("Conv", ["x"], ["b"], domain: domain),
+      node("ReorderOutput", ["b"], ["y"], domain: domain),
+    ]
+    let error = #expect(throws: ModelError.self) {
+      try model(graph([declared("x")], nodes, [declared("y")]))
+    }
+    #expect(
+      error?.hint
+        == "com.microsoft.nchwc is how onnxruntime lays tensors out for one processor, which files do not "
+        + "tell; save the model with graph_optimization_level ORT_ENABLE_EXTENDED, or take the one it was "
+        + "made from")
+  }
+
   @Test func anOperatorOfALaterOperatorSetIsInvalid() {
     #expect(
       throws: ModelError(

@@ -208,6 +208,32 @@ import Testing
     try expectAgreement(model, randomTensor([1, 4, 3, 3]))
   }
 
+  /// By default a copy of weights that others read too is taken up to 16 MiB.
+  @Test(arguments: [Session.BatchNormalizationMode.auto, .folded])
+  func largeSharedWeightsAreCopiedOnDemand(mode: Session.BatchNormalizationMode) throws {
+    let count = 3 << 19
+    var constants = parameters(3)
+    constants["w"] = Tensor(Array(repeating: Float(0.25), count: 3 * count), [3, count, 1, 1])
+    let nodes = [
+      node("Conv", ["x", "w"], ["c"]), normalization("c", "y"), node("Relu", ["x"], ["r"]),
+      node("Conv", ["r", "w"], ["z"]),
+    ]
+    let model = try model(
+      graph(
+        [declared("x", .float, [1, count, 1, 1])], nodes, [declared("y"), declared("z")],
+        constants: constants))
+    var options = Session.Options()
+    options.batchNormalization = mode
+    let notes = try Session(model, options: options).notes.filter {
+      $0.pass == Planner.foldingName
+    }
+    #expect(notes.map(\.kind) == [mode == .auto ? .declined : .done])
+    guard mode == .auto else { return }
+    #expect(
+      notes.first?.text
+        == "others read the weights of \"the Conv\" (Conv), whose copy would take 18874368 bytes")
+  }
+
   @Test func aLargeMeanDoesNotCancel() throws {
     let mean = Tensor([Float](repeating: 10_000, count: 2), [2])
     let constants: [String: Tensor] = [

@@ -18,9 +18,20 @@ import Testing
     var overridable: [String] = []
 
     func model(_ type: ElementType) throws -> Model {
-      let converted = constants.mapValues {
-        $0.type == .float
-          ? Tensor(converting: $0.converted(to: Double.self), to: type, $0.shape) : $0
+      let scales = Set(
+        nodes.filter { $0.operatorName == "DequantizeLinear" }.map { $0.inputs[1] })
+      var converted = constants
+      for (name, tensor) in constants where tensor.type == .float && !scales.contains(name) {
+        converted[name] = Tensor(
+          converting: tensor.converted(to: Double.self), to: type, tensor.shape)
+      }
+      // There are no scales in double.
+      let nodes = nodes.flatMap { example in
+        guard example.operatorName == "DequantizeLinear" else { return [example] }
+        var single = example
+        single.outputs = [example.outputs[0] + "_single"]
+        let cast: [String: Attribute] = ["to": .int(Int(type.rawValue))]
+        return [single, node("Cast", single.outputs, example.outputs, cast)]
       }
       let inputs =
         [declared("x", type, shape)]
@@ -55,7 +66,7 @@ import Testing
   }
 
   static let cases =
-    convolutions + transposed + gemms + products + versions + arithmetic
+    convolutions + transposed + quantized + gemms + products + versions + arithmetic
     + behindOthers + sums + moved + forward + padded + carried + blockers
 
   static var convolutions: [Case] {
@@ -112,6 +123,38 @@ import Testing
       }
     }
     return cases
+  }
+
+  /// Weights of 8 bits, with a scale for all or for each output channel.
+  static var quantized: [Case] {
+    var constants = parameters(6)
+    let bytes: [UInt8] = (0..<216).map { UInt8($0 * 37 % 251) }
+    constants["q"] = Tensor(bytes.map { Int8(bitPattern: $0) }, [6, 4, 3, 3])
+    constants["u"] = Tensor(Array(bytes.prefix(24)), [4, 6])
+    constants["each"] = Tensor((1...6).map { Float($0) / 300 }, [6])
+    constants["one"] = Tensor(scalar: Float(0.01))
+    constants["zero"] = Tensor(scalar: UInt8(128))
+    constants["zeros"] = Tensor([120, 121, 122, 123, 124, 125] as [UInt8], [6])
+    let examples: [(String, [Int], NodeDefinition, String)] = [
+      (
+        "Conv of 8 bits, a scale each", [2, 4, 5, 5],
+        node("DequantizeLinear", ["q", "each"], ["w"], ["axis": .int(0)]), "Conv"
+      ),
+      ("Conv of 8 bits", [2, 4, 5, 5], node("DequantizeLinear", ["q", "one"], ["w"]), "Conv"),
+      (
+        "Gemm of 8 bits, a scale each", [3, 4],
+        node("DequantizeLinear", ["u", "each", "zeros"], ["w"], ["axis": .int(1)]), "Gemm"
+      ),
+      (
+        "MatMul of 8 bits", [3, 4], node("DequantizeLinear", ["u", "one", "zero"], ["w"]), "MatMul"
+      ),
+    ]
+    return examples.map { text, shape, weights, name in
+      Case(
+        description: text, shape: shape,
+        nodes: [weights, node(name, ["x", "w"], ["c"]), normalize("c", "y")],
+        constants: constants, opset: 19)
+    }
   }
 
   static var gemms: [Case] {
@@ -249,6 +292,13 @@ import Testing
       make(
         "AveragePool that counts padding", pool("AveragePool", counting), constants, "the means of"),
       make("GlobalAveragePool", pool("GlobalAveragePool"), constants),
+      make("GlobalMaxPool, scale 0 and above", pool("GlobalMaxPool"), positive),
+      make(
+        "GlobalMaxPool, scale below 0", pool("GlobalMaxPool"), constants, "the scale of a channel"),
+      make("ReduceMean of images", pool("ReduceMean", ["axes": .ints([2, -1])]), constants),
+      make(
+        "ReduceMean of images to vectors",
+        pool("ReduceMean", ["axes": .ints([2, 3]), "keepdims": .int(0)]), constants),
       make("Relu", pool("Relu"), constants, "follows"),
       make("Concat", branches + [join, normalize("c", "y")], constants),
       make(
@@ -268,6 +318,7 @@ import Testing
     var constants = parameters(6)
     constants["w"] = randomTensor([6, 4, 3, 3])
     constants["v"] = randomTensor([6, 4, 3, 3], seed: 3)
+    constants["u"] = randomTensor([6, 4, 3, 3], seed: 6)
     constants["plane"] = randomTensor([1, 1, 4, 4], seed: 4)
     constants["one"] = randomTensor([1, 4, 3, 3], seed: 5)
     let branches = [node("Conv", ["x", "w"], ["a"]), node("Conv", ["x", "v"], ["b"])]
@@ -280,6 +331,11 @@ import Testing
     }
     return [
       make("sum of two Conv", branches + [node("Add", ["a", "b"], ["s"])]),
+      make(
+        "sum of three",
+        branches + [
+          node("Conv", ["x", "u"], ["d"]), node("Sum", ["a", "b", "plane", "d"], ["s"]),
+        ]),
       make("difference of two Conv", branches + [node("Sub", ["a", "b"], ["s"])]),
       make("sum of a Conv and a plane", [branches[0], node("Add", ["plane", "a"], ["s"])]),
       make("a plane less a Conv", [branches[0], node("Sub", ["plane", "a"], ["s"])]),
@@ -423,6 +479,8 @@ import Testing
     constants["zero"] = Tensor(scalar: Float(0))
     constants["half"] = Tensor(scalar: Float(0.5))
     constants["six"] = randomTensor([6], seed: 12)
+    constants["single"] = randomTensor([6, 1, 1, 1], seed: 13)
+    constants["eight"] = randomTensor([6, 8, 3, 3], seed: 14)
     let first = normalize("x", "n")
     let image = [2, 4, 4, 4]
     func make(
@@ -514,6 +572,36 @@ import Testing
         [
           first, node("GlobalAveragePool", ["n"], ["p"]), node("Flatten", ["p"], ["f"]),
           node("Gemm", ["f", "square"], ["y"]),
+        ]),
+      make(
+        "ReduceMean and Gemm", image,
+        [
+          first, node("ReduceMean", ["n"], ["p"], ["axes": .ints([2, 3]), "keepdims": .int(0)]),
+          node("Gemm", ["p", "square"], ["y"]),
+        ]),
+      make(
+        "ReduceMean over channels", image,
+        [
+          first, node("ReduceMean", ["n"], ["p"], ["axes": .ints([1])]),
+          node("Conv", ["p", "single"], ["y"]),
+        ], "its input"),
+      make(
+        "Concat and padded Conv", image,
+        [
+          first, node("Relu", ["x"], ["r"]), node("Concat", ["r", "n"], ["c"], ["axis": .int(1)]),
+          node("Conv", ["c", "eight"], ["y"], ["pads": .ints([1, 1, 1, 1])]),
+        ]),
+      make(
+        "Concat of another axis and Conv", image,
+        [
+          first, node("Relu", ["x"], ["r"]), node("Concat", ["r", "n"], ["c"], ["axis": .int(2)]),
+          node("Conv", ["c", "w"], ["y"]),
+        ], "its input"),
+      make(
+        "behind a product that then goes too", image,
+        [
+          node("Relu", ["x"], ["r"]), node("Mul", ["r", "half"], ["m"]), normalize("m", "n"),
+          node("Conv", ["n", "w"], ["y"]),
         ]),
       make(
         "two readers", image,
@@ -622,9 +710,9 @@ import Testing
     let expected = try Session(try example.model(.double), options: unfolded)
       .run(["x": .tensor(wide)])["y"]!.tensor!.converted(to: Double.self)
     let model = try example.model(.float)
-    var untouched = Session.Options()
-    untouched.batchNormalization = .epilogue
-    for options in [Session.Options(), untouched, unfolded] {
+    for mode in Session.BatchNormalizationMode.allCases where mode != .batch {
+      var options = Session.Options()
+      options.batchNormalization = mode
       let session = try Session(model, options: options)
       let found = try session.run(["x": .tensor(x)])["y"]!.tensor!.converted(to: Double.self)
       try #require(found.count == expected.count)

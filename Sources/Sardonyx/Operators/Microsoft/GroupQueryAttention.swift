@@ -1,4 +1,4 @@
-/// Causal attention in which groups of heads of Q share one head of K and V, with a cache of keys
+/// Attention, causal by default, in which groups of heads of Q share one head of K and V, with a cache of keys
 /// and values that grows at a place of its own in each sample.
 ///
 /// Q is batch×length×(heads·size), K and V batch×length×(kv_heads·size), or Q holds them all side by
@@ -13,6 +13,14 @@ struct GroupQueryAttention: Operator {
   private let window: Int
   private let turns: Bool
   private let isInterleaved: Bool
+  private let isCausal: Bool
+  /// Whether output 3 shows the scores before or after the softmax, or is not asked for.
+  private let shownScores: ShownScores
+
+  private enum ShownScores: Int {
+    case none = 0
+    case before, after
+  }
 
   init(_ node: inout NodeReader) throws(ModelError) {
     guard let heads = try node.int("num_heads") else { throw node.missing("num_heads") }
@@ -28,13 +36,23 @@ struct GroupQueryAttention: Operator {
     window = try node.int("local_window_size", default: -1)
     turns = try node.bool("do_rotary")
     isInterleaved = try node.bool("rotary_interleaved")
-    for (name, standard) in [
-      ("causal", 1), ("kv_cache_bit_width", 0), ("qk_output", 0), ("sliding_window_cache", 0),
-    ] {
-      let value = try node.int(name, default: standard)
-      guard value == standard || name == "qk_output" && value <= 0 else {
-        throw ModelError(
-          .unsupported, "attribute \(name): expected \(standard), got \(value)")
+    isCausal = try node.bool("causal", default: true)
+    guard isCausal || window <= 0 else {
+      throw node.invalid(
+        "local_window_size", expected: "-1, as without causal there is no window", got: window)
+    }
+    let shown = try node.int("qk_output", default: 0)
+    guard let shownScores = ShownScores(rawValue: max(shown, 0)) else {
+      throw node.invalid("qk_output", expected: "0, 1 or 2", got: shown)
+    }
+    self.shownScores = shownScores
+    guard shownScores != .none || !node.hasOutput(3) else {
+      throw node.invalid("qk_output", expected: "1 or 2, as output_qk is asked for", got: shown)
+    }
+    for name in ["kv_cache_bit_width", "sliding_window_cache"] {
+      let value = try node.int(name, default: 0)
+      guard value == 0 else {
+        throw ModelError(.unsupported, "attribute \(name): expected 0, got \(value)")
       }
     }
     for name in ["k_quant_type", "v_quant_type"] {
@@ -54,6 +72,8 @@ struct GroupQueryAttention: Operator {
     /// Keys in the cache before and after.
     let pastLength: Int
     let presentLength: Int
+    /// The most valid keys that a sample has.
+    let totalLength: Int
     let isPacked: Bool
 
     var extents: AttentionExtents {
@@ -75,14 +95,16 @@ struct GroupQueryAttention: Operator {
     let extents = try layouts.extents
     let type = try inputs.type(0)
     if inputs.has(10) {
-      try checkBroadcast(inputs, 10, "attention_bias", to: extents.productShape)
+      try checkBroadcast(
+        inputs, 10, "attention_bias", to: extents.productShape.dropLast() + [layouts.totalLength])
     }
     if inputs.has(11), try inputs.shape(11) != [heads] {
       throw .unexpected(
         "shape of head_sink", expected: "[\(heads)]", got: "[\(try inputs.shape(11).joined)]")
     }
     let present = Fact(type, extents.presentKeyShape)
-    return [Fact(type, extents.outputShape), present, present]
+    let scores = Fact(type, extents.productShape.dropLast() + [layouts.totalLength])
+    return [Fact(type, extents.outputShape), present, present, scores]
   }
 
   private func layouts(_ inputs: Facts) throws(ModelError) -> Layouts {
@@ -132,7 +154,7 @@ struct GroupQueryAttention: Operator {
     }
     return Layouts(
       query: query, new: new, pastLength: past, presentLength: max(past, totals[0]),
-      isPacked: isPacked)
+      totalLength: totals[0], isPacked: isPacked)
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
@@ -153,23 +175,35 @@ struct GroupQueryAttention: Operator {
       let values = cached(inputs.tensor(4), newValues, layouts, starts)
       let crew = outputs.context.crew
       var scores = extents.products(query, keys, scale: scale, on: crew)
-      let bias: [T] = inputs.tensor(10)?.repeated(to: extents.productShape) ?? []
+      let total = layouts.totalLength
+      let bias: [T] =
+        inputs.tensor(10)?.repeated(to: extents.productShape.dropLast() + [total]) ?? []
       let sinks: [T] = inputs.tensor(11)?.converted() ?? []
       let (queries, width) = (layouts.query.length, layouts.presentLength)
+      let totals = inputs.integers(5).map { min($0 &+ 1, width) }
+      var shown: [T] = []
+      /// Keeps the scores of the keys that count, and 0 for the others.
+      func show(_ line: [T], _ stretch: Range<Int>) {
+        guard outputs.wants(3) else { return }
+        shown += (0..<total).map { stretch.contains($0) ? line[$0] : 0 }
+      }
       for row in 0..<layouts.query.batch * heads * queries {
         let sample = row / (heads * queries)
         let head = row / queries % heads
-        let end = min(starts[sample] + row % queries + 1, width)
+        let end =
+          isCausal ? min(starts[sample] + row % queries + 1, totals[sample]) : totals[sample]
         let first = window > 0 ? max(0, end - window) : 0
         var line = Array(scores[row * width..<(row + 1) * width])
         for place in first..<end {
           if softcap > 0 {
             line[place] = line[place].through { softcap * ($0 / softcap).hyperbolicTangent }
           }
-          if !bias.isEmpty { line[place] += bias[(row * width + place) % bias.count] }
+          if !bias.isEmpty { line[place] += bias[(row * total + place) % bias.count] }
         }
+        if shownScores == .before { show(line, first..<end) }
         let sink = sinks.isEmpty ? (isSmooth ? 0 : nil) : sinks[head]
         softmax(&line, first..<end, sink: sink)
+        if shownScores == .after { show(line, first..<end) }
         scores.replaceSubrange(row * width..<(row + 1) * width, with: line)
       }
       if outputs.wants(0) {
@@ -177,6 +211,7 @@ struct GroupQueryAttention: Operator {
       }
       if outputs.wants(1) { outputs[1].store(keys) }
       if outputs.wants(2) { outputs[2].store(values) }
+      if outputs.wants(3) { outputs[3].store(shown) }
     }
     compute(inputs[0].type.real)
   }
@@ -219,18 +254,12 @@ struct GroupQueryAttention: Operator {
         expected: "[positions,n] with n up to \(layouts.query.size / 2)",
         got: "[\(cosines.joined)] and [\(sines.joined)]")
     }
-    let totals = inputs.integers(5).map { $0 &+ 1 }
     var rows: [Int] = []
     if inputs.has(9) {
       rows = inputs.integers(9)
     } else {
-      for sample in 0..<layouts.query.batch {
-        for place in 0..<layouts.query.length {
-          let position = starts[sample] + place
-          // What stands for padding is turned as position 1 is.
-          rows.append(position < totals[sample] ? position : 1)
-        }
-      }
+      // Padding is turned as what it stands for would be.
+      for start in starts { rows += start..<start + layouts.query.length }
     }
     guard rows.count == layouts.query.batch * layouts.query.length,
       rows.allSatisfy({ $0 >= 0 && $0 < cosines[0] })

@@ -144,36 +144,58 @@ extension NodeComposition {
   parts.add("Slice", [whole, pads[0], ends, axes], set: 13, outputs: [parts.output(0)])
 }
 
-/// LayerNormalization of the sum of a word's, its position's and its segment's vector; output 1
-/// counts the words of each sentence that its mask shows.
+/// Embedded words, from single precision.
 @Sendable private func embedLayerNormalization(
   _ node: inout NodeReader, _ parts: inout NodeComposition
 ) throws(ModelError) {
-  let epsilon = try node.float("epsilon", default: 1e-12)
   node.ignore("mask_index_type")
-  let ids = parts.input(0)
-  var sum = parts.add("Gather", [parts.input(2), ids])
+  let embedding = Embedding(
+    words: parts.input(0), segments: parts.input(1), positions: parts.input(8),
+    wordTable: parts.input(2), positionTable: parts.input(3), segmentTable: parts.input(4),
+    scale: parts.input(5), shift: parts.input(6), mask: parts.input(7))
+  try parts.add(embedding, &node)
+}
+
+/// What words become vectors by: names of values, "" for one left out.
+struct Embedding {
+  let words: String
+  let segments: String
+  /// Of each word; "" where they count from 0.
   let positions: String
-  if parts.hasInput(8) {
-    positions = parts.add("Gather", [parts.input(3), parts.input(8)])
-  } else {
-    let shape = parts.add("Shape", [ids], set: 13)
-    let length = parts.add("Slice", [shape, parts.constant(1), parts.constant(2)], set: 13)
-    positions = parts.add("Slice", [parts.input(3), parts.constant(0), length], set: 13)
-  }
-  sum = parts.add("Add", [sum, positions])
-  if parts.hasInput(1) {
-    sum = parts.add("Add", [sum, parts.add("Gather", [parts.input(4), parts.input(1)])])
-  }
-  if parts.hasOutput(2) { parts.add("Identity", [sum], outputs: [parts.output(2)]) }
-  parts.add(
-    "LayerNormalization", [sum, parts.input(5), parts.input(6)],
-    ["axis": .int(-1), "epsilon": .float(epsilon)], outputs: [parts.output(0)])
-  if parts.hasOutput(1) {
-    var counted = parts.input(7)
-    if counted.isEmpty { counted = parts.add("Sub", [ids, ids]) }
-    parts.add(
-      "ReduceSum", [counted, parts.constant(1)], ["keepdims": .int(0)], set: 13,
-      outputs: [parts.output(1)])
+  let wordTable: String
+  let positionTable: String
+  let segmentTable: String
+  let scale: String
+  let shift: String
+  let mask: String
+}
+
+extension NodeComposition {
+  /// LayerNormalization of the sum of a word's, its position's and its segment's vector; output 1
+  /// counts the words of each sentence that its mask shows.
+  mutating func add(_ embedding: Embedding, _ node: inout NodeReader) throws(ModelError) {
+    let epsilon = try node.float("epsilon", default: 1e-12)
+    var sum = add("Gather", [embedding.wordTable, embedding.words])
+    let positions: String
+    if !embedding.positions.isEmpty {
+      positions = add("Gather", [embedding.positionTable, embedding.positions])
+    } else {
+      let shape = add("Shape", [embedding.words], set: 13)
+      let length = add("Slice", [shape, constant(1), constant(2)], set: 13)
+      positions = add("Slice", [embedding.positionTable, constant(0), length], set: 13)
+    }
+    sum = add("Add", [sum, positions])
+    if !embedding.segments.isEmpty {
+      sum = add("Add", [sum, add("Gather", [embedding.segmentTable, embedding.segments])])
+    }
+    if hasOutput(2) { add("Identity", [sum], outputs: [output(2)]) }
+    add(
+      "LayerNormalization", [sum, embedding.scale, embedding.shift],
+      ["axis": .int(-1), "epsilon": .float(epsilon)], outputs: [output(0)])
+    guard hasOutput(1) else { return }
+    var counted = embedding.mask
+    if counted.isEmpty { counted = add("Sub", [embedding.words, embedding.words]) }
+    add(
+      "ReduceSum", [counted, constant(1)], ["keepdims": .int(0)], set: 13, outputs: [output(1)])
   }
 }

@@ -1,5 +1,6 @@
 /// ONNX Runtime's own operators on matrices.
 let microsoftMatrixProducts: OperatorFamily = [
+  "CDist": PairwiseDistance.init,
   "FusedMatMul": FusedMatMul.init,
   "Inverse": Inverse.init,
   "MatMulNBits": MatMulNBits.init,
@@ -90,6 +91,51 @@ struct FusedMatMul: Operator {
   func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int {
     guard let a = inputs[0].shape, let y = outputs.first?.shape else { return 0 }
     return y.elementCount &* (left.shape(a).last ?? 0)
+  }
+}
+
+/// The Euclidean distance, or its square, of each row of A from each row of B.
+struct PairwiseDistance: Operator {
+  private enum Metric: String, CaseIterable { case euclidean, sqeuclidean }
+
+  private let metric: Metric
+
+  init(_ node: inout NodeReader) throws(ModelError) {
+    metric = try node.choice("metric", default: .sqeuclidean)
+  }
+
+  func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
+    let (a, b) = (try inputs.shape(0), try inputs.shape(1))
+    guard a.count == 2, b.count == 2, a[1] == b[1] else {
+      throw .unexpected(
+        "shapes of A and B", expected: "[M,K] and [N,K]", got: "[\(a.joined)] and [\(b.joined)]")
+    }
+    return [Fact(try inputs.type(0), [a[0], b[0]])]
+  }
+
+  func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
+    let (rows, depth) = (inputs[1].shape[0], inputs[1].shape[1])
+    func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
+      let (a, b): ([T], [T]) = (inputs[0].converted(), inputs[1].converted())
+      let count = outputs[0].elementCount
+      let distances = Interruption.map(count, cost: 2 * depth + 4) { place -> T in
+        let (left, right) = (place / rows * depth, place % rows * depth)
+        var sum: T = 0
+        for k in 0..<depth {
+          let difference = a[left + k] - b[right + k]
+          sum += difference * difference
+        }
+        return metric == .euclidean ? sum.squareRoot() : sum
+      }
+      try Interruption.check()
+      outputs[0].store(distances)
+    }
+    try compute(inputs[0].type.real)
+  }
+
+  func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int {
+    guard let depth = inputs[1].shape?.last else { return 0 }
+    return (outputs.first?.shape?.elementCount ?? 0) &* depth
   }
 }
 

@@ -1,6 +1,8 @@
 /// ONNX Runtime's own operators that move elements or count with them.
 let microsoftMovement: OperatorFamily = [
   "ExpandDims": ExpandDims.init,
+  "GatherBlockQuantized": GatherBlockQuantized.init,
+  "GatherND": GatherND.init,
   "MurmurHash3": MurmurHash3.init,
   "Pad": Pad.init,
   "Range": RangeOperator.init,

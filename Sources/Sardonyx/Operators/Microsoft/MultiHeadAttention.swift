@@ -183,21 +183,30 @@ struct PaddingMask {
     self.extents = extents
     self.isCausal = isCausal
     self.filter = filter
-    numbers = tensor?.converted(to: Int64.self).map(Int.init) ?? []
     shape = tensor?.shape ?? []
-    guard let tensor else { return }
+    guard let tensor else {
+      numbers = []
+      return
+    }
     let (batch, queries, keys) = (extents.query.batch, extents.query.length, extents.totalLength)
     let allowed: [Shape] = [
       [batch], [2 * batch], [3 * batch + 2], [batch, keys], [batch, queries, keys],
     ]
+    // A single column stands for no mask at all.
+    if tensor.shape == [batch, 1] {
+      numbers = []
+      return
+    }
     guard allowed.contains(tensor.shape) else {
       let shapes = allowed.map { "[\($0.joined)]" }.joined(separator: ", ")
       throw .unexpected(
         "shape of the mask", expected: "one of \(shapes)", got: "[\(tensor.shape.joined)]")
     }
+    numbers = tensor.converted(to: Int64.self).map(Int.init)
   }
 
-  /// Adds the filter to the scores of keys that do not count; those behind the query count in no case.
+  /// Adds the filter to the scores of keys that do not count; those behind the query count in no case,
+  /// but the last query sees all, be there more keys than queries.
   func add<T: RealNumber>(to scores: inout [T]) {
     if numbers.isEmpty && !isCausal { return }
     let (queries, keys) = (extents.query.length, extents.totalLength)
@@ -205,7 +214,7 @@ struct PaddingMask {
     for row in 0..<extents.query.batch * rowsOfSample {
       let (sample, query) = (row / rowsOfSample, row % queries)
       for key in 0..<keys {
-        let isBehind = isCausal && key > extents.pastLength + query
+        let isBehind = isCausal && query < queries - 1 && key > extents.pastLength + query
         let bias = isBehind ? -.infinity : isHidden(sample, query, key) ? filter : 0
         if bias != 0 { scores[row * keys + key] += T(bias) }
       }
@@ -214,8 +223,8 @@ struct PaddingMask {
 
   private func isHidden(_ sample: Int, _ query: Int, _ key: Int) -> Bool {
     let (batch, keys) = (extents.query.batch, extents.totalLength)
+    if numbers.isEmpty { return false }
     switch shape.count {
-    case 0: return false
     case 1:
       let start = shape[0] == 2 * batch && batch > 0 ? numbers[sample + batch] : 0
       return key >= numbers[sample] || key < start

@@ -23,6 +23,18 @@ let microsoftQuantizedExpansions: [String: NodeComposition.Rule] = [
     let pooled = parts.add("MaxPool", [planes], attributes, set: 12)
     parts.addTransposed(pooled, rank: rank, channelsFirst: false, outputs: [parts.output(0)])
   },
+  "QEmbedLayerNormalization": { node, parts throws(ModelError) in
+    func real(_ index: Int, _ scale: Int, _ zero: Int) -> String {
+      guard parts.hasInput(index) else { return "" }
+      return parts.add(
+        "DequantizeLinear", [parts.input(index), parts.input(scale), parts.input(zero)], set: 13)
+    }
+    let embedding = Embedding(
+      words: parts.input(0), segments: parts.input(1), positions: "",
+      wordTable: real(2, 8, 13), positionTable: real(3, 9, 14), segmentTable: real(4, 10, 15),
+      scale: real(5, 11, 16), shift: real(6, 12, 17), mask: parts.input(7))
+    try parts.add(embedding, &node)
+  },
   "QLinearAveragePool": { node, parts throws(ModelError) in
     let rank = (try node.ints("kernel_shape") ?? []).count + 2
     let isLast = try node.bool("channels_last")
@@ -42,6 +54,23 @@ let microsoftQuantizedExpansions: [String: NodeComposition.Rule] = [
     }
     let joined = parts.add("Concat", values, ["axis": .int(axis)], set: 13)
     parts.addQuantized(joined, scale: 0)
+  },
+  "QLinearConv": { node, parts throws(ModelError) in
+    let isLast = try node.bool("channels_last")
+    let axes = [
+      try node.ints("kernel_shape"), try node.ints("strides"), try node.ints("dilations"),
+      try node.ints("pads").map { Array($0.dropLast($0.count / 2)) },
+    ].compactMap(\.self)
+    let rank = (axes.first?.count ?? 2) + 2
+    let attributes = node.take("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
+    var inputs = parts.inputs(from: 0)
+    guard isLast else {
+      parts.add("QLinearConv", inputs, attributes, set: 10, outputs: [parts.output(0)])
+      return
+    }
+    inputs[0] = parts.addTransposed(inputs[0], rank: rank, channelsFirst: true)
+    let planes = parts.add("QLinearConv", inputs, attributes, set: 10)
+    parts.addTransposed(planes, rank: rank, channelsFirst: false, outputs: [parts.output(0)])
   },
   "QLinearReduceMean": { node, parts throws(ModelError) in
     let attributes = node.take("axes", "keepdims")

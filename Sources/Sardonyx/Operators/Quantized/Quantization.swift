@@ -25,7 +25,9 @@ struct QuantizeLinear: Operator {
     blockSize = try node.int("block_size", default: 0)
     saturates = try node.bool("saturate", default: true)
     outputType = try node.optionalElementType("output_dtype")
-    precision = try node.optionalElementType("precision")
+    // ONNX Runtime divides in single precision.
+    let isItsOwn = node.domain == "com.microsoft"
+    precision = isItsOwn ? .float : try node.optionalElementType("precision")
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {

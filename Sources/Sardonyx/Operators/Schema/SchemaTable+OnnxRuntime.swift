@@ -20,6 +20,7 @@ extension Schema {
     com.microsoft:BiasGelu 1|A:T B:T|C:T|T=ajkp|
     com.microsoft:BiasSoftmax 1|data:T bias:T|output:T|T=ajk|axis?:i is_inner_broadcast:i
     com.microsoft:BiasSplitGelu 1|X:T bias:T|Y:T|T=aj|
+    com.microsoft:CDist 1|A:T B:T|C:T|T=ak|metric?:s
     com.microsoft:ConvTransposeWithDynamicPads 1|X:T W:T Pads?=g B?:T|Y:T|T=ajk|auto_pad?:s dilations?:I group?:i kernel_shape?:I output_padding?:I strides?:I
     com.microsoft:CropAndResize 1|X:T1 rois:T1 batch_indices:T2 crop_size:T2|Y:T1|T1=ajk T2=f|extrapolation_value?:f mode?:s
     com.microsoft:DequantizeLinear 1|x:T1 x_scale:T2 x_zero_point?:T1|y:T2|T1=bcdefuv T2=aj|axis?:i
@@ -31,6 +32,8 @@ extension Schema {
     com.microsoft:FusedConv 1|X:T W:T B?:T Z?:T|Y:T|T=ajk|activation?:s activation_params?:F auto_pad?:s dilations?:I group?:i kernel_shape?:I pads?:I strides?:I
     com.microsoft:FusedGemm 1|A:T B:T C?:T|Y:T|T=afgjklm|activation?:s activation_alpha?:f activation_beta?:f activation_gamma?:f alpha?:f beta?:f transA?:i transB?:i
     com.microsoft:FusedMatMul 1|A:T B:T|Y:T|T=ajkp|alpha?:f transA?:i transB?:i transBatchA?:i transBatchB?:i
+    com.microsoft:GatherBlockQuantized 1|data:T1 indices:Tind scales:T2 zero_points?:T1|output:T2|T1=bqrstuvw T2=ajp Tind=fg|bits?:i block_size?:i gather_axis?:i quantize_axis?:i
+    com.microsoft:GatherND 1|data:T indices:Tind|output:T|T=abcdefghijklmno Tind=fg|
     com.microsoft:Gelu 1|X:T|Y:T|T=ajkp|
     com.microsoft:GridSample 1|X:T1 Grid:T1|Y:T2|T1=abcdefghijklmno T2=ajk|align_corners?:i mode?:s padding_mode?:s
     com.microsoft:GroupQueryAttention 1|query:T key?:T value?:T past_key?:T_CACHE past_value?:T_CACHE seqlens_k:M total_sequence_length:M cos_cache?:T sin_cache?:T position_ids?=g attention_bias?:T head_sink?:T k_scale?:T_KV_SCALE v_scale?:T_KV_SCALE q_norm_weight?:T k_norm_weight?:T query_seqlens?:M|output:T present_key?:T_CACHE present_value?:T_CACHE output_qk?:T|T=ajp T_CACHE=abcjpq T_KV_SCALE=a M=f|causal?:i do_rotary?:i k_norm_epsilon?:f k_quant_type?:s kv_cache_bit_width?:i kv_num_heads:i local_window_size?:i num_heads:i q_norm_epsilon?:f qk_norm_epsilon?:f qk_output?:i rotary_interleaved?:i scale?:f sliding_window_cache?:i smooth_softmax?:i softcap?:f v_quant_type?:s
@@ -42,10 +45,12 @@ extension Schema {
     com.microsoft:NhwcMaxPool 1|x:T|y:T|T=bc|auto_pad?:s ceil_mode?:i dilations?:I kernel_shape:I pads?:I strides?:I
     com.microsoft:Pad 1|data:T pads=g value?:T|output:T|T=ajk|mode?:s
     com.microsoft:QAttention 1|input:T1 weight:T2 bias:T3 input_scale:T3 weight_scale:T3 mask_index?:T4 input_zero_point?:T1 weight_zero_point?:T2 past?:T3|output:T3 present?:T3|T1=bc T2=bc T3=aj T4=f|do_rotary?:i mask_filter_value?:f num_heads:i past_present_share_buffer?:i scale?:f unidirectional?:i
+    com.microsoft:QEmbedLayerNormalization 1|input_ids:T1 segment_ids?:T1 word_embedding_quant:T2 position_embedding_quant:T2 segment_embedding?:T2 gamma_quant:T2 beta_quant:T2 mask?:T1 word_embedding_scale:T position_embedding_scale:T segment_embedding_scale?:T gamma_scale:T beta_scale:T word_embedding_zero_point:T2 position_embedding_zero_point:T2 segment_embedding_zero_point?:T2 gamma_zero_point:T2 beta_zero_point:T2|layernorm_out:T mask_index_out:T1|T1=f T2=bc T=a|epsilon?:f
     com.microsoft:QGemm 1|A:TA a_scale:T a_zero_point:TA B:TB b_scale:T b_zero_point:TB C?:TC y_scale?:T y_zero_point?:TYZ|Y:TY|T=a TA=bc TB=bc TC=f TYZ=bc TY=abc|alpha?:f transA?:i transB?:i
     com.microsoft:QLinearAdd 1|A:T A_scale=a A_zero_point?:T B:T B_scale=a B_zero_point?:T C_scale=a C_zero_point?:T|C:T|T=bc|
     com.microsoft:QLinearAveragePool 1|X:T x_scale=a x_zero_point?:T y_scale=a y_zero_point?:T|Y:T|T=bc|auto_pad?:s ceil_mode?:i channels_last?:i count_include_pad?:i kernel_shape:I pads?:I strides?:I
     com.microsoft:QLinearConcat 1|Y_scale:TF Y_zero_point:T8 inputs~1:TV|Y:T8|T8=bc TF=a TV=abc|axis:i
+    com.microsoft:QLinearConv 1|x:T1 x_scale=a x_zero_point:T1 w:T2 w_scale=a w_zero_point:T2 y_scale=a y_zero_point:T3 B?:T4|y:T3|T1=bc T2=bc T3=bc T4=f|auto_pad?:s channels_last?:i dilations?:I group?:i kernel_shape?:I pads?:I strides?:I
     com.microsoft:QLinearGlobalAveragePool 1|X:T x_scale=a x_zero_point:T y_scale=a y_zero_point:T|Y:T|T=bc|channels_last?:i
     com.microsoft:QLinearLeakyRelu 1|X:T X_scale=a X_zero_point?:T Y_scale=a Y_zero_point?:T|Y:T|T=bc|alpha?:f
     com.microsoft:QLinearMul 1|A:T A_scale=a A_zero_point?:T B:T B_scale=a B_zero_point?:T C_scale=a C_zero_point?:T|C:T|T=bc|

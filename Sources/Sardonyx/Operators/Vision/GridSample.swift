@@ -204,7 +204,11 @@ struct GridSample: Operator {
     guard place.asDouble < low || place.asDouble > high else { return place.asDouble }
     switch padding {
     case .zeros: return place.asDouble
-    case .border: return min(max(place.asDouble, 0), Double(extent - 1))
+    case .border:
+      // Elements beyond a border count as those at it; so does a place from which a cubic curve reaches none
+      // inside, but between the two the curve has values of its own.
+      let reach = mode == .cubic ? 3.0 : 0
+      return min(max(place.asDouble, -reach), Double(extent - 1) + reach)
     case .reflection: return reflected(place.asDouble, low, high)
     }
   }

@@ -53,6 +53,15 @@ struct ChannelNormalization {
       scale: Array(scale[channels]), shift: Array(shift[channels]), mean: Array(mean[channels]))
   }
 
+  /// The same among channels that stay as they are.
+  func padded(before: Int, behind: Int) -> ChannelNormalization {
+    func padded(_ numbers: [Double], _ number: Double) -> [Double] {
+      Array(repeating: number, count: before) + numbers + Array(repeating: number, count: behind)
+    }
+    return ChannelNormalization(
+      scale: padded(scale, 1), shift: padded(shift, 0), mean: padded(mean, 0))
+  }
+
   /// The same of an axis on which each channel stands `inner` times in a row, and all of them `outer` times.
   func repeated(inner: Int, outer: Int) -> ChannelNormalization {
     guard inner * outer > 1 else { return self }

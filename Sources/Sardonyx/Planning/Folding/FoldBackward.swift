@@ -59,12 +59,18 @@ extension BatchNormalizationFold {
         offsets: [Double](repeating: 0, count: normalization.channelCount),
         type: try foldWeights(producer, normalization))
     case "MatMul": rest = try foldMatMul(producer, normalization, axis: axis)
-    case "Add", "Sub": rest = try absorbSum(producer, normalization, axis: axis)
+    case "Add", "Sub", "Sum": rest = try absorbSum(producer, normalization, axis: axis)
     case "Concat": rest = try absorbBranches(producer, normalization, axis: axis)
-    case "MaxPool", "AveragePool", "GlobalAveragePool":
+    case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool":
       try node.requireCommuting(with: normalization)
       guard axis == 1 else { throw .reason("its channels are not those of \(node.label)") }
       rest = try absorb(0, of: producer, normalization, axis: 1)
+    case "ReduceMean":
+      let rank = node.inputs[0].flatMap { shape(of: $0)?.count }
+      guard let path = node.axisOfMean(axis, rank: rank, graph, isBackward: true) else {
+        throw .reason("\(node.label) takes the mean over channels, or over axes that are not known")
+      }
+      rest = try absorb(0, of: producer, normalization, axis: path)
     default: rest = try absorbThrough(producer, normalization, axis: axis)
     }
     rename(value)
@@ -90,24 +96,26 @@ extension BatchNormalizationFold {
       offsets: [Double](repeating: 0, count: normalization.channelCount), type: constant.type)
   }
 
-  /// Both operands are scaled, one of them is shifted too.
+  /// All operands are scaled, one of them is shifted too.
   private mutating func absorbSum(
     _ place: Int, _ normalization: ChannelNormalization, axis: Int
   ) throws(FoldObstacle) -> Rest {
     let node = graph.nodes[place]
-    guard node.inputs.count == 2, node.attributes.isEmpty, let left = node.inputs[0],
-      let right = node.inputs[1], left != right
+    let operands = node.inputs.compactMap(\.self)
+    guard operands.count == node.inputs.count, operands.count > 1, node.attributes.isEmpty,
+      Set(operands).count == operands.count
     else { throw .reason("follows \(node.label), which adds a value to itself or by old rules") }
-    let isConstant = [left, right].map { graph.values[$0].constant != nil }
-    for id in [left, right] where graph.values[id].constant == nil {
+    for id in operands where graph.values[id].constant == nil {
       try requireChannels(of: id, of: node, normalization.channelCount, axis: axis)
     }
     // A constant takes a shift for sure; a MatMul does not.
-    let first = isConstant[1] ? 1 : 0
+    let first = operands.lastIndex { graph.values[$0].constant != nil } ?? 0
     let isSubtracted = node.operatorName == "Sub" && first == 1
     let rest = try absorb(
       first, of: place, isSubtracted ? normalization.subtracted : normalization, axis: axis)
-    _ = try absorb(1 - first, of: place, normalization.unshifted, axis: axis)
+    for index in operands.indices where index != first {
+      _ = try absorb(index, of: place, normalization.unshifted, axis: axis)
+    }
     return rest
   }
 
@@ -240,8 +248,9 @@ extension Node {
   fileprivate var passesNormalization: Bool {
     hasWeights
       || [
-        "Add", "Sub", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Identity",
-        "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze",
+        "Add", "Sub", "Sum", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool",
+        "GlobalMaxPool", "ReduceMean", "Identity", "Transpose", "Reshape", "Flatten", "Squeeze",
+        "Unsqueeze",
       ].contains(operatorName)
   }
 }

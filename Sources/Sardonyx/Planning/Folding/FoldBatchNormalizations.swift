@@ -6,10 +6,15 @@ extension Planner {
   /// rounded once. Backward it goes through whatever commutes with scale and shift of channels, to all
   /// branches of a Concat or a sum; forward to all readers. A BatchNormalization that cannot be folded
   /// stays, with a note of the reason.
-  /// - Parameter leftOut: ``foldName(_:)`` of nodes that are left as they are.
-  static func foldBatchNormalizations(leaving leftOut: Set<String> = []) -> Pass {
+  /// - Parameters:
+  ///   - leftOut: ``foldName(_:)`` of nodes that are left as they are.
+  ///   - copyBudget: bytes that copies of weights may take which others read too.
+  static func foldBatchNormalizations(
+    leaving leftOut: Set<String> = [], copyBudget: Int = .max
+  ) -> Pass {
     Pass(name: foldingName) { graph throws(ModelError) in
       var fold = BatchNormalizationFold(graph, leaving: leftOut)
+      fold.copyBudget = copyBudget
       try fold.run()
       graph = fold.graph
     }
@@ -32,6 +37,8 @@ struct BatchNormalizationFold {
   var folding: Node?
   /// By how much a map of a border may have more numbers than the input of the convolution.
   var forwardAllowance = Double.infinity
+  /// Bytes that copies of weights may still take which others read too.
+  var copyBudget = Int.max
   /// Products that maps of borders may still take; as many more are left to the run.
   var mapBudget = 1 << 28
   /// The names of all values; gathered when the first constant is added.
@@ -48,7 +55,28 @@ struct BatchNormalizationFold {
     outputs = Set(graph.outputs)
   }
 
+  /// Folds until nothing more can be, as one that has gone forward may let through one before it.
   mutating func run() throws(ModelError) {
+    let earlier = graph.notes
+    for _ in 0..<4 {
+      let count = graph.notes.count
+      try runOnce()
+      let own = graph.notes[earlier.count...]
+      guard graph.notes[count...].contains(where: { $0.kind == .done }),
+        graph.nodes.contains(where: { !$0.outputs.isEmpty && isForFolding($0) })
+      else { return }
+      graph.notes = earlier + own.filter { $0.kind == .done }
+    }
+    try runOnce()
+  }
+
+  private func isForFolding(_ node: Node) -> Bool {
+    node.domain.isEmpty
+      && (node.operatorName == "BatchNormalization"
+        || ChannelNormalization.arithmetic(node, graph) != nil)
+  }
+
+  private mutating func runOnce() throws(ModelError) {
     var position = 0
     while position < graph.nodes.count {
       let node = graph.nodes[position]

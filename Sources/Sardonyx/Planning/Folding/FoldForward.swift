@@ -69,10 +69,22 @@ extension BatchNormalizationFold {
       try reader.requireInference()
       try join(place, normalization, try ChannelNormalization(reader, graph))
       return [reader.label]
-    case "MaxPool", "AveragePool", "GlobalAveragePool":
+    case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool":
       guard axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
       try reader.requireCommuting(with: normalization)
       return try carryOn(output, normalization, axis: 1)
+    case "ReduceMean":
+      guard
+        let place = reader.axisOfMean(
+          axis, rank: shape(of: value)?.count, graph, isBackward: false)
+      else {
+        throw .reason(
+          "\(reader.label) takes the mean over channels, or over axes that are not known")
+      }
+      return try carryOn(output, normalization, axis: place)
+    case "Concat":
+      return try carryOn(
+        output, try joined(normalization, of: reader, index, axis: axis), axis: axis)
     case "Pad":
       guard index == 0, axis == 1, let rank = shape(of: value)?.count,
         reader.padsWithZeros(rank: rank, graph)
@@ -87,6 +99,28 @@ extension BatchNormalizationFold {
         output, normalization.repeated(inner: path.inner, outer: path.outer), axis: path.axis)
     default: throw .reason("\(reader.label), which has no weights, reads it")
     }
+  }
+
+  /// The normalisation of all that a Concat joins, of which only one part is changed.
+  private mutating func joined(
+    _ normalization: ChannelNormalization, of node: Node, _ index: Int, axis: Int
+  ) throws(FoldObstacle) -> ChannelNormalization {
+    let rank = shape(of: node.outputs[0]!)?.count
+    var joined = node.attributes.int("axis") ?? 1
+    if joined < 0, let rank { joined += rank }
+    guard joined == axis else { throw .reason("\(node.label) does not join channels") }
+    var counts: [Int] = []
+    for case let input? in node.inputs {
+      guard let shape = shape(of: input), axis < shape.count, case .known(let count) = shape[axis]
+      else { throw .reason("the channels that \(node.label) joins are not known") }
+      counts.append(count)
+    }
+    guard counts.count == node.inputs.count, counts[index] == normalization.channelCount,
+      counts.reduce(0, { $0 &+ $1 }) <= AxisPath.largestExtent,
+      counts.allSatisfy({ $0 <= AxisPath.largestExtent })
+    else { throw .reason("the channels that \(node.label) joins are not known") }
+    return normalization.padded(
+      before: counts[..<index].reduce(0, +), behind: counts[(index + 1)...].reduce(0, +))
   }
 
   private mutating func carryOn(
@@ -192,10 +226,10 @@ extension BatchNormalizationFold {
   /// What to make a map with that takes so many products.
   private mutating func mapContext(costing products: Int) -> RunContext {
     mapBudget -= products
-    let (end, outer) = (ContinuousClock.now + .seconds(1), Interruption.crew)
+    let outer = Interruption.crew
     return RunContext(
       crew: Crew(
-        threads: 1, deadline: outer?.deadline.map { min($0, end) } ?? end,
+        threads: 1, deadline: outer?.deadline,
         account: MemoryAccount(limit: min(1 << 28, outer?.account?.limit ?? .max))))
   }
 

@@ -10,7 +10,7 @@ extension Node {
     guard outputs.dropFirst().allSatisfy({ $0 == nil }) else {
       throw .reason("\(label) has outputs beside Y")
     }
-    if operatorName == "MaxPool" {
+    if operatorName == "MaxPool" || operatorName == "GlobalMaxPool" {
       guard normalization.scale.allSatisfy({ $0 >= 0 }) else {
         throw .reason("the scale of a channel is negative, which does not pass \(label)")
       }
@@ -21,6 +21,28 @@ extension Node {
     guard operatorSet >= 7, attributes.int("count_include_pad") ?? 0 == 0 else {
       throw .reason("the means of \(label) count padding")
     }
+  }
+
+  /// Where the axis of channels is on the other side of a ReduceMean; nil where it takes the mean over them, or
+  /// over axes that are not known.
+  /// - Parameters:
+  ///   - axis: of the output where `isBackward`, else of the input.
+  ///   - rank: of the input.
+  func axisOfMean(_ axis: Int, rank: Int?, _ graph: Graph, isBackward: Bool) -> Int? {
+    guard let rank else { return nil }
+    var stated: [Int]?
+    if operatorSet < 18 {
+      if case .ints(let axes)? = attributes["axes"] { stated = axes }
+    } else {
+      stated = graph.constant(self, 1)?.converted(to: Int64.self).map(Int.init)
+    }
+    guard let stated, stated.allSatisfy({ (-rank..<rank).contains($0) }) else { return nil }
+    let axes = Set(stated.map { $0 < 0 ? $0 + rank : $0 })
+    guard !axes.isEmpty else { return nil }
+    let kept = (0..<rank).filter { !axes.contains($0) }
+    if attributes.int("keepdims") ?? 1 != 0 { return kept.contains(axis) ? axis : nil }
+    if isBackward { return kept.indices.contains(axis) ? kept[axis] : nil }
+    return kept.firstIndex(of: axis)
   }
 
   /// Whether a convolution may read zeros beside its input, or write more at some places than at others.

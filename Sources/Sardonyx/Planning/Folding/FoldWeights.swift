@@ -40,6 +40,7 @@ extension BatchNormalizationFold {
     let name = graph.values[node.inputs[1]!].name
     var changed = node
     if let (tensor, formula) = weights {
+      try takeFromShared(node.inputs[1]!, of: node, position)
       changed.inputs[1] = addConstant(name + "_folded", tensor, formula, from: node.inputs[1])
     }
     if let (tensor, formula) = bias {
@@ -50,6 +51,23 @@ extension BatchNormalizationFold {
     }
     do throws(ModelError) { try changed.remake() } catch { throw .fault(error) }
     graph.nodes[position] = changed
+  }
+
+  /// Counts a copy of weights that others read too.
+  private mutating func takeFromShared(
+    _ weights: Graph.ValueID, of node: Node, _ position: Int
+  ) throws(FoldObstacle) {
+    guard readers[weights].count > 1 || outputs.contains(weights),
+      let size = graph.values[weights].constant?.byteCount
+    else { return }
+    let isRead = graph.nodes.indices.contains {
+      $0 != position && graph.nodes[$0].inputs.contains(weights)
+    }
+    guard isRead || outputs.contains(weights) else { return }
+    guard size <= copyBudget else {
+      throw .reason("others read the weights of \(node.label), whose copy would take \(size) bytes")
+    }
+    copyBudget -= size
   }
 
   /// The bias of a Conv, ConvTranspose or Gemm per output channel, Gemm's times its beta; nil

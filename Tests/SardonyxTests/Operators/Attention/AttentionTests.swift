@@ -128,3 +128,33 @@ import Testing
     #expect(delta[0]!.tensor!.floats == [6, 5])
   }
 }
+
+@Suite struct GroupQueryAttentionTests {
+  private func attend(_ attributes: [String: Attribute], outputs: Int = 1) throws -> [Value?] {
+    let x = Tensor([Float](repeating: 1, count: 8), [1, 1, 8])
+    let (lengths, total) = (Tensor([Int32(0)]), Tensor([Int32(1)]))
+    return try run(
+      "GroupQueryAttention", domain: "com.microsoft", opset: 1,
+      [x, x, x, nil, nil, lengths, total].map { $0.map(Value.tensor) },
+      ["num_heads": .int(1), "kv_num_heads": .int(1)].merging(attributes) { $1 }, outputs: outputs)
+  }
+
+  @Test func aWindowNeedsCausality() throws {
+    #expect(
+      message { try attend(["causal": .int(0), "local_window_size": .int(2)]) }
+        == "attribute local_window_size: expected -1, as without causal there is no window, got 2")
+    #expect(try attend(["causal": .int(0)])[0]!.tensor!.floats == [Float](repeating: 1, count: 8))
+  }
+
+  @Test func scoresAreShownWhereTheModelSaysWhich() throws {
+    #expect(
+      message { try attend([:], outputs: 4) }
+        == "attribute qk_output: expected 1 or 2, as output_qk is asked for, got 0")
+    #expect(
+      message { try attend(["qk_output": .int(3)]) }
+        == "attribute qk_output: expected 0, 1 or 2, got 3")
+    let scores = try attend(["qk_output": .int(1), "scale": .float(0.5)], outputs: 4)[3]!.tensor!
+    #expect(scores.shape == [1, 1, 1, 1])
+    #expect(scores.floats == [4])
+  }
+}

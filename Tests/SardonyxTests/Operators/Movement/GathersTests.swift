@@ -40,3 +40,39 @@ import Testing
         == "last extent of indices: expected 1 to 2, got 3")
   }
 }
+
+@Suite struct GatherBlockQuantizedTests {
+  private func gather(
+    _ data: Tensor, _ scales: Tensor, _ points: Tensor? = nil,
+    _ attributes: [String: Attribute] = [:]
+  ) throws -> Tensor {
+    try run(
+      "GatherBlockQuantized", domain: "com.microsoft", opset: 1, [data, ints(0), scales, points],
+      ["block_size": .int(16)].merging(attributes) { $1 })
+  }
+
+  @Test func whatDoesNotFitIsTold() throws {
+    let (data, scales) = (
+      Tensor([UInt8](repeating: 0x21, count: 16), [2, 8]), Tensor([Float(2), 3], [2, 1])
+    )
+    #expect(
+      try gather(data, scales, Tensor([UInt8(1), 0], [2, 1])).floats
+        == (0..<16).map { $0 % 2 == 0 ? 0 : 2 })
+    #expect(
+      message { try gather(data, Tensor([Float(2)], [1, 1])) }
+        == "shape of scales: expected [2,1], got [1,1]")
+    #expect(
+      message { try gather(data, scales, Tensor([UInt8(1)], [1, 1])) }
+        == "shape of zero_points: expected [2,1], got [1,1]")
+    #expect(
+      message { try gather(data, scales, nil, ["block_size": .int(24)]) }
+        == "attribute block_size: expected a power of 2 from 16 on, got 24")
+    #expect(
+      message { try gather(data, scales, nil, ["quantize_axis": .int(0), "gather_axis": .int(1)]) }
+        == "quantize_axis: expected the last axis, as bytes hold several numbers, got 0")
+    #expect(
+      message { try gather(data, scales, nil, ["gather_axis": .int(1)]) }
+        == "gather_axis: expected another than quantize_axis, along which bytes hold several numbers, "
+        + "got 1")
+  }
+}

@@ -302,6 +302,16 @@ import Testing
     #expect(try sample([.nan, 0]) == [0])
   }
 
+  /// A cubic curve through elements of which those outside are the outermost again, as PyTorch draws it.
+  @Test func betweenABorderAndItsCopiesACurveBends() throws {
+    let attributes: [String: Attribute] = [
+      "mode": .string("cubic"), "padding_mode": .string("border"), "align_corners": .int(1),
+    ]
+    let bent = try sample([-1.5, -1, -1, -1.5, 1.5, 1, -7, -7, 1e30, 1e30], attributes)
+    let expected: [Float] = [0.89453125, 0.7890625, 4.10546875, 1, 4]
+    #expect(zip(bent, expected).allSatisfy { abs($0 - $1) < 1e-6 }, "\(bent)")
+  }
+
   /// The kernels, for single precision, against point by point, for double.
   @Test(arguments: ["nearest", "linear", "cubic"], ["zeros", "border", "reflection"])
   func pointsTogetherAreThoseOneByOne(mode: String, padding: String) throws {
