@@ -4,16 +4,18 @@
     tools/benchmark_models.py OUT                    makes all networks that this file defines
     tools/benchmark_models.py OUT --fill FOLDER      copies FOLDER's models and draws their weights
     tools/benchmark_models.py OUT --fill FOLDER --only resnet50 unet
+    tools/benchmark_models.py OUT --quantize FOLDER  makes FOLDER's convolution networks QDQ graphs
 
 Writes OUT/NAME.onnx, self-contained, and OUT/NAME.npz with an array `in:INPUT` for each input. The
 same bytes on every machine: seeds are fixed. A folder to fill holds NAME.onnx whose large
 initializers have no data but a doc_string "fill SEED MEAN STD", to be drawn from numpy's
-PCG64(SEED).normal(MEAN, STD), and NAME.npz. Files that exist are left as they are.
+PCG64(SEED).normal(MEAN, STD), and NAME.npz. Networks are quantized by onnxruntime's own quantizer, calibrated
+on their inputs: uint8 activations, int8 weights. Files that exist are left as they are.
 """
 
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["numpy==2.4.6", "onnx==1.23.2"]
+# dependencies = ["numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.32.0"]
 # ///
 
 import argparse
@@ -123,15 +125,56 @@ def fill_folder(source, target, names=()):
     return filled
 
 
+class OneBatch:
+    """Calibration data: the inputs of a model, once."""
+
+    def __init__(self, feeds):
+        self.batches = iter([feeds])
+
+    def get_next(self):
+        return next(self.batches, None)
+
+
+def quantize_folder(source, out, only):
+    """Makes QDQ graphs of the networks in a folder that have convolutions of single precision."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob("*.onnx")):
+        target = out / f"{path.stem}_qdq.onnx"
+        if target.exists() or (only and path.stem not in only) or not is_convolutional(path):
+            continue
+        data = np.load(path.with_suffix(".npz"))
+        feeds = {name[3:]: data[name] for name in data.files if name.startswith("in:")}
+        prepared = target.with_suffix(".prepared")
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            prepared, target, OneBatch(feeds), quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8)
+        prepared.unlink()
+        np.savez(target.with_suffix(".npz"), **{f"in:{name}": feeds[name] for name in feeds})
+
+
+def is_convolutional(path):
+    """Whether a model has convolutions, and none that are quantized already."""
+    kinds = {node.op_type for node in onnx.load(path, load_external_data=False).graph.node}
+    return "Conv" in kinds and not kinds & {"QuantizeLinear", "QLinearConv", "ConvInteger", "Loop"}
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--fill", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument("--quantize", type=pathlib.Path, metavar="FOLDER")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
     options = parser.parse_args()
     if options.fill:
         fill_folder(options.fill, options.out, options.only)
+        return
+    if options.quantize:
+        quantize_folder(options.quantize, options.out, options.only)
         return
     options.out.mkdir(parents=True, exist_ok=True)
     for name, make in MODELS.items():

@@ -9,7 +9,10 @@ extension Node {
   /// - Throws: ``ModelError``: as ``Operator/outputs(_:)`` does; invalid where the schema does not
   ///   allow a type; limit where an output is larger than can be counted.
   func outputs(_ inputs: [Fact?]) throws(ModelError) -> [Fact] {
-    try implementation.describe(try facts(inputs))
+    let facts = try implementation.describe(try facts(inputs))
+    // Attributes may name any type.
+    try check(made: facts.map(\.type))
+    return facts
   }
 
   /// Computes the node by itself, every output in memory of its own.

@@ -7,7 +7,7 @@ enum Planner {
     let foldConstants = foldConstants(within: folding)
     var passes = options.dropout == .train ? [dropOut] : []
     let computesInBytes =
-      options.usesBlocks && [.folded, .epilogue].contains(options.batchNormalization)
+      options.usesBlocks && ![.batch, .unfolded].contains(options.batchNormalization)
     if computesInBytes {
       // The weights of a quantized network are wanted as bytes first.
       passes += [

@@ -64,6 +64,7 @@ struct ShapeInference {
     let proof = try node.check(types: inputs.map { $0?.type })
     if inputs.allSatisfy({ $0 == nil || $0!.type != nil }) { checked[position] = proof }
     let described = try node.implementation.describe(Facts(inputs, proof))
+    try node.check(made: described.map(\.type))
     isTold[position] =
       described.count >= node.outputs.count && described.allSatisfy { $0.byteCount != nil }
     if isTold[position], node.outputs.contains(nil) {

@@ -271,4 +271,29 @@ import Testing
     Self.expectEqual(try Self.run(definition, inputs, "Y"))
     Self.expectEqual(try Self.run(definition, inputs, "Z"))
   }
+
+  @Test("Convolutions of a body are packed after its shapes were asked for")
+  func convolutionsOfBodies() throws {
+    var body = GraphDefinition()
+    body.name = "body"
+    body.inputs = [
+      declared("i", .int64, []), declared("go", .bool, []), declared("v", .float, [1, 32, 6, 6]),
+    ]
+    body.nodes = [
+      node("Conv", ["v", "W2"], ["n"], ["pads": .ints([1, 1, 1, 1])]),
+      node("Identity", ["go"], ["goes"]),
+    ]
+    body.outputs = [declared("goes", .bool), declared("n")]
+    let definition = graph(
+      [declared("X", .float, [1, 3, 6, 6])],
+      [
+        node("Conv", ["X", "W1"], ["a"], ["pads": .ints([1, 1, 1, 1])]),
+        node("Loop", ["count", "", "a"], ["b"], ["body": .graph(body)]),
+        node("Conv", ["b", "W3"], ["Y"]),
+      ], [declared("Y")],
+      constants: Self.constants(["W1": [32, 3, 3, 3], "W2": [32, 32, 3, 3], "W3": [3, 32, 3, 3]])
+        .merging(["count": Tensor(scalar: Int64(2))]) { $1 })
+    var numbers = Numbers(seed: 4)
+    Self.expectEqual(try Self.run(definition, ["X": .tensor(numbers.tensor(1, 3, 6, 6))]))
+  }
 }

@@ -34,6 +34,10 @@ struct QuantizeLinear: Operator {
     let shape = try inputs.shape(0)
     try checkScales(inputs, axis: axis, blockSize: blockSize)
     let type = inputs.has(2) ? try inputs.type(2) : outputType ?? .uint8
+    guard type.integerRange != nil || type.isFloatingPoint else {
+      throw .unexpected(
+        "attribute output_dtype", expected: "a type of numbers", got: "\(type)", code: .invalid)
+    }
     if let outputType, outputType != type {
       throw .unexpected(
         "type of y_zero_point", expected: "\(outputType) as output_dtype tells", got: "\(type)")

@@ -10,6 +10,21 @@ extension Node {
     try Schema.check(types: types, of: operatorName, domain: domain, operatorSet: operatorSet)
   }
 
+  /// Checks the types of the outputs that an operator tells.
+  /// - Throws: ``ModelError`` (invalid).
+  func check(made types: [ValueType?]) throws(ModelError) {
+    let schema = Schema.find(operatorName, domain: domain, operatorSet: operatorSet)
+    for (position, type) in types.enumerated() {
+      guard let type, position < outputs.count, outputs[position] != nil,
+        let output = schema?.parameter(at: position, of: schema!.outputs),
+        !output.types.contains(type)
+      else { continue }
+      throw .unexpected(
+        "type of output \(output.name) of \(schema!.label)", expected: output.types.description,
+        got: "\(type)", code: .invalid)
+    }
+  }
+
   /// Whether the schema lets input `index` have a type.
   func allows(_ type: ValueType, at index: Int) -> Bool {
     Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?.allows(type, at: index)
@@ -92,7 +107,7 @@ extension Schema {
   }
 
   /// The parameter that stands at a position; the last one repeats where it is variadic.
-  private func parameter(at position: Int, of parameters: [Parameter]) -> Parameter? {
+  fileprivate func parameter(at position: Int, of parameters: [Parameter]) -> Parameter? {
     if position < parameters.count { return parameters[position] }
     return parameters.last.flatMap { $0.repetitions == nil ? nil : $0 }
   }
