@@ -46,7 +46,7 @@ public struct ModelError: Error, Sendable, Equatable {
   }
 
   /// A fault of the form `subject: expected …, got …`.
-  static func unexpected(
+  package static func unexpected(
     _ subject: String, expected: String, got: String, code: Code = .mismatch,
     hint: String? = nil
   ) -> ModelError {
