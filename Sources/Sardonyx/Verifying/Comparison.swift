@@ -51,9 +51,12 @@ extension Comparison {
   /// Runs a model as prepared by `options` beside a reference that computes BatchNormalization as
   /// written and convolutions by sums over their taps, in lock step.
   /// - Parameters:
+  ///   - model: what is run.
   ///   - reference: another model with values of the same names; nil means the model itself.
   ///   - inputs: by name; both sides get the same.
+  ///   - options: how the model is prepared.
   ///   - layers: whether to compare inner values too.
+  ///   - tolerance: what values may differ by.
   /// - Throws: ``ModelError`` of either run.
   public init(
     _ model: Model, against reference: Model? = nil, inputs: [String: Value],
@@ -88,8 +91,10 @@ extension Comparison {
   }
 
   /// Compares results at hand, such as those of another engine.
-  /// - Parameter results: what the model gave, by name.
-  /// - Parameter reference: what it should have given; names missing here are not compared.
+  /// - Parameters:
+  ///   - results: what the model gave, by name.
+  ///   - reference: what it should have given; names missing here are not compared.
+  ///   - tolerance: what values may differ by.
   public init(
     _ results: [String: Value], reference: [String: Value], tolerance: Tolerance = Tolerance()
   ) {
@@ -109,8 +114,11 @@ extension Comparison {
   /// name, such as the input of a BatchNormalization that was folded, are taken from the model as
   /// written, so that looking at a value changes nothing in what is looked at.
   /// - Parameters:
+  ///   - model: what is run.
   ///   - recorded: by name; inner values are listed in the order of the graph.
   ///   - inputs: by name.
+  ///   - options: how the model is prepared.
+  ///   - tolerance: what values may differ by.
   /// - Throws: ``ModelError`` of a run.
   public init(
     _ model: Model, recorded: [String: Value], inputs: [String: Value],

@@ -25,6 +25,8 @@ public final class VerifiedSession: Sendable {
 
   /// Prepares a model both ways.
   /// - Parameters:
+  ///   - model: what is run.
+  ///   - options: how the session that serves is prepared.
   ///   - tolerance: what outputs may differ by.
   ///   - period: one run in so many is checked, the first among them.
   /// - Throws: ``ModelError``: mismatch for a period below 1, and what ``Session/init(_:options:)`` throws.
