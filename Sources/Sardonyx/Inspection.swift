@@ -19,8 +19,9 @@ public struct Inspection: Sendable {
   public let sharedDimensions: [(name: String, axes: [String])]
 
   /// Looks at a model.
-  /// - Parameter dimensions: numbers for symbolic dimensions; with all of them given,
-  ///   ``multiplyAdds`` is known.
+  /// - Parameters:
+  ///   - model: what is looked at.
+  ///   - dimensions: numbers for symbolic dimensions; with all of them given, ``multiplyAdds`` is known.
   public init(_ model: Model, dimensions: [String: Int] = [:]) {
     let graph = model.graph
     let shapes = SymbolicShapes(graph, fixed: dimensions).facts
@@ -107,7 +108,9 @@ public struct PlanInspection: Sendable {
   public let workingByteCount: Int
 
   /// Plans a session's model.
-  /// - Parameter dimensions: a number for every symbolic dimension of the inputs.
+  /// - Parameters:
+  ///   - session: what is planned.
+  ///   - dimensions: a number for every symbolic dimension of the inputs.
   /// - Throws: ``ModelError`` where a node does not fit what it is given.
   public init(_ session: Session, dimensions: [String: Int] = [:]) throws(ModelError) {
     let graph = session.graph

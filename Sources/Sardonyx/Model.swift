@@ -19,7 +19,9 @@ public struct Model: Sendable {
   }
 
   /// Loads a model from the bytes of its file.
-  /// - Parameter directory: where external data is looked for; nil refuses it.
+  /// - Parameters:
+  ///   - bytes: all of the file's.
+  ///   - directory: where external data is looked for; nil refuses it.
   public init(bytes: [UInt8], directory: String? = nil) throws(ModelError) {
     try self.init(ModelFile(bytes: bytes), folder: directory)
   }

@@ -1,7 +1,7 @@
 /// What went wrong with a file, a model or a value, said once for people and for programs.
 ///
 /// The place that finds a fault states the facts in `message`; each layer above adds the context it
-/// knows (node, file) with ``at(node:)`` and ``in(file:)``. ``description`` words the whole.
+/// knows (node, file) with `at(node:)` and `in(file:)`. ``description`` words the whole.
 public struct ModelError: Error, Sendable, Equatable {
   /// The kind of fault, for programs that react to it.
   public enum Code: String, Sendable {
@@ -46,7 +46,7 @@ public struct ModelError: Error, Sendable, Equatable {
   }
 
   /// A fault of the form `subject: expected …, got …`.
-  static func unexpected(
+  package static func unexpected(
     _ subject: String, expected: String, got: String, code: Code = .mismatch,
     hint: String? = nil
   ) -> ModelError {

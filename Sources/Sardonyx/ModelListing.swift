@@ -157,7 +157,9 @@ extension ModelDefinition {
   }
 
   /// Reads a model from the bytes of its file, without asking whether this build can run it.
-  /// - Parameter directory: where external data is looked for; nil refuses it.
+  /// - Parameters:
+  ///   - bytes: all of the file's.
+  ///   - directory: where external data is looked for; nil refuses it.
   /// - Throws: ``ModelError``: unreadable, malformed or invalid.
   public init(bytes: [UInt8], directory: String? = nil) throws(ModelError) {
     try self.init(ModelFile(bytes: bytes), folder: directory)

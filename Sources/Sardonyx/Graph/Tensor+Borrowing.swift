@@ -5,7 +5,11 @@ extension Tensor {
   /// cannot be used as they are go into a copy: those that do not lie at a multiple of their size, truth values
   /// other than 0 and 1, and elements of less than 8 bits that fill more of their bytes (the
   /// excess is dropped, and integers are sign-extended).
-  /// - Parameter owner: keeps the memory alive and unchanged as long as it lives itself.
+  /// - Parameters:
+  ///   - memory: the elements.
+  ///   - type: their type, whichever but strings.
+  ///   - shape: their extents.
+  ///   - owner: keeps the memory alive and unchanged as long as it lives itself.
   /// - Throws: ``ModelError`` (mismatch) where the byte count is not that of `shape`, or for strings.
   @unsafe public init(
     borrowing memory: UnsafeRawBufferPointer, as type: ElementType, shape: Shape,

@@ -1,6 +1,6 @@
 /// A model as its file states it: names, not yet resolved to one another.
 ///
-/// The loader reads it from protobuf, the writer writes it back, ``GraphBuilder`` makes a ``Graph``.
+/// The loader reads it from protobuf, the writer writes it back, `GraphBuilder` makes a `Graph`.
 public struct ModelDefinition: Sendable {
   /// The version of the file format.
   public var irVersion: Int64 = 0

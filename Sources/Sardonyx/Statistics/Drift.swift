@@ -61,7 +61,10 @@ public struct Drift: Sendable {
 
   /// Runs a model as written over batches of data and compares what its BatchNormalizations meet with what they
   /// store.
-  /// - Parameter batches: calls its argument with the inputs of each run.
+  /// - Parameters:
+  ///   - model: what is run.
+  ///   - options: how it is run.
+  ///   - batches: calls its argument with the inputs of each run.
   /// - Throws: ``ModelError``: invalid where the model has no BatchNormalization with stored statistics, mismatch
   ///   where there are no data, and what runs and `batches` throw.
   public init(

@@ -19,7 +19,10 @@ public struct Recalibration: Sendable {
   public let definition: ModelDefinition
 
   /// Re-estimates the statistics of all layers that store some.
-  /// - Parameter batches: calls its argument with the inputs of each run; it is asked once for each layer.
+  /// - Parameters:
+  ///   - model: whose layers they are.
+  ///   - options: how it is run.
+  ///   - batches: calls its argument with the inputs of each run; it is asked once for each layer.
   /// - Throws: ``ModelError``: invalid where the model has no such layer, or one in a function; mismatch where
   ///   there are fewer than two numbers for a channel; and what runs and `batches` throw.
   public init(

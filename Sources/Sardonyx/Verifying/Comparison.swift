@@ -56,9 +56,12 @@ extension Comparison {
   /// outputs of one model differ too much, the model in double decides: what is within tolerance of it, or
   /// at most twice as far from it as the model as written, passes, with a remark.
   /// - Parameters:
+  ///   - model: what is run.
   ///   - reference: another model with values of the same names; nil means the model itself.
   ///   - inputs: by name; both sides get the same.
+  ///   - options: how the model is prepared.
   ///   - layers: whether to compare inner values too.
+  ///   - tolerance: what values may differ by.
   /// - Throws: ``ModelError`` of either run.
   public init(
     _ model: Model, against reference: Model? = nil, inputs: [String: Value],
@@ -121,8 +124,10 @@ extension Comparison {
   }
 
   /// Compares results at hand, such as those of another engine.
-  /// - Parameter results: what the model gave, by name.
-  /// - Parameter reference: what it should have given; names missing here are not compared.
+  /// - Parameters:
+  ///   - results: what the model gave, by name.
+  ///   - reference: what it should have given; names missing here are not compared.
+  ///   - tolerance: what values may differ by.
   public init(
     _ results: [String: Value], reference: [String: Value], tolerance: Tolerance = Tolerance()
   ) {
@@ -142,8 +147,11 @@ extension Comparison {
   /// name, such as the input of a BatchNormalization that was folded, are taken from the model as
   /// written, so that looking at a value changes nothing in what is looked at.
   /// - Parameters:
+  ///   - model: what is run.
   ///   - recorded: by name; inner values are listed in the order of the graph.
   ///   - inputs: by name.
+  ///   - options: how the model is prepared.
+  ///   - tolerance: what values may differ by.
   /// - Throws: ``ModelError`` of a run.
   public init(
     _ model: Model, recorded: [String: Value], inputs: [String: Value],

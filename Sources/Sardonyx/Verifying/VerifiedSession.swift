@@ -25,6 +25,8 @@ public final class VerifiedSession: Sendable {
 
   /// Prepares a model both ways.
   /// - Parameters:
+  ///   - model: what is run.
+  ///   - options: how the session that serves is prepared.
   ///   - tolerance: what outputs may differ by.
   ///   - period: one run in so many is checked, the first among them.
   /// - Throws: ``ModelError``: mismatch for a period below 1, and what ``Session/init(_:options:)`` throws.
@@ -47,13 +49,34 @@ public final class VerifiedSession: Sendable {
   public func run(_ inputs: [String: Value]) throws(ModelError)
     -> (values: [String: Value], verdict: Verdict)
   {
+    let values = try session.run(inputs)
+    guard isNextChecked() else { return (values, .unchecked) }
+    return try judge(values, written: try reference.run(inputs), inputs)
+  }
+
+  /// Runs the model on a thread of its own, while the caller's may do other things.
+  /// - Parameter inputs: values by input name; those with a default may be left out.
+  /// - Returns: the outputs and taps by name, and what checking has shown.
+  /// - Throws: ``ModelError``: what the other ``run(_:)`` throws, or cancelled soon after the task was.
+  public func run(_ inputs: [String: Value]) async throws(ModelError)
+    -> (values: [String: Value], verdict: Verdict)
+  {
+    let values = try await session.run(inputs)
+    guard isNextChecked() else { return (values, .unchecked) }
+    return try judge(values, written: try await reference.run(inputs), inputs)
+  }
+
+  private func isNextChecked() -> Bool {
     let number = runs.withLock { count in
       defer { count &+= 1 }
       return count
     }
-    let values = try session.run(inputs)
-    guard number % period == 0 else { return (values, .unchecked) }
-    let written = try reference.run(inputs)
+    return number % period == 0
+  }
+
+  private func judge(
+    _ values: [String: Value], written: [String: Value], _ inputs: [String: Value]
+  ) throws(ModelError) -> (values: [String: Value], verdict: Verdict) {
     // What squeezing operators allow is known to the comparison in lock step alone.
     guard !Comparison(values, reference: written, tolerance: tolerance).passed else {
       return (values, .agreed)

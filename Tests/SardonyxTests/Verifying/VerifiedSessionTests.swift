@@ -28,6 +28,26 @@ import Testing
     #expect(values["y"]!.tensor!.floats == written["y"]!.tensor!.floats)
   }
 
+  @Test func runsThatAreAwaitedAreCheckedAlike() async throws {
+    let model = try normalizedModel()
+    var tolerance = Comparison.Tolerance()
+    tolerance.relative = 1e-12
+    let (values, verdict) = try await VerifiedSession(model, tolerance: tolerance).run(inputs)
+    #expect(verdict == .differed(output: "y", layer: "r1"))
+    let verified = try VerifiedSession(model, every: 2)
+    #expect(try await verified.run(inputs).verdict == .agreed)
+    let (folded, unchecked) = try await verified.run(inputs)
+    #expect(unchecked == .unchecked)
+    #expect(folded["y"]!.tensor!.floats != values["y"]!.tensor!.floats)
+    let task = Task {
+      try? await Task.sleep(for: .seconds(60))
+      return try await verified.run(inputs).verdict
+    }
+    task.cancel()
+    let error = await #expect(throws: ModelError.self) { _ = try await task.value }
+    #expect(error?.code == .cancelled)
+  }
+
   @Test func oneRunInSomeIsChecked() throws {
     let verified = try VerifiedSession(try normalizedModel(), every: 3)
     var verdicts: [VerifiedSession.Verdict] = []

@@ -91,10 +91,10 @@ def to_library(value: Any, type_text: str | None) -> Given:
                 parts)
         if (types := _inner(type_text, "map")) is not None:
             return _map(value, *types.split(",", 1))
-    return _tensor(value, _element_type(type_text))
+    return _tensor(value, element_type(type_text))
 
 
-def _element_type(type_text: str | None) -> numpy.dtype[Any] | None:
+def element_type(type_text: str | None) -> numpy.dtype[Any] | None:
     name = type_text and _inner(type_text, "tensor")
     return DTYPES.get(_NAMES.index(name) + 1) if name in _NAMES else None
 
@@ -106,8 +106,8 @@ def _kind(value: Any) -> str:
 def _map(value: Any, key: str, element: str) -> Given:
     if not isinstance(value, dict):
         raise Error("mismatch", f"expected a dict for map({key},{element}), got {_kind(value)}")
-    keys = _tensor(numpy.array(list(value), dtype=_element_type(f"tensor({key})")), None)
-    elements = _tensor(numpy.array(list(value.values()), dtype=_element_type(element)), None)
+    keys = _tensor(numpy.array(list(value), dtype=element_type(f"tensor({key})")), None)
+    elements = _tensor(numpy.array(list(value.values()), dtype=element_type(element)), None)
     return Given(
         make("sardonyx_value", library.sardonyx_map, keys.handle, elements.handle), keys, elements)
 

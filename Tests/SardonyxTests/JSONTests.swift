@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import SardonyxCommand
+@testable import Sardonyx
 
 @Suite struct JSONTests {
   @Test(

@@ -1,7 +1,5 @@
-import Sardonyx
-
 /// A value of JSON, whose text is its ``description``.
-enum JSON: CustomStringConvertible {
+package enum JSON: CustomStringConvertible {
   case null
   case bool(Bool)
   /// The digits as they shall stand.
@@ -11,20 +9,21 @@ enum JSON: CustomStringConvertible {
   /// In the order given.
   case object([(key: String, value: JSON)])
 
-  static func number(_ value: Int) -> JSON { .number(String(value)) }
+  package static func number(_ value: Int) -> JSON { .number(String(value)) }
 
   /// The shortest digits that read back as the same number; JSON knows no others than finite ones,
   /// so those become "NaN", "Infinity" and "-Infinity".
-  static func number<T: BinaryFloatingPoint & LosslessStringConvertible>(_ value: T) -> JSON {
+  package static func number<T: BinaryFloatingPoint & LosslessStringConvertible>(_ value: T) -> JSON
+  {
     if value.isFinite { return .number(String(value)) }
     return .string(value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity")
   }
 
   /// Objects take a line a member, everything else stands on one line.
-  var description: String { text(indentation: "") }
+  package var description: String { text(indentation: "") }
 
   /// All of it on one line.
-  var line: String {
+  package var line: String {
     switch self {
     case .array(let elements): "[" + elements.map(\.line).joined(separator: ", ") + "]"
     case .object(let members):
