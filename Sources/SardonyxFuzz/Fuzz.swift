@@ -1,5 +1,6 @@
 import Dispatch
 import Sardonyx
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -13,20 +14,27 @@ import Sardonyx
 /// starts it again behind that.
 @main
 struct Fuzz {
-  /// Where a file under trial lies while it is tried, and what part it is in.
-  nonisolated(unsafe) private static var part = "start"
-  nonisolated(unsafe) private static var partBegan = 0.0
-  nonisolated(unsafe) private static var wallBegan = 0.0
+  /// The part under trial, and the nanoseconds at which it began: of processor time, and of all.
+  private static let part = Atomic(0)
+  private static let processorBegan = Atomic<UInt64>(0)
+  private static let began = Atomic<UInt64>(0)
+  private static let number = Atomic(0)
+  private static let slowest = Mutex((milliseconds: 0, part: Trial.Part.end, number: 0))
+  /// Nanoseconds that a part may take beyond the time limit.
+  private static let patience = Atomic<UInt64>(1_000_000_000)
 
   static let timeLimit = 0.5
   static let memoryLimit = 200 << 20
 
   static func main() {
     var arguments = Arguments(CommandLine.arguments.dropFirst())
+    if let seconds = arguments.text("--patience").flatMap({ Double($0) }) {
+      patience.store(UInt64(seconds * 1e9), ordering: .relaxed)
+    }
     if let file = arguments.text("--replay") {
       watch()
       let outcome = trial.run(contents(file) ?? [])
-      checkMemory()
+      _ = checkMemory()
       print(outcome.rawValue)
       return
     }
@@ -48,6 +56,7 @@ struct Fuzz {
                sardonyx-fuzz --replay-all FOLDER
                sardonyx-fuzz --overlap FILE
                sardonyx-fuzz --seeds FOLDER… --current FILE [--seed N] [--from N] [--count N]
+                             [--patience SECONDS]
         """)
       exit(64)
     }
@@ -56,61 +65,86 @@ struct Fuzz {
     let count = arguments.number("--count") ?? 1000
     var mutator = Mutator(seed: UInt64(seed), seeds, operators: operatorNames(seeds))
     var outcomes: [Trial.Outcome: Int] = [:]
+    var largest = (mebibytes: 0, number: first)
     watch()
     for number in first..<first + count {
       let bytes = mutator.file(number)
       store(bytes, current)
       store(Array("\(number)\n".utf8), current + ".number")
+      Self.number.store(number, ordering: .relaxed)
       outcomes[trial.run(bytes), default: 0] += 1
-      checkMemory()
+      let mebibytes = checkMemory()
+      if mebibytes > largest.mebibytes { largest = (mebibytes, number) }
     }
     store(Array("\(first + count)\n".utf8), current + ".number")
     let summary = outcomes.sorted { $0.key.rawValue < $1.key.rawValue }
       .map { "\($0.key.rawValue) \($0.value)" }
     print(summary.joined(separator: ", "))
+    slowest.withLock {
+      print("slowest \($0.milliseconds) ms, \($0.part.rawValue) of \($0.number)")
+    }
+    print("largest \(largest.mebibytes) MiB, \(largest.number)")
   }
 
   private static var trial: Trial {
     Trial(timeLimit: timeLimit, memoryLimit: memoryLimit) { part in
-      unsafe Self.part = part
-      unsafe partBegan = clockTime(CLOCK_PROCESS_CPUTIME_ID)
-      unsafe wallBegan = clockTime(CLOCK_MONOTONIC)
+      let processor = clockTime(CLOCK_PROCESS_CPUTIME_ID)
+      let ended = Trial.Part.allCases[Self.part.load(ordering: .relaxed)]
+      let spent = processor - processorBegan.load(ordering: .relaxed)
+      let milliseconds = Int(spent / 1_000_000) / ended.threads
+      slowest.withLock {
+        guard ended != .end, milliseconds > $0.milliseconds else { return }
+        $0 = (milliseconds, ended, number.load(ordering: .relaxed))
+      }
+      begin(part)
     }
   }
 
   // MARK: - Watching
 
-  /// Ends the process where a part takes a second more than its limit, of processor time, since
-  /// others may use the machine too; or a minute of any.
+  private static func begin(_ part: Trial.Part) {
+    processorBegan.store(clockTime(CLOCK_PROCESS_CPUTIME_ID), ordering: .relaxed)
+    began.store(clockTime(CLOCK_MONOTONIC), ordering: .relaxed)
+    Self.part.store(Trial.Part.allCases.firstIndex(of: part)!, ordering: .relaxed)
+  }
+
+  /// Ends the process where a part takes too long after its limit, in processor time, since others
+  /// may use the machine too; or a minute of any.
   private static func watch() {
-    unsafe partBegan = clockTime(CLOCK_PROCESS_CPUTIME_ID)
-    unsafe wallBegan = clockTime(CLOCK_MONOTONIC)
+    begin(.end)
     DispatchQueue.global(qos: .userInteractive).async { watchForever() }
   }
 
   private static func watchForever() {
+    let allowed = UInt64(timeLimit * 1e9) + patience.load(ordering: .relaxed)
     while true {
       usleep(50_000)
-      let spent = clockTime(CLOCK_PROCESS_CPUTIME_ID) - (unsafe partBegan)
-      let passed = clockTime(CLOCK_MONOTONIC) - (unsafe wallBegan)
-      // Two threads spend twice as much.
-      guard spent > 2 * (timeLimit + 1) || passed > 60 else { continue }
-      fail("hangs in \(unsafe part): \(spent) s of processor time, \(passed) s in all", 3)
+      let part = Trial.Part.allCases[part.load(ordering: .relaxed)]
+      let (processor, now) = (clockTime(CLOCK_PROCESS_CPUTIME_ID), clockTime(CLOCK_MONOTONIC))
+      // A part that begins meanwhile may lie after these.
+      let spent = processor - min(processor, processorBegan.load(ordering: .relaxed))
+      let passed = now - min(now, began.load(ordering: .relaxed))
+      guard part != .end, spent > UInt64(part.threads) * allowed || passed > 60_000_000_000 else {
+        continue
+      }
+      fail(
+        "hangs in \(part.rawValue): \(Double(spent) / 1e9) s of processor time, "
+          + "\(Double(passed) / 1e9) s in all", 3)
     }
   }
 
   /// Ends the process where it took far more memory than it was allowed.
-  private static func checkMemory() {
+  /// - Returns: the most mebibytes since the last call.
+  private static func checkMemory() -> Int {
     guard let status = contents("/proc/self/status"),
       let line = String(decoding: status, as: UTF8.self).split(separator: "\n")
         .first(where: { $0.hasPrefix("VmHWM:") }),
       let kilobytes = Int(line.split(separator: " ").dropLast().last ?? "")
-    else { return }
-    if kilobytes << 10 > memoryLimit + 200 << 20 {
-      fail("takes \(kilobytes >> 10) MiB in \(unsafe part)", 4)
-    }
+    else { return 0 }
+    if kilobytes << 10 > memoryLimit + 200 << 20 { fail("takes \(kilobytes >> 10) MiB", 4) }
     // Linux forgets the highest resident size.
     store([UInt8(ascii: "5")], "/proc/self/clear_refs")
+    return kilobytes >> 10
   }
 
   private static func note(_ text: String) {
@@ -170,10 +204,11 @@ private struct Arguments {
   mutating func number(_ name: String) -> Int? { text(name).flatMap { Int($0) } }
 }
 
-private func clockTime(_ clock: clockid_t) -> Double {
+/// Nanoseconds of a clock.
+private func clockTime(_ clock: clockid_t) -> UInt64 {
   var time = timespec()
   unsafe clock_gettime(clock, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
 private func contents(_ path: String) -> [UInt8]? {

@@ -19,7 +19,8 @@ struct Mutator {
     if random.below(8) == 0 { return changedBytes(source) }
     guard var model = Message(source[...], kind: .model) else { return changedBytes(source) }
     let donor = Message(seeds[random.below(seeds.count)][...], kind: .model)
-    for _ in 0...random.below(4) { change(&model, donor) }
+    // One change is often the last that a model survives.
+    for _ in 0...random.below(1 + random.below(5)) { change(&model, donor) }
     let bytes = model.bytes
     return random.below(20) == 0 ? changedBytes(bytes) : bytes
   }
@@ -105,7 +106,7 @@ struct Mutator {
   private mutating func applyHere(
     _ message: inout Message, _ index: Int, _ names: [[UInt8]], _ spare: Message.Field?
   ) {
-    switch random.below(10) {
+    switch random.below(14) {
     case 0: message.fields.remove(at: index)
     case 1: message.fields.insert(message.fields[index], at: random.below(message.fields.count + 1))
     case 2: message.fields.swapAt(index, random.below(message.fields.count))

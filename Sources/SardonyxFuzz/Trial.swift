@@ -7,49 +7,75 @@ struct Trial: Sendable {
   /// Bytes that the values of a run may take.
   let memoryLimit: Int
   /// Called as each part begins, for whoever watches the clock.
-  let begin: @Sendable (_ part: String) -> Void
+  let begin: @Sendable (Part) -> Void
+
+  /// What is done with a file.
+  enum Part: String, CaseIterable {
+    case load, list, diagnose, fold, inspect
+    case prepareFolded = "prepare folded"
+    case prepareUnfolded = "prepare unfolded"
+    case planFolded = "plan folded"
+    case planUnfolded = "plan unfolded"
+    case runFolded = "run folded"
+    case runUnfolded = "run unfolded"
+    case writeFolded = "write folded"
+    case writeUnfolded = "write unfolded"
+    case overrideFolded = "override folded"
+    case overrideUnfolded = "override unfolded"
+    case end
+
+    /// Threads that may spend time at once.
+    var threads: Int {
+      switch self {
+      case .prepareUnfolded, .planUnfolded, .runUnfolded, .writeUnfolded, .overrideUnfolded: 2
+      default: 1
+      }
+    }
+  }
 
   /// How far the file got.
   enum Outcome: String { case refused, prepared, ran }
 
   func run(_ bytes: [UInt8]) -> Outcome {
-    begin("load")
+    begin(.load)
     guard let model = try? Model(bytes: bytes) else { return .refused }
-    begin("list")
+    begin(.list)
     if let definition = try? ModelDefinition(bytes: bytes) {
       let listing = ModelListing(definition)
       _ = listing.weights.map(\.statistics)
     }
-    begin("diagnose")
+    begin(.diagnose)
     _ = NormalizationDiagnosis(model)
-    begin("fold")
+    begin(.fold)
     if let folded = try? FoldedModel(model) { _ = try? Model(bytes: folded.definition.bytes()) }
-    begin("inspect")
+    begin(.inspect)
     let symbols = Dictionary(
       Inspection(model).symbols.map { ($0, 2) }, uniquingKeysWith: { first, _ in first })
     _ = Inspection(model, dimensions: symbols)
     var outcome = Outcome.refused
+    defer { begin(.end) }
     for (mode, threads) in [(Session.BatchNormalizationMode.folded, 1), (.unfolded, 2)] {
+      let isFolded = threads == 1
       var options = Session.Options()
       options.threads = threads
       options.batchNormalization = mode
       options.timeLimit = timeLimit
       options.memoryLimit = memoryLimit
-      begin("prepare \(mode)")
+      begin(isFolded ? .prepareFolded : .prepareUnfolded)
       guard let session = try? Session(model, options: options) else { continue }
       if outcome == .refused { outcome = .prepared }
-      begin("plan \(mode)")
+      begin(isFolded ? .planFolded : .planUnfolded)
       _ = try? PlanInspection(session, dimensions: symbols)
-      begin("run \(mode)")
+      begin(isFolded ? .runFolded : .runUnfolded)
       guard let inputs = values(model, symbols) else { continue }
       guard let outputs = try? session.run(inputs) else { continue }
       outcome = .ran
-      begin("write \(mode)")
+      begin(isFolded ? .writeFolded : .writeUnfolded)
       write(session, inputs, outputs)
       guard !model.optionalInputs.isEmpty,
         let all = values(model, symbols, includingOptional: true)
       else { continue }
-      begin("override \(mode)")
+      begin(isFolded ? .overrideFolded : .overrideUnfolded)
       _ = try? session.run(all)
     }
     return outcome
@@ -84,6 +110,18 @@ struct Trial: Sendable {
     return values
   }
 
+  /// The number of elements, where it is one; beside an extent of 0 the others may be any.
+  private static func count(_ extents: [Int]) -> Int? {
+    guard extents.allSatisfy({ $0 >= 0 }) else { return nil }
+    if extents.contains(0) { return 0 }
+    return extents.reduce(Optional(1)) { product, extent in
+      product.flatMap {
+        let (next, overflow) = $0.multipliedReportingOverflow(by: extent)
+        return overflow ? nil : next
+      }
+    }
+  }
+
   private func value(_ type: ValueType, _ shape: [Dimension], _ symbols: [String: Int]) -> Value? {
     switch type {
     case .tensor(let element):
@@ -94,10 +132,7 @@ struct Trial: Sendable {
         case .unknown: 2
         }
       }
-      let count = extents.reduce(1, &*)
-      guard extents.allSatisfy({ $0 >= 0 && $0 < 1 << 20 }), count >= 0, count < 1 << 18 else {
-        return nil
-      }
+      guard let count = Self.count(extents), count < 1 << 18 else { return nil }
       if element == .string {
         return (try? Tensor(strings: (0..<count).map { "a\($0 % 7)" }, shape: extents))
           .map(Value.tensor)

@@ -35,6 +35,7 @@ struct Executor {
     self.plan = plan
     self.context = context
     workspace = plan.workspaces.take(plan)
+    workspace.account = context.account
   }
 
   /// Runs all steps; may be called again and again.
@@ -69,7 +70,7 @@ struct Executor {
   private mutating func step() throws(ModelError) -> Bool {
     guard position < plan.steps.count else { return false }
     if position > 0 {
-      for id in plan.steps[position - 1].releases { workspace.table[id] = nil }
+      for id in plan.steps[position - 1].releases { workspace.release(id) }
     }
     activity?.take(
       "run", position, of: plan.steps.count, plan.graph.nodes[plan.steps[position].node])
@@ -84,6 +85,7 @@ struct Executor {
   /// Gives the memory back; the executor is not to be used any more.
   func finish() {
     workspace.clear(plan)
+    workspace.account = nil
     plan.workspaces.give(workspace)
     context.account.release(plan.arenaByteCount)
   }
@@ -117,7 +119,7 @@ struct Executor {
     if case .described = step.action { return try describe(step) }
     if !step.isFixed { try workspace.place(step, position, plan, context) }
     switch step.action {
-    case .view, .described: return
+    case .nothing, .described: return
     case .call(let computation): try computation(workspace.addresses(step), context.crew)
     case .planned:
       try step.implementation.run(
@@ -131,7 +133,7 @@ struct Executor {
     let checked =
       if let known = step.checked { known } else {
         try plan.graph.nodes[step.node].check(
-          types: step.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
+          given: step.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
       }
     let inputs = Inputs(workspace.table, step.inputs, checked)
     let facts =
@@ -146,9 +148,11 @@ struct Executor {
         index < facts.count
           ? try workspace.destination(placement, facts[index], step, context) : nil)
     }
-    let outputs = Outputs(
-      destinations, wanted: step.placements.map { $0 != .unwanted }, context: context)
-    try step.implementation.run(inputs, outputs)
+    let wanted = step.placements.map { $0 != .unwanted }
+    let outputs = Outputs(destinations, wanted: wanted, context: context)
+    if !step.implementation.isDone(facts, wanted: wanted) {
+      try step.implementation.run(inputs, outputs)
+    }
     let texts = inputs.texts
     for (index, id) in step.outputs.enumerated() {
       guard let id, let result = outputs.finished(index, texts: texts) else { continue }

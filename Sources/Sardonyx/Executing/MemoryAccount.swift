@@ -34,3 +34,35 @@ final class MemoryAccount: Sendable {
       got: "more", code: .limit)
   }
 }
+
+/// Bytes that count against an account as long as the claim lives; it grows on one thread.
+final class MemoryClaim: @unchecked Sendable {
+  private let account: MemoryAccount
+  private var held = 0
+  private var used = 0
+
+  init(on account: MemoryAccount) { self.account = account }
+
+  /// Claims less often than byte by byte.
+  private static let step = 1 << 14
+
+  /// Counts so many bytes more, if the limit allows them.
+  func grow(by count: Int) -> Bool {
+    let (sum, overflow) = used.addingReportingOverflow(count)
+    guard !overflow else { return false }
+    used = sum
+    guard used > held else { return true }
+    let more = max(used - held, Self.step)
+    guard account.reserve(more) else { return false }
+    held += more
+    return true
+  }
+
+  /// - Parameter subject: what is to be counted, for whoever reads that it does not fit.
+  /// - Throws: ``ModelError`` (limit) where the account's limit does not allow it.
+  func grow(by count: Int, for subject: String) throws(ModelError) {
+    guard grow(by: count) else { throw account.fault(subject) }
+  }
+
+  deinit { account.release(held) }
+}

@@ -18,6 +18,10 @@ import Synchronization
   private var handedOut: [[Storage]]
   /// Per value, the memory of the caller's that one run is to write it into.
   private(set) var targets: [Graph.ValueID: Storage] = [:]
+  /// Where the run that has this memory counts what it holds.
+  var account: MemoryAccount?
+  /// What sequences count there, besides the tensors in them.
+  private var claims: [Graph.ValueID: MemoryClaim] = [:]
 
   init(_ plan: Plan) {
     table = ValueTable(plan.facts.lazy.map { $0?.value })
@@ -108,7 +112,19 @@ import Synchronization
       return Destination(place).copy(made)
     }
     if plan.fixed[id] { replaced.append((id, table[id])) }
+    let placesByteCount = value.placesByteCount
+    if placesByteCount > 0, let account {
+      let claim = MemoryClaim(on: account)
+      try claim.grow(by: placesByteCount, for: "a value of type \(value.type)")
+      claims[id] = claim
+    }
     set(id, value, plan)
+  }
+
+  /// Lets go of a value that nothing reads any more.
+  func release(_ id: Graph.ValueID) {
+    table[id] = nil
+    if !claims.isEmpty { claims[id] = nil }
   }
 
   /// Makes those outputs of a step that are not fixed, in memory of their own or of an input.
@@ -193,6 +209,7 @@ import Synchronization
     if !targets.isEmpty { targets = [:] }
     for id in plan.graph.inputs { table[id] = nil }
     for id in plan.varying { table[id] = nil }
+    if !claims.isEmpty { claims = [:] }
     guard !replaced.isEmpty else { return }
     for (id, value) in replaced.reversed() { set(id, value, plan) }
     replaced.removeAll(keepingCapacity: true)

@@ -32,6 +32,10 @@ private import Synchronization
   /// Aligned for every SIMD width and for cache lines.
   static let alignment = 64
 
+  /// What a tensor in memory of its own takes besides its elements: a sequence may hold millions that
+  /// have none.
+  private static let overhead = 256
+
   /// Uninitialised memory of `byteCount` bytes.
   init(byteCount: Int) {
     self.byteCount = byteCount
@@ -43,13 +47,14 @@ private import Synchronization
   /// Uninitialised memory of a size that comes from a file.
   /// - Returns: nil where the account does not allow it, or the system has no more.
   init?(byteCount: Int, _ account: MemoryAccount) {
-    guard account.reserve(byteCount) else { return nil }
+    let (counted, overflow) = byteCount.addingReportingOverflow(Self.overhead)
+    guard !overflow, account.reserve(counted) else { return nil }
     var memory: UnsafeMutableRawPointer?
     guard
       unsafe posix_memalign(&memory, Self.alignment, max(byteCount, 1)) == 0,
       let memory = unsafe memory
     else {
-      account.release(byteCount)
+      account.release(counted)
       return nil
     }
     self.byteCount = byteCount
@@ -167,7 +172,7 @@ private import Synchronization
   }
 
   deinit {
-    account?.release(byteCount)
+    account?.release(byteCount + Self.overhead)
     if case .borrowed = origin { return }
     if let place = unsafe place.load(ordering: .acquiring) { unsafe place.deallocate() }
   }

@@ -105,15 +105,19 @@ extension Tensor {
   /// - Parameters:
   ///   - counts: how many of `texts`, one after the other, belong to each list.
   ///   - storage: memory for as many elements as `shape` has.
+  ///   - claim: what the texts count against a memory limit.
   init(
     lists counts: [Int], of texts: [String], filledWith filler: String, _ shape: Shape,
-    storage: Storage
+    storage: Storage, claim: MemoryClaim
   ) {
-    let pool = TextPool(texts + [filler])
+    let pool = TextPool(texts + [filler], claim: claim)
     let references = unsafe storage.base.assumingMemoryBound(to: TextReference.self)
     let longest = shape.last ?? 0
     var text = 0
+    var interruption = Interruption()
     for (list, count) in counts.enumerated() {
+      // Elements that are left are "", as all memory for texts begins.
+      if interruption.isDue(after: 2 &* longest &+ 4) { break }
       let row = unsafe references + list * longest
       for index in 0..<count { unsafe row[index] = pool.reference(text + index) }
       for index in count..<longest { unsafe row[index] = pool.reference(texts.count) }

@@ -19,6 +19,16 @@ public enum Value: Sendable {
     }
   }
 
+  /// Bytes that the elements of sequences take here, their tensors left out.
+  var placesByteCount: Int {
+    switch self {
+    case .tensor, .map: 0
+    case .optional(let value, _): value?.placesByteCount ?? 0
+    // What elements hold in turn was counted where they were made.
+    case .sequence(let elements, _): elements.count * MemoryLayout<Value>.stride
+    }
+  }
+
   /// The tensor, where the value is one.
   public var tensor: Tensor? {
     if case .tensor(let tensor) = self { tensor } else { nil }

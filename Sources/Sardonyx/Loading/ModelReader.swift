@@ -93,9 +93,11 @@ struct ModelReader {
   }
 
   private func value(_ proto: Onnx__ValueInfoProto) throws(ModelError) -> ValueDefinition {
-    let declared = unsafe try declaredType(proto.type)
-    return ValueDefinition(
-      name: unsafe text(proto.name), type: declared?.type, shape: declared?.shape)
+    let name = unsafe text(proto.name)
+    let declared = try about("value \"\(name)\"") { () throws(ModelError) in
+      unsafe try declaredType(proto.type)
+    }
+    return ValueDefinition(name: name, type: declared?.type, shape: declared?.shape)
   }
 
   private func node(_ proto: Onnx__NodeProto) throws(ModelError) -> NodeDefinition {

@@ -12,7 +12,9 @@ extension TensorReader {
       let shape = try checkedShape(unsafe numbers(proto.n_dims, proto.dims))
       let values = unsafe try tensor(valuesProto.pointee)
       let indices = unsafe try tensor(indicesProto.pointee)
-      try reserve(sparseBytes: shape.elementCount * values.type.byteCount)
+      try reserve(
+        sparseBytes: shape.elementCount * values.type.byteCount,
+        from: values.byteCount + indices.byteCount)
       return try Tensor(values, at: indices, shape)
     }
     return (name, dense)

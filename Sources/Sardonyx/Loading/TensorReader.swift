@@ -2,12 +2,14 @@ internal import COnnx
 
 /// Reads tensors: raw data where it lies in the file, typed fields, external data, sparse tensors.
 final class TensorReader {
-  /// Bytes that all sparse tensors of a file together may take when dense.
-  static let sparseByteLimit = 1 << 30
+  /// Bytes that all sparse tensors of a file together may take when dense: never more than the largest,
+  /// beyond the least so many times those that the file has of them.
+  private static let (leastSparseLimit, largestSparseLimit, sparseGrowth) = (1 << 26, 1 << 30, 100)
 
   private let file: ModelFile
   private let external: ExternalData
   private var sparseBytes = 0
+  private var sparseSourceBytes = 0
 
   init(_ file: ModelFile, folder: String?) {
     self.file = file
@@ -83,12 +85,15 @@ final class TensorReader {
     }
   }
 
-  /// The memory that a sparse tensor may take when dense, counted with those before it.
-  func reserve(sparseBytes count: Int) throws(ModelError) {
-    guard count <= Self.sparseByteLimit - sparseBytes else {
+  /// The memory that a sparse tensor of so many bytes in the file may take when dense, counted with
+  /// those before it.
+  func reserve(sparseBytes count: Int, from source: Int) throws(ModelError) {
+    sparseSourceBytes = sparseSourceBytes.saturatingSum(source)
+    let allowed = min(sparseSourceBytes, Self.largestSparseLimit) * Self.sparseGrowth
+    let limit = min(Self.largestSparseLimit, max(Self.leastSparseLimit, allowed))
+    guard count <= limit - sparseBytes else {
       throw ModelError(
-        .limit,
-        "all sparse tensors when dense: expected at most \(Self.sparseByteLimit) bytes, got more")
+        .limit, "all sparse tensors when dense: expected at most \(limit) bytes, got more")
     }
     sparseBytes += count
   }

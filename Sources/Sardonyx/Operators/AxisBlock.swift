@@ -1,4 +1,6 @@
 /// A tensor seen from one of its axes: [outer, count, inner].
+///
+/// Blocks without elements are no blocks: where `inner` is 0 `outer` is, too, whatever the shape says.
 struct AxisBlock: Sendable, Equatable {
   let outer: Int
   let count: Int
@@ -6,16 +8,16 @@ struct AxisBlock: Sendable, Equatable {
 
   /// The axes of `shape` in `axes` become one; those before and behind it, too.
   init(_ shape: Shape, axes: Range<Int>) {
-    outer = shape[..<axes.lowerBound].reduce(1, &*)
-    count = shape[axes].reduce(1, &*)
-    inner = shape[axes.upperBound...].reduce(1, &*)
+    self.init(
+      outer: shape[..<axes.lowerBound].reduce(1, &*), count: shape[axes].reduce(1, &*),
+      inner: shape[axes.upperBound...].reduce(1, &*))
   }
 
   /// One axis, with everything before and behind it made one.
   init(_ shape: Shape, axis: Int) { self.init(shape, axes: axis..<axis + 1) }
 
   init(outer: Int, count: Int, inner: Int) {
-    (self.outer, self.count, self.inner) = (outer, count, inner)
+    (self.outer, self.count, self.inner) = (inner == 0 ? 0 : outer, count, inner)
   }
 
   /// Every element for itself.

@@ -37,7 +37,7 @@ struct DirectPlan: Sendable {
     for step in plan.steps {
       switch step.action {
       case .planned, .described: return nil
-      case .call, .view: break
+      case .call, .nothing: break
       }
       for (index, id) in step.outputs.enumerated() {
         guard let id, !plan.fixed[id], step.placements[index] != .unwanted else { continue }

@@ -3,8 +3,9 @@
 struct MemoryPlan {
   /// Per step, the place of each output.
   private(set) var placements: [[Plan.Placement]] = []
-  /// Per step, the values that nothing reads afterwards.
-  private(set) var releases: [[Graph.ValueID]] = []
+  /// The values that nothing reads after a step, in order of the steps, and where those of each begin.
+  private var released: [Graph.ValueID] = []
+  private var releaseStarts: [Int] = []
   private(set) var arenaByteCount = 0
 
   /// Memory that one or more values share, one after another or as views of each other.
@@ -220,10 +221,23 @@ struct MemoryPlan {
     (max(byteCount, 1) + Storage.alignment - 1) / Storage.alignment * Storage.alignment
   }
 
+  /// The values that nothing reads after a step.
+  func releases(_ step: Int) -> ArraySlice<Graph.ValueID> {
+    released[releaseStarts[step]..<releaseStarts[step + 1]]
+  }
+
   private mutating func findReleases() {
-    releases = Array(repeating: [], count: running.count)
-    for (id, step) in lastReader.enumerated() where running.indices.contains(step) {
-      if graph.values[id].constant == nil { releases[step].append(id) }
+    let ending = lastReader.indices.filter { id in
+      running.indices.contains(lastReader[id]) && graph.values[id].constant == nil
+    }
+    releaseStarts = Array(repeating: 0, count: running.count + 1)
+    for id in ending { releaseStarts[lastReader[id] + 1] += 1 }
+    for step in running.indices { releaseStarts[step + 1] += releaseStarts[step] }
+    released = Array(repeating: 0, count: ending.count)
+    var next = releaseStarts
+    for id in ending {
+      released[next[lastReader[id]]] = id
+      next[lastReader[id]] += 1
     }
   }
 }

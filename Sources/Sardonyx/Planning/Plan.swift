@@ -43,8 +43,8 @@ final class Plan: Sendable {
 
   /// How a step computes its outputs.
   enum Action: Sendable {
-    /// Not at all: output 0 is input 0 under another shape.
-    case view
+    /// Not at all: output 0 is input 0 under another shape, or no output has elements.
+    case nothing
     /// By what the operator made ready.
     case call(Computation)
     /// By the operator, into memory of known shapes.
@@ -106,7 +106,7 @@ final class Plan: Sendable {
     let memory = MemoryPlan(graph, facts: inference.facts, running: running)
     var assembly = StepAssembly(graph, inference)
     for (index, node) in running.enumerated() {
-      try assembly.append(node, memory.placements[index], releases: memory.releases[index])
+      try assembly.append(node, memory.placements[index], releases: memory.releases(index))
     }
     self.graph = graph
     self.inputs = inputs

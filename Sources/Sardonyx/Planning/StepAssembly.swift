@@ -21,7 +21,7 @@ struct StepAssembly {
   /// Adds the step of a node.
   /// - Throws: ``ModelError`` where the node's inputs do not fit its operator.
   mutating func append(
-    _ position: Int, _ placements: [Plan.Placement], releases: [Graph.ValueID]
+    _ position: Int, _ placements: [Plan.Placement], releases: ArraySlice<Graph.ValueID>
   ) throws(ModelError) {
     let node = graph.nodes[position]
     let facts = inference.told(position)
@@ -59,9 +59,12 @@ struct StepAssembly {
   ) throws(ModelError) -> Plan.Action {
     // What is not known to be of allowed types is looked at in the run.
     guard let facts, let checked else { return .described }
-    if node.implementation.isView, placements == [.input(0)] { return .view }
+    if node.implementation.isView, placements == [.input(0)] { return .nothing }
     // Texts need the pools of the run.
     guard facts.allSatisfy({ $0.elementType != .string }) else { return .described }
+    if node.implementation.isDone(facts, wanted: placements.map { $0 != .unwanted }) {
+      return .nothing
+    }
     let inputs = node.inputs.map { id in id.map { inference.facts[$0] ?? .unknown } }
     guard inputs.allSatisfy({ $0 == nil || $0!.byteCount != nil }),
       let first = placements.first, first != .unwanted

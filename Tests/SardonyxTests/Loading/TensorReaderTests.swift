@@ -166,7 +166,7 @@ private func typed(_ type: ElementType, _ raw: [UInt8]) -> [UInt8] {
     #expect(
       throws: ModelError(
         .limit,
-        "sparse tensor \"w\": all sparse tensors when dense: expected at most 1073741824 bytes, "
+        "sparse tensor \"w\": all sparse tensors when dense: expected at most 67108864 bytes, "
           + "got more")
     ) { try read(sparse([0, 1], [2], [1_000_000, 1_000_000])) }
   }

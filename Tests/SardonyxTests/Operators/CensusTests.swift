@@ -92,7 +92,7 @@ extension ElementType {
 
 extension Node {
   /// The inputs, where the model's inputs and constants are all of them.
-  fileprivate func inputValues(_ graph: Graph, _ given: [String: Value]) -> [Value?]? {
+  func inputValues(_ graph: Graph, _ given: [String: Value]) -> [Value?]? {
     var values: [Value?] = []
     for id in inputs {
       guard let id else {

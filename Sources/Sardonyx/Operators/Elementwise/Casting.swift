@@ -50,7 +50,9 @@ struct CastLike: Operator {
 extension ElementConversion {
   fileprivate func run(_ x: Tensor, _ outputs: Outputs) throws(ModelError) {
     if target == .string, x.type != .string {
-      outputs.set(0, .tensor(Tensor(strings: try x.spelled(), x.shape)))
+      var texts = TextList(outputs.context)
+      for text in try x.spelled() { try texts.append(text) }
+      outputs.set(0, .tensor(try texts.tensor(x.shape)))
     } else if target == .string {
       outputs[0].copy(x)
     } else {

@@ -70,29 +70,38 @@ struct MurmurHash3: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let hashes: [UInt32]
+    var interruption = Interruption()
+    let hashes: [Int64]
     if inputs[0].type == .string {
-      hashes = try inputs[0].strings().map { hash(Array($0.utf8)[...]) }
+      hashes = Interruption.map(inputs[0].elementCount, cost: 50) { index in
+        var text = unsafe TextPool.text(inputs[0].pointer(as: TextReference.self)[index])
+        return text.withUTF8 { unsafe hash(UnsafeRawBufferPointer($0), &interruption) }
+      }
     } else {
-      let (bytes, size) = (inputs[0].rawBytes, inputs[0].type.byteCount)
-      hashes = stride(from: 0, to: bytes.count, by: size).map { hash(bytes[$0..<$0 + size]) }
+      let size = inputs[0].type.byteCount
+      hashes = Interruption.map(inputs[0].elementCount, cost: 10 * size) { index in
+        unsafe hash(
+          UnsafeRawBufferPointer(start: inputs[0].bytes + index * size, count: size), &interruption)
+      }
     }
-    outputs[0].store(hashes.map { Int64($0) })
+    try Interruption.check()
+    outputs[0].store(hashes)
   }
 
-  private func hash(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+  private func hash(_ bytes: UnsafeRawBufferPointer, _ interruption: inout Interruption) -> Int64 {
     var hash = seed
-    for first in stride(from: bytes.startIndex, to: bytes.endIndex, by: 4) {
-      let block = bytes[first..<min(first + 4, bytes.endIndex)]
-      var word = block.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << (8 * $1.offset) }
+    for first in stride(from: 0, to: bytes.count, by: 4) {
+      if interruption.isDue(after: 4) { return 0 }
+      let count = min(4, bytes.count - first)
+      var word = (0..<count).reduce(UInt32(0)) { unsafe $0 | UInt32(bytes[first + $1]) << (8 * $1) }
       word = (word &* 0xCC9E_2D51).rotated(by: 15) &* 0x1B87_3593
       hash ^= word
-      if block.count == 4 { hash = hash.rotated(by: 13) &* 5 &+ 0xE654_6B64 }
+      if count == 4 { hash = hash.rotated(by: 13) &* 5 &+ 0xE654_6B64 }
     }
     hash ^= UInt32(truncatingIfNeeded: bytes.count)
     hash = (hash ^ (hash >> 16)) &* 0x85EB_CA6B
     hash = (hash ^ (hash >> 13)) &* 0xC2B2_AE35
-    return hash ^ (hash >> 16)
+    return Int64(hash ^ (hash >> 16))
   }
 }
 

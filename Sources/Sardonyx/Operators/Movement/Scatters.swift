@@ -214,9 +214,13 @@ struct Col2Im: Operator {
         "channels of input", expected: "a multiple of the elements of [\(block.joined)]",
         got: "\(shape[1])")
     }
-    let positions = axes.map(\.positions).elementCount
-    guard shape[2] == positions else {
-      throw .unexpected("columns of input", expected: "\(positions)", got: "\(shape[2])")
+    let positions = axes.map(\.positions)
+    let columns = positions.checkedElementCount
+    guard shape[2] == columns else {
+      throw .unexpected(
+        "columns of input",
+        expected: columns.map(String.init) ?? "fewer than [\(positions.joined)]",
+        got: "\(shape[2])")
     }
     return [Fact(try inputs.type(0), [shape[0], shape[1] / size] + image)]
   }
@@ -225,10 +229,13 @@ struct Col2Im: Operator {
     let (image, block) = (inputs.integers(1), inputs.integers(2))
     let places = places(try axes(image, block), image)
     let planeSize = image.elementCount
+    try Interruption.check()
     func sum<T: Number>(_: T.Type) {
       let columns = inputs[0].converted(to: T.self)
       var pixels = [T](zerosUntilDue: outputs[0].elementCount)
+      var interruption = Interruption()
       for (index, column) in columns.enumerated() {
+        if interruption.isDue(after: 8) { return }
         guard let place = places[index % places.count] else { continue }
         let pixel = index / places.count * planeSize + place
         pixels[pixel] = T.sum(pixels[pixel], column)
@@ -276,15 +283,15 @@ struct Col2Im: Operator {
   }
 
   /// Where in the image each element of the block lies at each position, block-major; nil in the
-  /// padding.
+  /// padding; fewer where the run is to end.
   private func places(_ axes: [Axis], _ image: [Int]) -> [Int?] {
     let extents = axes.map(\.block) + axes.map(\.positions)
-    let strides = image.strides
-    return (0..<extents.elementCount).map { index in
+    let (steps, strides) = (extents.strides, image.strides)
+    return Interruption.map(extents.elementCount, cost: 20 * axes.count) { index in
       var place = 0
       for (number, axis) in axes.enumerated() {
-        let inBlock = index / extents.strides[number] % axis.block
-        let position = index / extents.strides[axes.count + number] % axis.positions
+        let inBlock = index / steps[number] % axis.block
+        let position = index / steps[axes.count + number] % axis.positions
         let coordinate = position * axis.stride - axis.padBefore + inBlock * axis.dilation
         guard coordinate >= 0 && coordinate < axis.extent else { return nil }
         place += coordinate * strides[number]

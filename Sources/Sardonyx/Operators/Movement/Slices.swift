@@ -257,7 +257,9 @@ extension [Int] {
       throw .unexpected("tensors to join", expected: "at least one", got: "none")
     }
     let axis = try axis.axis(ofRank: result.count)
+    var interruption = Interruption()
     for (index, shape) in shapes.enumerated().dropFirst() {
+      if interruption.isDue(after: 200) { try Interruption.check() }
       var expected = result
       if shape.count == result.count { expected[axis] = shape[axis] }
       guard shape == expected else {
@@ -276,7 +278,9 @@ extension Destination {
   func join(_ tensors: [Tensor], along axis: Int, on crew: Crew) throws(ModelError) {
     let axis = try axis.axis(ofRank: shape.count)
     var first = 0
+    var interruption = Interruption()
     for tensor in tensors {
+      if interruption.isDue(after: 300) { return }
       let count = tensor.shape[axis]
       defer { first += count }
       // Where the plan let it be made here.

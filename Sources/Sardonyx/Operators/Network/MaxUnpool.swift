@@ -28,7 +28,9 @@ struct MaxUnpool: Operator {
     let (extents, strides) = (pooled.strides, outputs[0].shape.strides)
     func compute<T: Number>(_: T.Type) {
       var y = [T](zerosUntilDue: outputs[0].elementCount)
+      var interruption = Interruption()
       for (value, index) in zip(inputs[0].converted(to: T.self), inputs.integers(1)) {
+        if interruption.isDue(after: 8 * pooled.count) { return }
         let place = pooled.indices.reduce(0) {
           $0 + index / extents[$1] % pooled[$1] * strides[$1]
         }
@@ -46,28 +48,47 @@ struct MaxUnpool: Operator {
     let indices = inputs.integers(1)
     let fits = zip(inferred, output).allSatisfy { $0 <= $1 }
     let all = fits && inferred != output ? [inferred, output] : [output]
-    let candidates = all.filter { shape in
-      indices.allSatisfy { $0 >= 0 && $0 < shape.elementCount }
-    }
+    let (least, largest) = try Self.bounds(indices)
+    let candidates = all.filter { least >= 0 && largest < $0.elementCount }
     guard let first = candidates.first else {
       let count = all.map(\.elementCount).max() ?? 0
-      let wrong = indices.first { $0 < 0 || $0 >= count } ?? 0
-      throw .unexpected("indices", expected: "numbers from 0 to \(count - 1)", got: "\(wrong)")
+      throw .unexpected(
+        "indices", expected: "numbers from 0 to \(count - 1)",
+        got: "\(least < 0 ? least : largest)")
     }
     guard candidates.count > 1 else { return first }
     let x = inputs[0].shape
     let axes = try window.unpaddedAxes(over: Array(x.dropFirst(2)))
     let pads = try window.checkedPads(axisCount: axes.count)
-    return candidates.first { shape in
+    var interruption = Interruption()
+    let placesPerIndex = 10 * axes.count
+    let steps = x.strides
+    let found = candidates.first { shape in
       let strides = shape.strides
       return indices.enumerated().allSatisfy { position, index in
-        axes.indices.allSatisfy { axis in
+        // Whatever this says once the run is to end, nobody sees.
+        if interruption.isDue(after: placesPerIndex) { return false }
+        return axes.indices.allSatisfy { axis in
           let place = index / strides[axis + 2] % shape[axis + 2]
-          let start = position / x.strides[axis + 2] % x[axis + 2] * axes[axis].stride - pads[axis]
+          let start = position / steps[axis + 2] % x[axis + 2] * axes[axis].stride - pads[axis]
           return place >= start && place < start + axes[axis].kernel
         }
       }
-    } ?? first
+    }
+    try Interruption.check()
+    return found ?? first
+  }
+
+  /// The least and the largest index; of none, 0 and -1.
+  private static func bounds(_ indices: [Int]) throws(ModelError) -> (least: Int, largest: Int) {
+    guard let first = indices.first else { return (0, -1) }
+    var bounds = (least: first, largest: first)
+    var interruption = Interruption()
+    for index in indices {
+      if interruption.isDue(after: 2) { try Interruption.check() }
+      bounds = (min(bounds.least, index), max(bounds.largest, index))
+    }
+    return bounds
   }
 
   /// The shape of the tensor that was pooled, as far as X tells it.

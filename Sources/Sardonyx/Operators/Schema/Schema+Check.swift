@@ -25,6 +25,20 @@ extension Node {
     }
   }
 
+  /// Checks the types of the values that the inputs have in a run; nil for those that have none.
+  /// - Throws: ``ModelError`` (invalid) also where one is needed that nobody has given a value, as
+  ///   the caller of a graph may leave its inputs out.
+  func check(given types: [ValueType?]) throws(ModelError) -> TypesChecked {
+    let schema = Schema.find(operatorName, domain: domain, operatorSet: operatorSet)
+    for (position, type) in types.enumerated() where type == nil {
+      if let name = schema?.requiredInput(at: position) {
+        throw ModelError(
+          .invalid, "\(schema!.label) needs input \(name), which has no value in this run")
+      }
+    }
+    return try check(types: types)
+  }
+
   /// Whether the schema lets input `index` have a type.
   func allows(_ type: ValueType, at index: Int) -> Bool {
     Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?.allows(type, at: index)
@@ -76,6 +90,14 @@ extension Schema {
       if let variable { bound[variable] = (type, position) }
     }
     return TypesChecked()
+  }
+
+  /// The name of the input at a position, where no call can do without it.
+  fileprivate func requiredInput(at position: Int) -> Substring? {
+    guard position < inputs.count else { return nil }
+    let input = inputs[position]
+    // Operators that take any number of inputs look themselves.
+    return input.isOptional || input.repetitions != nil ? nil : input.name
   }
 
   /// The fault of two inputs that are to have one type.

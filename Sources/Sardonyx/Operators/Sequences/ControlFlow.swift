@@ -119,6 +119,7 @@ struct Loop: Operator {
       repeating: [], count: bodies[0].graph.outputs.count - 1 - stateCount)
     var given: [Value?] = [nil, nil] + states + inputs.from(ownInputCount)
     var counter = Counter()
+    let claim = MemoryClaim(on: outputs.context.account)
     var runs = BodyRuns(of: bodies[0], outputs.context)
     defer { runs.finish() }
     while counter.count < limit && condition != 0 {
@@ -131,7 +132,9 @@ struct Loop: Operator {
       condition = try scalar(results[0].tensor, "condition") ?? 0
       for index in states.indices { states[index] = results[1 + index] }
       for index in elements.indices {
-        if let tensor = results[1 + stateCount + index].tensor { elements[index].append(tensor) }
+        guard let tensor = results[1 + stateCount + index].tensor else { continue }
+        try claim.grow(by: MemoryLayout<Tensor>.stride, for: "the elements of a loop")
+        elements[index].append(tensor)
       }
     }
     for (index, state) in states.enumerated() {
@@ -284,6 +287,7 @@ struct SequenceMap: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let count = inputs.sequence(0).count
     var results = [[Value]](repeating: [], count: outputs.count)
+    let claim = MemoryClaim(on: outputs.context.account)
     for position in 0..<count {
       try outputs.context.checkCancellation()
       var elements = inputs.from(0)
@@ -296,6 +300,7 @@ struct SequenceMap: Operator {
         elements[index] = sequence[position]
       }
       let values = try bodies[0].run(elements, outputs.context)
+      try claim.grow(by: values.count * MemoryLayout<Value>.stride, for: "\(count) results")
       for (index, value) in values.enumerated() { results[index].append(value) }
     }
     let facts = self.outputs(inputs.facts)

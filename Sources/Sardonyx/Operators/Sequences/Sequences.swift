@@ -160,7 +160,9 @@ struct SplitToSequence: Operator {
     let axis = try axis.axis(ofRank: tensor.shape.count)
     var first = 0
     var parts: [Value] = []
-    for size in try sizes(inputs.tensor(1), extent: tensor.shape[axis]) {
+    var interruption = Interruption()
+    for size in try sizes(inputs.tensor(1), tensor.shape[axis], outputs.context) {
+      if interruption.isDue(after: 500) { return }
       let part = try tensor.part(axis, from: first, count: size, outputs.context)
       var shape = part.shape
       if !keepsAxis && !inputs.has(1) { shape.remove(at: axis) }
@@ -170,13 +172,19 @@ struct SplitToSequence: Operator {
     outputs.set(0, .sequence(parts, of: .tensor(tensor.type)))
   }
 
-  private func sizes(_ split: Tensor?, extent: Int) throws(ModelError) -> [Int] {
-    guard let split else { return Array(repeating: 1, count: extent) }
+  private func sizes(_ split: Tensor?, _ extent: Int, _ context: RunContext) throws(ModelError)
+    -> [Int]
+  {
+    guard let split else {
+      try checkRoom(extent, context)
+      return Array(repeating: 1, count: extent)
+    }
     let sizes = split.converted(to: Int64.self).map(Int.init)
     if split.shape.isEmpty {
       guard sizes[0] > 0 else {
         throw .unexpected("split", expected: "a positive number", got: "\(sizes[0])")
       }
+      try checkRoom((extent - 1) / sizes[0] + 1, context)
       return stride(from: 0, to: extent, by: sizes[0]).map { min(sizes[0], extent - $0) }
     }
     guard sizes.allSatisfy({ $0 >= 0 }), sizes.saturatingSum() == extent else {
@@ -184,6 +192,13 @@ struct SplitToSequence: Operator {
         "split", expected: "sizes that add up to \(extent)", got: "[\(sizes.joined)]")
     }
     return sizes
+  }
+
+  /// Refuses so many parts before a list of them is made, where memory does not allow it.
+  private func checkRoom(_ count: Int, _ context: RunContext) throws(ModelError) {
+    let claim = MemoryClaim(on: context.account)
+    let partByteCount = MemoryLayout<Int>.stride + MemoryLayout<Value>.stride
+    try claim.grow(by: count * partByteCount, for: "a sequence of \(count) tensors")
   }
 }
 
@@ -239,7 +254,7 @@ extension Tensor {
       let whole = Destination(type, shape, storage: try context.allocate(type, shape))
       try whole.join(tensors, along: axis, on: context.crew)
       var texts = TextPools.none
-      for tensor in tensors { texts.formUnion(tensor.texts) }
+      if type == .string { for tensor in tensors { texts.formUnion(tensor.texts) } }
       self = whole.tensor(texts: texts)
       return
     }

@@ -21,11 +21,13 @@ struct StringConcat: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = try Shape.broadcast([inputs[0].shape, inputs[1].shape])
     let (left, right) = (try inputs[0].strings(), try inputs[1].strings())
+    var texts = TextList(outputs.context)
     let pairs = zip(
       Region(inputs[0].shape).broadcast(to: shape).offsets,
       Region(inputs[1].shape).broadcast(to: shape).offsets)
     try Interruption.check()
-    outputs.set(0, .tensor(Tensor(strings: pairs.map { left[$0] + right[$1] }, shape)))
+    for (first, second) in pairs { try texts.append(left[first], followedBy: right[second]) }
+    outputs.set(0, .tensor(try texts.tensor(shape)))
   }
 }
 
@@ -47,11 +49,16 @@ struct StringSplit: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
-    let lists = try inputs[0].strings().map { delimiter.isEmpty ? words($0) : pieces($0) }
-    let longest = lists.map(\.count).max() ?? 0
-    let filled = lists.flatMap { $0 + Array(repeating: "", count: longest - $0.count) }
-    outputs.set(0, .tensor(Tensor(strings: filled, shape + [longest])))
-    outputs.set(1, .tensor(Tensor(lists.map { Int64($0.count) }, shape)))
+    var texts = TextList(outputs.context)
+    var counts: [Int] = []
+    for text in try inputs[0].strings() {
+      let list = delimiter.isEmpty ? words(text) : pieces(text)
+      for piece in list { try texts.append(piece) }
+      counts.append(list.count)
+    }
+    let filled = shape + [counts.max() ?? 0]
+    outputs.set(0, .tensor(try texts.tensor(lists: counts, filledWith: "", filled)))
+    outputs.set(1, .tensor(Tensor(counts.map(Int64.init), shape)))
   }
 
   /// The pieces between delimiters, empty ones too.
@@ -113,18 +120,18 @@ struct StringNormalizer: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    var kept = try inputs[0].strings().filter {
-      !stopWords.contains(isCaseSensitive ? $0 : $0.lowercased())
-    }
-    if kept.isEmpty { kept = [""] }
-    let changed =
+    var kept = TextList(outputs.context)
+    for text in try inputs[0].strings() {
+      if stopWords.contains(isCaseSensitive ? text : text.lowercased()) { continue }
       switch change {
-      case .lower: kept.map { $0.lowercased() }
-      case .upper: kept.map { $0.uppercased() }
-      case .none: kept
+      case .lower: try kept.append(text.lowercased())
+      case .upper: try kept.append(text.uppercased())
+      case .none: try kept.append(text)
       }
-    let shape = inputs[0].shape.dropLast() + [changed.count]
-    outputs.set(0, .tensor(Tensor(strings: changed, Array(shape))))
+    }
+    if kept.count == 0 { try kept.append("") }
+    let shape = inputs[0].shape.dropLast() + [kept.count]
+    outputs.set(0, .tensor(try kept.tensor(Array(shape))))
   }
 }
 

@@ -50,62 +50,63 @@ struct Tokenizer: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = inputs[0].shape
-    var tokens: [String] = []
+    var tokens = TextList(outputs.context)
     var counts: [Int] = []
     for text in try inputs[0].strings() {
       let first = tokens.count
-      if isMarked { tokens.append("\u{2}") }
-      append(tokensOf: text, to: &tokens)
-      if isMarked { tokens.append("\u{3}") }
+      if isMarked { try tokens.append("\u{2}") }
+      try append(tokensOf: text, to: &tokens)
+      if isMarked { try tokens.append("\u{3}") }
       counts.append(tokens.count - first)
     }
     // An input without strings keeps its shape.
     let filled = counts.isEmpty ? shape : shape + [counts.max() ?? 0]
     outputs.set(
-      0,
-      .tensor(
-        Tensor(
-          lists: counts, of: tokens, filledWith: padding, filled,
-          storage: try outputs.context.allocate(.string, filled))))
+      0, .tensor(try tokens.tensor(lists: counts, filledWith: padding, filled)))
   }
 
-  private func append(tokensOf text: String, to tokens: inout [String]) {
+  private func append(tokensOf text: String, to tokens: inout TextList) throws(ModelError) {
     switch rule {
     case .characters:
-      append(text.unicodeScalars.lazy.map { String($0) }, length: 1, to: &tokens)
+      try append(text.unicodeScalars.lazy.map { String($0) }, length: 1, to: &tokens)
     case .tokens(let expression):
-      if let run = expression.run { return append(runsOf: run, in: text, to: &tokens) }
+      if let run = expression.run { return try append(runsOf: run, in: text, to: &tokens) }
       let scalars = Array(text.unicodeScalars)
-      append(expression.matches(in: scalars, 0..<scalars.count), of: scalars, to: &tokens)
+      try append(expression.matches(in: scalars, 0..<scalars.count), of: scalars, to: &tokens)
     case .separators(let expressions):
       let scalars = Array(text.unicodeScalars)
       let ranges = expressions.reduce([0..<scalars.count]) { pieces, separator in
         pieces.flatMap { separator.pieces(of: scalars, $0) }
       }
-      append(ranges, of: scalars, to: &tokens)
+      try append(ranges, of: scalars, to: &tokens)
     }
   }
 
   private func append(
-    _ ranges: [Range<Int>], of text: [Unicode.Scalar], to tokens: inout [String]
-  ) {
+    _ ranges: [Range<Int>], of text: [Unicode.Scalar], to tokens: inout TextList
+  ) throws(ModelError) {
     for range in ranges {
       let token = String(String.UnicodeScalarView(text[range]))
-      append(CollectionOfOne(token), length: range.count, to: &tokens)
+      try append(CollectionOfOne(token), length: range.count, to: &tokens)
     }
   }
 
-  private func append(_ found: some Sequence<String>, length: Int, to tokens: inout [String]) {
+  private func append(_ found: some Sequence<String>, length: Int, to tokens: inout TextList)
+    throws(ModelError)
+  {
     guard length >= shortest else { return }
     for token in found where stopWords.isEmpty || !stopWords.contains(token) {
-      tokens.append(token)
+      try tokens.append(token)
     }
   }
 
   /// The longest runs of scalars that pass a test, found in UTF-8.
-  private func append(runsOf test: ScalarTest, in text: String, to tokens: inout [String]) {
+  private func append(runsOf test: ScalarTest, in text: String, to tokens: inout TextList)
+    throws(ModelError)
+  {
     var text = text
     var interruption = Interruption()
+    var fault: ModelError?
     text.withUTF8 { bytes in
       var place = 0
       while place < bytes.count {
@@ -120,12 +121,18 @@ struct Tokenizer: Operator {
         if interruption.isDue(after: place - first + 20) { return }
         if length > 0 {
           let token = unsafe String(decoding: bytes[first..<place], as: UTF8.self)
-          append(CollectionOfOne(token), length: length, to: &tokens)
+          do throws(ModelError) {
+            try append(CollectionOfOne(token), length: length, to: &tokens)
+          } catch {
+            fault = error
+            return
+          }
         } else {
           place += unsafe Self.member(of: test, bytes, place).width
         }
       }
     }
+    if let fault { throw fault }
   }
 
   /// Whether the scalar at a place of well-formed UTF-8 passes a test, and how many bytes it takes.

@@ -358,3 +358,31 @@ extension Fact {
     return fact
   }
 }
+
+/// States that a node leaves out have no value in the body either.
+@Suite struct LeftOutStateTests {
+  @Test(arguments: ["Identity", "Add", "SequenceInsert", "SequenceLength", "MatMul"])
+  func whatReadsThemIsRefused(_ operatorName: String) throws {
+    let inputs =
+      ["Add", "SequenceInsert", "MatMul"].contains(operatorName) ? ["s", "x"] : ["s"]
+    let body = graph(
+      [
+        declared("i", .int64, []), declared("go", .bool, []),
+        ValueDefinition(name: "s", type: nil, shape: nil),
+      ],
+      [node("Identity", ["go"], ["on"]), node(operatorName, inputs, ["t"])],
+      [declared("on", .bool, []), ValueDefinition(name: "t", type: nil, shape: nil)])
+    let whole = graph(
+      [declared("x", .float, [1]), declared("count", .int64, [])],
+      [node("Loop", ["count", "", ""], ["y"], ["body": .graph(body)])],
+      [ValueDefinition(name: "y", type: nil, shape: nil)])
+    let session = try Session(try model(whole))
+    let error = #expect(throws: ModelError.self) {
+      try session.run([
+        "x": .tensor(Tensor([Float(1)])), "count": .tensor(Tensor(scalar: Int64(2))),
+      ])
+    }
+    #expect(error?.code == .invalid, "\(error.map { "\($0)" } ?? "")")
+    #expect(error?.description.contains("which has no value in this run") == true)
+  }
+}

@@ -93,3 +93,86 @@ import Testing
         == "input: expected an optional that holds an element, got an empty one")
   }
 }
+
+/// What sequences and texts take counts against a run's memory limit, whatever they hold.
+@Suite struct SequenceMemoryTests {
+  private static let limit = 1 << 22
+
+  private func outcome(
+    _ operatorName: String, opset: Int = 22, _ inputs: [Value?],
+    _ attributes: [String: Attribute] = [:]
+  ) throws -> ModelError? {
+    let node = lone(
+      operatorName, domain: "", givenInputs: inputs.map { $0 != nil }, attributes, outputs: 1)
+    let checked = try Schema.check(
+      types: inputs.map { $0?.type }, of: operatorName, domain: "", operatorSet: opset)
+    let context = RunContext(memoryLimit: Self.limit)
+    do throws(ModelError) {
+      let implementation = try OperatorTable.make(node, operatorSet: opset)
+      _ = try implementation.evaluate(Inputs(inputs, checked), wanted: [true], context: context)
+    } catch {
+      #expect(context.account.byteCount == 0, "what a failed operator held is given back")
+      return error
+    }
+    return nil
+  }
+
+  @Test func partsWithoutElementsAreCounted() throws {
+    let empty = Value.tensor(Tensor(zeros: .float, [1 << 30, 0]))
+    #expect(try outcome("SplitToSequence", [empty])?.code == .limit)
+    let one = Value.tensor(Tensor(scalar: Int64(1)))
+    #expect(try outcome("SplitToSequence", [empty, one])?.code == .limit)
+    let many = Value.tensor(Tensor(zeros: .float, [1 << 15, 0]))
+    #expect(try outcome("SplitToSequence", [many])?.code == .limit)
+    let few = Value.tensor(Tensor(zeros: .float, [1 << 10, 0]))
+    #expect(try outcome("SplitToSequence", [few]) == nil)
+  }
+
+  @Test func sequencesOfOneTensorAreCounted() throws {
+    // A loop that lets its sequence grow by the same tensor.
+    let body = graph(
+      [
+        declared("i", .int64, []), declared("go", .bool, []),
+        ValueDefinition(name: "all", type: .sequence(.tensor(.float)), shape: nil),
+      ],
+      [
+        node("Identity", ["go"], ["on"]), node("SequenceInsert", ["all", "x"], ["more"]),
+      ],
+      [
+        declared("on", .bool, []),
+        ValueDefinition(name: "more", type: .sequence(.tensor(.float)), shape: nil),
+      ])
+    let whole = graph(
+      [declared("x", .float, [1]), declared("count", .int64, [])],
+      [
+        node("SequenceEmpty", [], ["none"]),
+        node("Loop", ["count", "", "none"], ["list"], ["body": .graph(body)]),
+        node("SequenceLength", ["list"], ["length"]),
+      ], [declared("length", .int64, [])])
+    var options = Session.Options()
+    options.memoryLimit = 1 << 16
+    let session = try Session(try model(whole), options: options)
+    func length(_ count: Int64) throws -> [Int64]? {
+      try session.run([
+        "x": .tensor(Tensor([Float(1)])), "count": .tensor(Tensor(scalar: count)),
+      ])["length"]?.tensor?.elements()
+    }
+    #expect(try length(100) == [100])
+    let error = #expect(throws: ModelError.self) { try length(100_000) }
+    #expect(error?.code == .limit, "\(error.map { "\($0)" } ?? "")")
+  }
+
+  @Test func textsAreCounted() throws {
+    let text = String(repeating: "a ", count: 1 << 10)
+    let texts = Value.tensor(Tensor(strings: Array(repeating: text, count: 1 << 10), [1 << 10]))
+    let rows = Value.tensor(Tensor(strings: Array(repeating: text, count: 1 << 10), [1 << 10, 1]))
+    #expect(try outcome("StringConcat", [texts, rows])?.code == .limit)
+    #expect(try outcome("StringSplit", [texts])?.code == .limit)
+    // A single long list makes all others as long.
+    let uneven = Value.tensor(
+      Tensor(strings: [text] + Array(repeating: "a", count: 1 << 12), [1 << 12 + 1]))
+    #expect(try outcome("StringSplit", [uneven])?.code == .limit)
+    let numbers = Value.tensor(Tensor(zeros: .uint8, [1 << 20]))
+    #expect(try outcome("Cast", [numbers], ["to": .int(8)])?.code == .limit)
+  }
+}
