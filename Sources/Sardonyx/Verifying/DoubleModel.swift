@@ -7,7 +7,8 @@ extension Model {
     definition.graph = definition.graph.inDouble
     definition.operatorSets[DerivativeWriter.domain] = 1
     for index in definition.functions.indices {
-      definition.functions[index].nodes = definition.functions[index].nodes.map(\.inDouble)
+      definition.functions[index].nodes =
+        definition.functions[index].nodes.flatMap { $0.narrowed + [$0.inDouble] }
       definition.functions[index].attributeDefaults =
         definition.functions[index].attributeDefaults.mapValues(\.inDouble)
     }
@@ -64,7 +65,7 @@ extension GraphDefinition {
     graph.outputs = outputs.map(\.inDouble)
     graph.values = values.map(\.inDouble)
     graph.initializers = initializers.map { ($0.name, $0.tensor.inDouble) }
-    graph.nodes = nodes.map(\.inDouble)
+    graph.nodes = nodes.flatMap { $0.narrowed + [$0.inDouble] }
     return graph
   }
 }
@@ -82,10 +83,36 @@ extension Attribute {
 }
 
 extension NodeDefinition {
+  /// The inputs that have to stay in single precision: the scales of a Resize or an Upsample.
+  private var narrowInputs: [Int] {
+    guard domain.isEmpty else { return [] }
+    switch operatorName {
+    case "Upsample": return inputs.count > 1 ? [1] : []
+    case "Resize":
+      let place = inputs.count > 2 ? 2 : 1
+      return inputs.count > place && !inputs[place].isEmpty ? [place] : []
+    default: return []
+    }
+  }
+
+  private func narrowName(_ index: Int) -> String {
+    "\(inputs[index]) for \(outputs.first ?? name), single"
+  }
+
+  /// The nodes that make those inputs.
+  fileprivate var narrowed: [NodeDefinition] {
+    narrowInputs.map { index in
+      NodeDefinition(
+        name: "", operatorName: "Cast", domain: "", inputs: [inputs[index]],
+        outputs: [narrowName(index)], attributes: ["to": .int(1)])
+    }
+  }
+
   fileprivate var inDouble: NodeDefinition {
     var node = self
     node.attributes = attributes.mapValues(\.inDouble)
     guard domain.isEmpty else { return node }
+    for index in narrowInputs { node.inputs[index] = narrowName(index) }
     switch operatorName {
     case "Cast": node.widenType("to")
     case "EyeLike", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike":

@@ -60,6 +60,19 @@ import Testing
     #expect(!far.passed && far.outputs.first?.remark == nil)
   }
 
+  @Test func scalesOfResizeStayInSinglePrecision() throws {
+    let model = try model(
+      graph(
+        [declared("x", .float, [1, 2, 4, 4])],
+        [
+          node("Resize", ["x", "", "scales"], ["r"], ["mode": .string("linear")]),
+          node("Sigmoid", ["r"], ["y"]),
+        ], [declared("y")], constants: ["scales": Tensor([1, 1, 2, 2] as [Float], [4])]))
+    let truth = try OracleComparison(
+      model, inputs: ["x": .tensor(randomTensor([1, 2, 4, 4]))])
+    #expect(try #require(truth.outputs.first?.folded).relative < 1e-6)
+  }
+
   @Test func quantizedNetworksHaveATruthToo() throws {
     let constants: [String: Tensor] = [
       "w": randomTensor([3, 2, 1, 1]), "s": Tensor(scalar: Float(0.1)),
