@@ -85,10 +85,10 @@ private struct AttentionFusion {
     let others = ["softcap", "qk_matmul_output_mode", "softmax_precision"]
     guard node.attributes.keys.allSatisfy({ (["is_causal", "scale"] + others).contains($0) }),
       node.attributes.float("softcap") ?? 0 == 0,
-      node.inputs.count <= 4, node.outputs.dropFirst().allSatisfy({ $0 == nil }),
+      (3...4).contains(node.inputs.count), node.outputs.dropFirst().allSatisfy({ $0 == nil }),
       let query = node.inputs[0], let key = node.inputs[1], let value = node.inputs[2],
       let result = node.outputs[0], let shape = self.shape(query), let keyShape = self.shape(key),
-      shape.count == 4, case .known(let size) = shape[3],
+      shape.count == 4, keyShape.count == 4, case .known(let size) = shape[3],
       shape[0] == keyShape[0], shape[1] == keyShape[1]
     else { return }
     let mask = node.hasInput(3) ? node.inputs[3] : nil

@@ -19,7 +19,10 @@ struct QuantizeLinear: Operator {
     blockSize = try node.int("block_size", default: 0)
     saturates = try node.bool("saturate", default: true)
     outputType = try node.optionalElementType("output_dtype")
-    precision = try node.optionalElementType("precision")
+    precision = try node.realType("precision")
+    if let outputType, outputType.integerRange == nil, outputType.smallFloat == nil {
+      throw node.invalid("output_dtype", expected: "a type to quantize to", got: outputType)
+    }
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -120,7 +123,7 @@ struct DequantizeLinear: Operator {
   init(_ node: inout NodeReader) throws(ModelError) {
     axis = try node.int("axis", default: 1)
     blockSize = try node.int("block_size", default: 0)
-    outputType = try node.optionalElementType("output_dtype")
+    outputType = try node.realType("output_dtype")
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -231,5 +234,14 @@ struct DynamicRange: Sendable {
   /// The numbers that the integers of numbers stand for.
   func rounded(_ numbers: [Float]) -> [Float] {
     numbers.map { (integer(nearest: $0) - zero) * scale }
+  }
+}
+
+extension NodeReader {
+  /// The type of real numbers that an attribute names, if it does.
+  fileprivate mutating func realType(_ name: String) throws(ModelError) -> ElementType? {
+    let type = try optionalElementType(name)
+    guard let type, ![.float, .float16, .bfloat16, .double].contains(type) else { return type }
+    throw invalid(name, expected: "float, float16, bfloat16 or double", got: type)
   }
 }

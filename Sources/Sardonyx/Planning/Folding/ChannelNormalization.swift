@@ -152,7 +152,7 @@ struct ChannelNormalization {
           shift: Array(repeating: shift[0], count: channels))
       }
       let aligned = Array(repeating: 1, count: rank - shape.count) + shape
-      guard aligned == [1, channels] + Array(repeating: 1, count: rank - 2) else {
+      guard rank >= 2, aligned == [1, channels] + Array(repeating: 1, count: rank - 2) else {
         throw .reason("the constant [\(shape.joined)] is not one number for each channel")
       }
       return normalization
