@@ -111,12 +111,18 @@ public struct PlanInspection: Sendable {
   /// - Parameters:
   ///   - session: what is planned.
   ///   - dimensions: a number for every symbolic dimension of the inputs.
-  /// - Throws: ``ModelError`` where a node does not fit what it is given.
+  /// - Throws: ``ModelError`` where a node does not fit what it is given, or planning takes longer than
+  ///   the session's time limit.
   public init(_ session: Session, dimensions: [String: Int] = [:]) throws(ModelError) {
     let graph = session.graph
     let facts = graph.inferredFacts(dimensions)
+    let context = session.makeContext(nil)
     let plan = try session.model.naming { () throws(ModelError) in
-      try Plan(graph, inputs: graph.inputs.map { facts[$0] ?? .unknown })
+      let plan = try context.crew.asCurrent { () throws(ModelError) in
+        try Plan(graph, inputs: graph.inputs.map { facts[$0] ?? .unknown })
+      }
+      try context.checkCancellation()
+      return plan
     }
     notes = session.notes
     steps = plan.steps.map { step in

@@ -299,7 +299,8 @@ public final class Session: Sendable {
     }
   }
 
-  private func makeContext(_ profile: Profile?) -> RunContext {
+  /// The means and the limits of one run.
+  func makeContext(_ profile: Profile?) -> RunContext {
     RunContext(
       crew: Crew(
         threads: threads, deadline: options.deadline, scratch: scratch,

@@ -41,6 +41,13 @@ extension Operator {
     return facts
   }
 
+  /// Prepares constant inputs; not where one has no elements and can be read as it is, since others of
+  /// its extents may be as long as a file likes.
+  mutating func makeReady(_ inputs: Facts) throws(ModelError) {
+    for index in 0..<inputs.count where inputs.hasEmptyValue(index) && reads(index) { return }
+    try prepare(inputs)
+  }
+
   /// Whether nothing is left to compute once the wanted outputs have their memory, as none of them has
   /// elements. No operator then walks along the axes that are not empty, whose extents cost a file
   /// nothing.

@@ -12,6 +12,9 @@ struct Facts: Sendable {
   /// Facts made of these, for an operator that asks another one.
   func replaced(by facts: [Fact?]) -> Facts { Facts(facts, checked) }
 
+  /// Whether the value of an input is known and has no elements.
+  func hasEmptyValue(_ index: Int) -> Bool { self[index].value?.tensor?.shape.contains(0) ?? false }
+
   /// The inputs whose values are known, the others left out.
   var known: Inputs { Inputs(facts.map { $0?.value }, checked) }
 

@@ -85,7 +85,7 @@ private struct AttentionFusion {
     let others = ["softcap", "qk_matmul_output_mode", "softmax_precision"]
     guard node.attributes.keys.allSatisfy({ (["is_causal", "scale"] + others).contains($0) }),
       node.attributes.float("softcap") ?? 0 == 0,
-      node.inputs.count <= 4, node.outputs.dropFirst().allSatisfy({ $0 == nil }),
+      (3...4).contains(node.inputs.count), node.outputs.dropFirst().allSatisfy({ $0 == nil }),
       let query = node.inputs[0], let key = node.inputs[1], let value = node.inputs[2],
       let result = node.outputs[0], let shape = self.shape(query), let keyShape = self.shape(key),
       shape.count == 4, keyShape.count == 4, case .known(let size) = shape[3],

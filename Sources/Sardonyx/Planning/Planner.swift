@@ -165,7 +165,7 @@ extension Graph {
     }
     do throws(ModelError) {
       var implementation = node.implementation
-      try implementation.prepare(try node.facts(facts))
+      try implementation.makeReady(try node.facts(facts))
       var bodies = implementation.bodies
       guard !bodies.isEmpty else { return implementation }
       for index in bodies.indices { try bodies[index].graph.prepareOperators(on: crew) }

@@ -25,19 +25,17 @@ struct QuantizeLinear: Operator {
     blockSize = try node.int("block_size", default: 0)
     saturates = try node.bool("saturate", default: true)
     outputType = try node.optionalElementType("output_dtype")
+    if let outputType, outputType.integerRange == nil, outputType.smallFloat == nil {
+      throw node.invalid("output_dtype", expected: "a type to quantize to", got: outputType)
+    }
     // ONNX Runtime divides in single precision.
-    let isItsOwn = node.domain == "com.microsoft"
-    precision = isItsOwn ? .float : try node.optionalElementType("precision")
+    precision = node.domain == "com.microsoft" ? .float : try node.realType("precision")
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let shape = try inputs.shape(0)
     try checkScales(inputs, axis: axis, blockSize: blockSize)
     let type = inputs.has(2) ? try inputs.type(2) : outputType ?? .uint8
-    guard type.integerRange != nil || type.isFloatingPoint else {
-      throw .unexpected(
-        "attribute output_dtype", expected: "a type of numbers", got: "\(type)", code: .invalid)
-    }
     if let outputType, outputType != type {
       throw .unexpected(
         "type of y_zero_point", expected: "\(outputType) as output_dtype tells", got: "\(type)")
@@ -132,7 +130,7 @@ struct DequantizeLinear: Operator {
   init(_ node: inout NodeReader) throws(ModelError) {
     axis = try node.int("axis", default: 1)
     blockSize = try node.int("block_size", default: 0)
-    outputType = try node.optionalElementType("output_dtype")
+    outputType = try node.realType("output_dtype")
   }
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
@@ -243,5 +241,14 @@ struct DynamicRange: Sendable {
   /// The numbers that the integers of numbers stand for.
   func rounded(_ numbers: [Float]) -> [Float] {
     numbers.map { (integer(nearest: $0) - zero) * scale }
+  }
+}
+
+extension NodeReader {
+  /// The type of real numbers that an attribute names, if it does.
+  fileprivate mutating func realType(_ name: String) throws(ModelError) -> ElementType? {
+    let type = try optionalElementType(name)
+    guard let type, ![.float, .float16, .bfloat16, .double].contains(type) else { return type }
+    throw invalid(name, expected: "float, float16, bfloat16 or double", got: type)
   }
 }
