@@ -138,8 +138,9 @@ struct RMSNormalization: Operator {
       let count = x.count / max(rows, 1)
       var factors: [Double] = []
       var interruption = Interruption()
-      for first in stride(from: 0, to: x.count, by: max(count, 1)) {
-        if interruption.isDue(after: 8 &* count) { return }
+      for row in 0..<rows {
+        if interruption.isDue(after: 8 &* count &+ 4) { return }
+        let first = row * count
         let squares = x[first..<first + count].reduce(0.0) { $0 + $1.asDouble * $1.asDouble }
         let factor = 1 / (squares / Double(count) + epsilon).squareRoot()
         factors.append(factor)
