@@ -134,7 +134,8 @@ import Testing
         inBytes(graph) == [
           "PutChannelsLast", "Conv", "Conv", "Add", "MaxPool", "AveragePool", "GlobalAveragePool",
           "HardSigmoid", "Mul", "Concat", "Conv", "GlobalAveragePool", "Flatten", "Gemm",
-        ] + (type == .int8 ? ["PutChannelsFirst"] : ["PutChannelsFirst"]))
+          "PutChannelsFirst",
+        ])
       #expect(graph.nodes.count { $0.operatorName == "DequantizeLinear" } == 1)
     }
   }
