@@ -176,7 +176,10 @@ private struct ByteNetwork {
     let isSigned = type == .tensor(.int8)
     var number: Int64 = 0
     if node.hasInput(zero) {
-      guard let tensor = graph.constant(node, zero), tensor.elementCount == 1 else { return nil }
+      // Nothing has checked yet that it is a byte as those that it belongs to.
+      guard let tensor = graph.constant(node, zero), tensor.elementCount == 1,
+        .tensor(tensor.type) == type
+      else { return nil }
       number = tensor.converted(to: Int64.self)[0]
     }
     let factor = scale.converted(to: Float.self)[0]
@@ -592,8 +595,9 @@ extension ByteNetwork {
     return replace(
       node,
       ChannelsLastCombination(
-        operation: operation, a: first.scale, b: second.scale, scale: target.scale.scale,
-        bounds: target.bounds), inputs, target)
+        arithmetic: ByteArithmetic(
+          operation: operation, a: first.scale, b: second.scale, scale: target.scale.scale,
+          bounds: target.bounds)), inputs, target)
   }
 
   /// MaxPool of bytes.

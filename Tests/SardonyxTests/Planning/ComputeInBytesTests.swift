@@ -192,6 +192,24 @@ import Testing
     }
   }
 
+  @Test("A zero point of another type than its bytes is refused before it is taken for one")
+  func zeroPointOfAnotherType() throws {
+    var n = Network(.uint8)
+    let x = n.quantize("X")
+    n.constants["other.z"] = Tensor([Int32(-70_000)], [])
+    n.nodes[1].inputs[2] = "other.z"
+    let w = n.weights("w", [8, 4, 3, 3])
+    n.nodes.append(node("Conv", [x, w], ["c"]))
+    let y = n.quantize("c")
+    let definition = graph(
+      [declared("X", .float, [1, 4, 6, 6])], n.nodes, [declared(y)], constants: n.constants)
+    let input = Value.tensor(n.numbers.tensor(1, 4, 6, 6))
+    let error = #expect(throws: ModelError.self) {
+      try Session(try model(definition)).run(["X": input])
+    }
+    #expect(error?.message.contains("expected one type") ?? false, "\(error?.message ?? "")")
+  }
+
   @Test("QLinearConv and its like give the same bytes with their channels last", arguments: 1...3)
   func linearOperators(batch: Int) throws {
     var n = Network(.uint8)

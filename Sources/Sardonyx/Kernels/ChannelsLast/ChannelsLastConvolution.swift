@@ -9,7 +9,7 @@ struct ChannelsLastFilter: Sendable {
     case words(AlignedMemory, wideChannels: Int)
   }
 
-  fileprivate private(set) var form: Form
+  fileprivate let form: Form
   /// Whether the taps of a row of the kernel, with all their channels, are one run.
   fileprivate let joinsTaps: Bool
   fileprivate let instructions: InstructionSet
@@ -32,8 +32,7 @@ struct ChannelsLastFilter: Sendable {
     }
     if shape.isByteDepthwise {
       joinsTaps = true
-      form = .factors([])
-      unsafe packWords(numbers, shape)
+      form = unsafe Self.words(numbers, shape, instructions)
       return
     }
     let columns = shape.kernel.asPlane.columns
@@ -82,15 +81,23 @@ struct ChannelsLastFilter: Sendable {
   /// Where the numbers of each channel stand, and the words of its taps with them.
   fileprivate func places(_ channels: Int) -> [Int] {
     guard case .words(_, let wide) = form else { return Array(0..<channels) }
+    return Self.places(channels, wideChannels: wide, instructions)
+  }
+
+  private static func places(
+    _ channels: Int, wideChannels: Int, _ instructions: InstructionSet
+  ) -> [Int] {
     let lanes = unsafe instructions.kernels.lanes
     return (0..<channels).map { channel in
-      guard channel < wide else { return channel }
+      guard channel < wideChannels else { return channel }
       let place = channel % (4 * lanes)
       return channel - place + place % 4 * lanes + place / 4
     }
   }
 
-  private mutating func packWords(_ weights: UnsafePointer<Int8>, _ shape: ConvolutionShape) {
+  private static func words(
+    _ weights: UnsafePointer<Int8>, _ shape: ConvolutionShape, _ instructions: InstructionSet
+  ) -> Form {
     let lanes = unsafe instructions.kernels.lanes
     let (kernel, channels) = (shape.kernel.asPlane, shape.outputChannels)
     let groups = (kernel.rows + 3) / 4
@@ -101,8 +108,8 @@ struct ChannelsLastFilter: Sendable {
     let memory = WeightArena.take(count)
     let words = unsafe memory.start.assumingMemoryBound(to: Int8.self)
     unsafe words.update(repeating: 0, count: count)
-    form = .words(memory, wideChannels: wide)
-    for (channel, place) in places(channels).enumerated() {
+    let places = places(channels, wideChannels: wide, instructions)
+    for (channel, place) in places.enumerated() {
       let width = channel < wide ? 4 * lanes : lanes
       for row in 0..<kernel.rows {
         for column in 0..<kernel.columns {
@@ -114,6 +121,7 @@ struct ChannelsLastFilter: Sendable {
         }
       }
     }
+    return .words(memory, wideChannels: wide)
   }
 }
 

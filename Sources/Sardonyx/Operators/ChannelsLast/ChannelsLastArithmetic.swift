@@ -2,12 +2,7 @@
 ///
 /// The second input has the shape of the first, or one byte for each image and channel.
 struct ChannelsLastCombination: Operator {
-  let operation: Binary
-  let a: ByteScale
-  let b: ByteScale
-  /// Of the results, and what they are kept within.
-  let scale: Float
-  let bounds: ChannelsLastPooling.Bounds
+  let arithmetic: ByteArithmetic
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let (a, b) = (try inputs.shape(0), try inputs.shape(1))
@@ -26,19 +21,18 @@ struct ChannelsLastCombination: Operator {
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     let (a, b) = (try inputs.shape(0), try inputs.shape(1))
-    let combination = ByteArithmetic(
-      operation: operation, a: self.a, b: self.b, scale: scale, bounds: bounds)
+    let arithmetic = arithmetic
     if a == b {
       let count = a.elementCount
       return { addresses, crew in
-        unsafe combination.run(
+        unsafe arithmetic.run(
           count, addresses.input(0), addresses.input(1), into: addresses.output(), on: crew)
       }
     }
     let (images, channels) = (a[0], a[a.count - 1])
     let places = a.dropFirst().dropLast().reduce(1, *)
     return { addresses, crew in
-      unsafe combination.run(
+      unsafe arithmetic.run(
         images: images, places: places, channels: channels, addresses.input(0),
         addresses.input(1), into: addresses.output(), on: crew)
     }
