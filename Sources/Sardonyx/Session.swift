@@ -304,8 +304,9 @@ public final class Session: Sendable {
     RunContext(
       crew: Crew(
         threads: threads, deadline: options.deadline, scratch: scratch,
-        account: MemoryAccount(limit: max(0, memoryLimit.load(ordering: .relaxed)))),
-      seed: options.seed, profile: profile)
+        account: MemoryAccount(limit: max(0, memoryLimit.load(ordering: .relaxed))),
+        profile: profile),
+      seed: options.seed)
   }
 
   private func outputPositions(_ names: [String]?) throws(ModelError) -> [Int] {

@@ -61,6 +61,20 @@ struct BenchCommand: ParsableCommand {
       valueName: "trace.json"), completion: .file(extensions: ["json"]))
   var profile: String?
 
+  @Flag(
+    help: """
+      Show each node too: how it computes, on how many threads, its least time, and billions of \
+      floating-point operations and of bytes a second.
+      """)
+  var nodes = false
+
+  @Flag(
+    help: """
+      Measure what the machine multiplies and reads at most, and of each node the share of that; \
+      implies --nodes.
+      """)
+  var roofline = false
+
   @Option(help: "What becomes of BatchNormalization: folded into weights, or unfolded.")
   var batchnorm: Session.BatchNormalizationMode = .auto
 
@@ -133,7 +147,9 @@ struct BenchCommand: ParsableCommand {
     return Measurement(
       model: path, threads: session.threads, callers: callers, extents: extents, load: load,
       prepare: prepare, first: first, latencies: latencies.sorted(), elapsed: elapsed,
-      events: try profiles(session, inputs), peakMemory: peakMemoryByteCount())
+      events: try profiles(session, inputs), showsNodes: nodes || roofline,
+      peakMemory: peakMemoryByteCount(),
+      roofline: roofline ? Roofline(threads: session.threads) : nil)
   }
 
   /// The nodes of some runs, for the table of operators.
@@ -213,6 +229,35 @@ struct BenchCommand: ParsableCommand {
       p90 \(measurement.percentile(90).text(decimals: 3)) ms, \
       p99 \(measurement.percentile(99).text(decimals: 3)) ms
       \(measurement.throughput.text(digits: 4)) runs a second
+
+      \(table.text)\(measurement.showsNodes ? "\n\n" + report(measurement.nodes, measurement) : "")
+      """
+  }
+
+  /// The table of nodes.
+  private func report(_ nodes: [Measurement.Node], _ measurement: Measurement) -> String {
+    let roofline = measurement.roofline
+    var table = Table([
+      ("node", .left), ("operator", .left), ("algorithm", .left), ("threads", .right),
+      ("ms", .right), ("GFLOP/s", .right), ("GB/s", .right),
+    ])
+    if roofline != nil { table.add("of the peak", .right) }
+    for node in nodes {
+      let rate = node.floatingPointRate.map { ($0 / 1e9).text(decimals: 1) }
+      let bytes = node.byteRate.map { ($0 / 1e9).text(decimals: 1) }
+      var cells = [
+        node.name, node.operatorName, node.algorithm ?? "", "\(node.threads)",
+        node.milliseconds.text(decimals: 3), rate ?? "", bytes ?? "",
+      ]
+      if let roofline {
+        cells.append(node.share(of: roofline).map { "\(($0 * 100).text(decimals: 1)) %" } ?? "")
+      }
+      table.append(cells)
+    }
+    guard let roofline else { return table.text }
+    return """
+      at most \((roofline.multiplyAddsPerSecond * 2 / 1e9).text(decimals: 1)) GFLOP/s and, from \
+      memory, \((roofline.bytesPerSecond / 1e9).text(decimals: 1)) GB/s
 
       \(table.text)
       """

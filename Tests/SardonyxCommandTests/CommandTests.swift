@@ -127,7 +127,33 @@ import Testing
     let trace =
       try JSONSerialization.jsonObject(
         with: Data(contentsOf: folder.url.appending(path: "trace.json"))) as? [String: Any]
-    #expect((trace?["traceEvents"] as? [[String: Any]])?.first?["ph"] as? String == "X")
+    let events = try #require(trace?["traceEvents"] as? [[String: Any]])
+    let rows = events.filter { $0["ph"] as? String == "M" }.map { $0["tid"] as? Int }
+    let spans = events.filter { $0["ph"] as? String == "X" }
+    #expect(rows.first == 0 && !spans.isEmpty)
+    #expect(spans.allSatisfy { rows.contains($0["tid"] as? Int) })
+  }
+
+  @Test("Each node is told of, with its share of what the machine does at most")
+  func measuresNodes() throws {
+    let report = try Command(
+      "bench", Self.digits, "--dim", "N=64", "--iterations", "2", "--threads", "1", "--roofline",
+      "--json"
+    ).object()
+    let roofline = try #require(report["roofline"] as? [String: Double])
+    #expect(roofline["gflops"]! > 0.1 && roofline["gigabytes_per_second"]! > 0.1)
+    let nodes = try #require(report["nodes"] as? [[String: Any]])
+    let convolutions = nodes.filter { $0["operator"] as? String == "Conv" }
+    #expect(!convolutions.isEmpty)
+    for node in convolutions {
+      #expect(node["algorithm"] is String && node["threads"] as? Int == 1)
+      let (work, time) = (node["multiply_adds"] as? Int ?? 0, node["ms"] as? Double ?? 0)
+      let rate = try #require(node["gflops"] as? Double)
+      #expect(abs(rate - 2e-6 * Double(work) / time) < 1e-6 * rate)
+      #expect(node["share_of_peak"] as? Double == rate / roofline["gflops"]!)
+    }
+    let text = try Command("bench", Self.digits, "--dim", "N=1", "--iterations", "2", "--nodes")
+    #expect(text.output.contains("GFLOP/s") && !text.output.contains("of the peak"))
   }
 
   @Test("One number of threads makes one object of JSON")

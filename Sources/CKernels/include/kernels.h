@@ -10,6 +10,9 @@
 /// Of the factors of a length.
 #define FOURIER_LARGEST_FACTOR 31
 
+/// Vectors whose multiply-adds do not wait for each other.
+#define ROOFLINE_SUMS 12
+
 /// Points that are interpolated at a time.
 #define RESAMPLED_POINTS 64
 
@@ -473,6 +476,13 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   /// Elements 0 ... half of the transforms y of real lines of 2·half numbers from the transforms x of what they are when two
   /// neighbours make a complex number. roots[k] = e^(-πi·k / half) for k ≤ half.
   void (*split_real_lines)(long half, const double *roots, const double *x, double *y);
+
+  // MARK: Roofline
+
+  /// A number that n·ROOFLINE_SUMS·lanes multiply-adds make.
+  float (*repeat_multiply_add)(long n, float factor, float addend);
+  /// A number that all of x makes but what is left of it beyond 8·lanes.
+  float (*read_floats)(long n, const float *x);
 
   // MARK: Movement
 

@@ -22,6 +22,8 @@ final class Crew: Sendable {
   let scratch: ScratchPool
   /// What the crew's work may hold in memory; nil for no limit.
   let account: MemoryAccount?
+  /// Where the times of nodes and chunks are noted, if anybody asked for them.
+  let profile: Profile?
 
   private let board: Board
   private let isBusy = Atomic(false)
@@ -31,13 +33,14 @@ final class Crew: Sendable {
   init(
     threads: Int, deadline: ContinuousClock.Instant? = nil,
     instructions: InstructionSet = .current, scratch: ScratchPool = ScratchPool(),
-    account: MemoryAccount? = nil
+    account: MemoryAccount? = nil, profile: Profile? = nil
   ) {
     self.threads = max(1, threads)
     self.instructions = instructions
     self.scratch = scratch
     self.account = account
-    board = Board(deadline: deadline, participants: self.threads)
+    self.profile = profile
+    board = Board(deadline: deadline, participants: self.threads, profile: profile)
   }
 
   /// Whether the rest of the work is to be dropped: after `cancel`, past the deadline, with more
@@ -210,13 +213,15 @@ private final class Board: Sendable {
   private let cancelled = Atomic(false)
   let deadline: ContinuousClock.Instant?
   private let hasDeadline: Bool
+  private let profile: Profile?
   /// Written only while no chunk is left to claim; read only by who has claimed one.
   nonisolated(unsafe) private var body: (@Sendable (Int) -> Void)?
 
-  init(deadline: ContinuousClock.Instant?, participants: Int) {
+  init(deadline: ContinuousClock.Instant?, participants: Int, profile: Profile?) {
     lanes = participants > 1 ? (0..<participants).map { _ in Lane() } : []
     self.deadline = deadline
     hasDeadline = deadline != nil
+    self.profile = profile
   }
 
   var wasCancelled: Bool { cancelled.load(ordering: .relaxed) }
@@ -251,7 +256,7 @@ private final class Board: Sendable {
     for offset in lanes.indices {
       let lane = lanes[(participant + offset) % lanes.count]
       if let chunk = lane.claim(first: offset == 0) {
-        if !isCancelled { perform(chunk) }
+        if !isCancelled { perform(chunk, as: participant) }
         finished.add(1, ordering: .releasing)
         return true
       }
@@ -260,7 +265,11 @@ private final class Board: Sendable {
   }
 
   /// Returns without a hold on the body, whose end of life `Crew.perform` checks.
-  @inline(never) private func perform(_ chunk: Int) { unsafe body?(chunk) }
+  @inline(never) private func perform(_ chunk: Int, as participant: Int) {
+    let start = profile?.now()
+    unsafe body?(chunk)
+    if let start { profile?.recordChunk(thread: participant, since: start) }
+  }
 
   /// Returns when all chunks are finished.
   func wait(for count: Int) {

@@ -61,10 +61,10 @@
     for step in plan.steps {
       guard case .call(let computation) = step.action else { continue }
       do throws(ModelError) {
-        if let profile = context.profile {
+        if let profile = context.crew.profile {
           let started = profile.now()
           try computation(workspace.addresses(step), context.crew)
-          profile.record(plan.graph.nodes[step.node], since: started)
+          profile.record(step, of: plan, since: started)
         } else {
           try computation(workspace.addresses(step), context.crew)
         }

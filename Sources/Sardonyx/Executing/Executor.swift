@@ -96,10 +96,10 @@ struct Executor {
   private func run(_ position: Int) throws(ModelError) {
     let step = plan.steps[position]
     do throws(ModelError) {
-      if let profile = context.profile {
+      if let profile = context.crew.profile {
         let started = profile.now()
         try compute(step, position)
-        profile.record(plan.graph.nodes[step.node], since: started)
+        profile.record(step, of: plan, since: started)
       } else {
         try compute(step, position)
       }

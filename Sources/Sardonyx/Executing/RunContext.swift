@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What all nodes of one run share: the crew, the limits, the randomness, the profile.
+/// What all nodes of one run share: the crew, the limits, the randomness.
 final class RunContext: Sendable {
   let crew: Crew
   /// What the run holds of the memory it may take.
@@ -9,20 +9,16 @@ final class RunContext: Sendable {
   let seed: UInt64
   /// How many nodes have drawn a seed.
   private let drawn = Atomic<UInt64>(0)
-  /// Where node times are noted, if anybody asked for them.
-  let profile: Profile?
   /// What is told of each step, if anybody waits: a run may compute on another thread than its caller's.
   let activity = Activity.watched
 
   /// - Parameter memoryLimit: bytes that may be held, where the crew has no account of its own.
   init(
-    crew: Crew = Crew(threads: 1), memoryLimit: Int = .max, seed: UInt64 = 0,
-    profile: Profile? = nil
+    crew: Crew = Crew(threads: 1), memoryLimit: Int = .max, seed: UInt64 = 0
   ) {
     self.crew = crew
     account = crew.account ?? MemoryAccount(limit: memoryLimit)
     self.seed = seed
-    self.profile = profile
   }
 
   /// A seed for a random operator that states none: another at each call, the same in each run, as

@@ -46,6 +46,9 @@ protocol Operator: Sendable {
   /// The multiply-adds of one computation, for the operators where they dominate; shapes are known.
   func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int
 
+  /// How it computes, and in which layout, where there is more than one way, in few words.
+  var method: String? { get }
+
   /// False for operators whose result differs from run to run or that have an effect.
   var isDeterministic: Bool { get }
 }
@@ -62,6 +65,7 @@ extension Operator {
     set { precondition(newValue.isEmpty) }
   }
   func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int { 0 }
+  var method: String? { nil }
   var isDeterministic: Bool { true }
 }
 

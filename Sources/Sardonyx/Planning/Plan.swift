@@ -134,6 +134,22 @@ final class Plan: Sendable {
     return facts[id]
   }
 
+  /// What a step has to do; nil where shapes are not known before the run.
+  func work(of step: Step) -> (multiplyAdds: Int, byteCount: Int)? {
+    guard step.isTold, let checked = step.checked else { return nil }
+    let inputs = step.inputs.map { id in id.map { facts[$0] ?? .unknown } }
+    let outputs = step.outputs.map { id in id.flatMap { facts[$0] } ?? .unknown }
+    var byteCount = 0
+    for case let fact? in inputs + outputs.map(Optional.some) {
+      byteCount += fact.byteCount ?? 0
+    }
+    let operands = Facts(inputs, checked)
+    guard step.inputs.indices.allSatisfy({ !operands.has($0) || operands[$0].shape != nil }) else {
+      return nil
+    }
+    return (step.implementation.multiplyAdds(operands, outputs), byteCount)
+  }
+
   /// More than any thread of a machine does in a second.
   private static let mostMultiplyAdds = 1e12
 

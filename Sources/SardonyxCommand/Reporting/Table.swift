@@ -4,10 +4,16 @@ import Sardonyx
 struct Table {
   enum Alignment { case left, right }
 
-  private let columns: [(title: String, alignment: Alignment)]
+  private var columns: [(title: String, alignment: Alignment)]
   private var rows: [(cells: [String], isAlarming: Bool)] = []
 
   init(_ columns: [(title: String, alignment: Alignment)]) { self.columns = columns }
+
+  /// One more column, before there are rows.
+  mutating func add(_ title: String, _ alignment: Alignment) {
+    precondition(rows.isEmpty)
+    columns.append((title, alignment))
+  }
 
   /// - Parameter isAlarming: whether the last cell stands out.
   mutating func append(_ row: String..., isAlarming: Bool = false) {

@@ -129,6 +129,8 @@ struct ViewedAttention: Operator {
       &* (sizes.size &+ sizes.valueSize)
   }
 
+  var method: String? { "in one pass" }
+
   private func kernel(_ query: Region, _ key: Region, _ value: Region, _ inputs: Facts)
     throws(ModelError) -> AttentionKernel?
   {

@@ -101,6 +101,8 @@ struct BlockedConv: Operator {
     guard let extents = try? extents(inputs), let w = try? inputs.shape(1) else { return 0 }
     return extents.outputShape.elementCount * w.dropFirst().reduce(1, *)
   }
+
+  var method: String? { "\(algorithm), blocks of \(BlockLayout().lanes)" }
 }
 
 /// ConvTranspose of float32 over blocks of channels, without dilations.
@@ -142,6 +144,13 @@ struct BlockedConvTranspose: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     _ = try compute(inputs, outputs)
   }
+
+  func multiplyAdds(_ inputs: Facts, _ outputs: [Fact]) -> Int {
+    guard let extents = try? extents(inputs), let w = try? inputs.shape(1) else { return 0 }
+    return extents.batch * extents.axes.outputCount * w.reduce(1, *)
+  }
+
+  var method: String? { "products, blocks of \(BlockLayout().lanes)" }
 
   private func extents(_ inputs: Facts) throws(ModelError) -> ConvolutionExtents {
     let plain = BlockLayout().plain(try inputs.shape(0), channels: try inputs.shape(1)[0])

@@ -67,6 +67,10 @@ struct NarrowConv: Operator {
     }
     return shape.elementCount * w.dropFirst().reduce(1, *)
   }
+
+  var method: String? {
+    "few sums, \(readsPlanes ? "planes" : "blocks") to \(makesBlocks ? "blocks" : "planes")"
+  }
 }
 
 /// ConvTranspose of float32 to few channels, without dilations, put in by a pass.
@@ -122,6 +126,8 @@ struct NarrowConvTranspose: Operator {
     guard let extents = try? extents(inputs), let w = try? inputs.shape(1) else { return 0 }
     return extents.batch * extents.axes.outputCount * w.reduce(1, *)
   }
+
+  var method: String? { "few sums, \(readsPlanes ? "planes" : "blocks") to planes" }
 }
 
 extension Facts {

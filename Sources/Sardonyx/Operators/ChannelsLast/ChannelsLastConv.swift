@@ -103,6 +103,8 @@ struct ChannelsLastConv: Operator {
     guard let extents = try? extents(inputs), let w = try? inputs.shape(1) else { return 0 }
     return extents.outputShape.elementCount * w.dropFirst().reduce(1, *)
   }
+
+  var method: String? { "bytes, channels last" }
 }
 
 extension ByteEpilogue {
@@ -173,4 +175,6 @@ struct ChannelsLastProduct: Operator {
     guard let a = try? inputs.shape(0), let b = try? inputs.shape(1) else { return 0 }
     return a.elementCount * b[0]
   }
+
+  var method: String? { "bytes" }
 }

@@ -52,6 +52,8 @@ struct Conv: ActivationAccepting {
     }
   }
 
+  var method: String? { "planes" }
+
   /// The specification that the kernels are compared with.
   func runPlainly(_ inputs: Inputs, _ outputs: Outputs, _ extents: ConvolutionExtents)
     throws(ModelError)
