@@ -40,7 +40,7 @@ struct ResamplingKernel: Sendable {
         if weights.count == (count + 1) * outputs { count += 1 }
       }
       addTap()
-      for output in 0..<outputs {
+      making: for output in 0..<outputs {
         if interruption.isDue(after: 100) || count == 0 { break }
         guard let near = neighbours(output) else {
           empty.append(output)
@@ -49,7 +49,7 @@ struct ResamplingKernel: Sendable {
         while count < near.count {
           let before = count
           addTap()
-          if count == before { break }
+          if count == before { break making }
         }
         for tap in 0..<(near.isEmpty ? 0 : count) {
           places[tap * outputs + output] = Int32(near[min(tap, near.count - 1)].index)
