@@ -15,6 +15,15 @@ struct Interruption {
     if let interruption = crew?.interruption { throw interruption }
   }
 
+  /// Has the run end where an array of so many elements passes its memory limit.
+  static func expect<T>(_ count: Int, _: T.Type) {
+    // What fits a page of memory or some is not worth the question.
+    if count > 1 << 12 { crew?.account?.expect(count &* MemoryLayout<T>.stride) }
+  }
+
+  /// Counts bytes of the current run as long as it lives; nil where nobody counts.
+  static func claim() -> MemoryClaim? { (crew?.account).map { MemoryClaim(on: $0) } }
+
   /// Work between two looks at the clock: less than a millisecond, far more than a look.
   private static let interval = 1 << 18
   private var work = 0
@@ -44,11 +53,16 @@ struct Interruption {
     }
   }
 
+  /// Whether to leave off before an array of so many elements takes memory.
+  private static func isDue(forAtLeast count: Int) -> Bool { count > stretch && isDue }
+
   /// The results of `body` for 0 ..< count; fewer where the run is to end.
   /// - Parameter cost: about how many nanoseconds one call takes.
   static func map<T>(_ count: Int, cost: Int, _ body: (Int) -> T) -> [T] {
     var interruption = Interruption()
     var results: [T] = []
+    expect(count, T.self)
+    if isDue(forAtLeast: count) { return results }
     results.reserveCapacity(count)
     for index in 0..<count {
       if interruption.isDue(after: cost) { break }
@@ -61,12 +75,16 @@ struct Interruption {
 extension Array where Element: Number {
   /// So many zeros; where the run is to end, whatever the memory holds from somewhere on, so that
   /// pages nobody will read are not taken either.
-  init(zerosUntilDue count: Int) {
+  init(zerosUntilDue count: Int) { self.init(repeating: 0, untilDue: count) }
+
+  /// So many times the same number; where the run is to end as ``init(zerosUntilDue:)``.
+  init(repeating number: Element, untilDue count: Int) {
+    Interruption.expect(count, Element.self)
     unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
       initialized = count
       guard let start = buffer.baseAddress else { return }
       Interruption.inStretches(of: count) {
-        unsafe (start + $0.lowerBound).initialize(repeating: 0, count: $0.count)
+        unsafe (start + $0.lowerBound).initialize(repeating: number, count: $0.count)
       }
     }
   }
@@ -74,6 +92,7 @@ extension Array where Element: Number {
   /// A copy of so many numbers; where the run is to end, floating-point numbers as
   /// ``init(zerosUntilDue:)``. Integers may be places, and whoever has checked them relies on them.
   init(copyingUntilDue source: UnsafePointer<Element>, _ count: Int) {
+    Interruption.expect(count, Element.self)
     unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
       initialized = count
       guard let start = buffer.baseAddress else { return }

@@ -4,14 +4,23 @@ import Synchronization
 final class MemoryAccount: Sendable {
   let limit: Int
   private let held = Atomic(0)
+  /// What may be held together with memory of a short life.
+  private let limitOfAll: Int
+  private let wasExceeded = Atomic(false)
 
-  init(limit: Int) { self.limit = limit }
+  /// - Parameter outer: whose limit memory of a short life keeps to; nil where nobody counts.
+  init(limit: Int, within outer: MemoryAccount?) {
+    (self.limit, limitOfAll) = (limit, outer?.limitOfAll ?? .max)
+  }
+
+  init(limit: Int) { (self.limit, limitOfAll) = (limit, limit) }
 
   /// Bytes that are held now.
   var byteCount: Int { held.load(ordering: .relaxed) }
 
-  /// Whether more is held than the limit allows: by memory that could not wait for an answer.
-  var isExceeded: Bool { byteCount > limit }
+  /// Whether more is held than the limit allows, by memory that could not wait for an answer; or was
+  /// expected, as whoever met that has left work undone.
+  var isExceeded: Bool { byteCount > limit || wasExceeded.load(ordering: .relaxed) }
 
   /// Counts so many bytes more, if the limit allows them.
   func reserve(_ count: Int) -> Bool {
@@ -24,6 +33,12 @@ final class MemoryAccount: Sendable {
 
   /// Counts so many bytes more, whatever the limit.
   func charge(_ count: Int) { held.wrappingAdd(count, ordering: .relaxed) }
+
+  /// Has the run end where so many bytes more, of a short life, pass the limit.
+  func expect(_ count: Int) {
+    let (sum, overflow) = byteCount.addingReportingOverflow(count)
+    if overflow || sum > limitOfAll { wasExceeded.store(true, ordering: .relaxed) }
+  }
 
   func release(_ count: Int) { held.wrappingSubtract(count, ordering: .relaxed) }
 
@@ -62,6 +77,12 @@ final class MemoryClaim: @unchecked Sendable {
   /// - Throws: ``ModelError`` (limit) where the account's limit does not allow it.
   func grow(by count: Int, for subject: String) throws(ModelError) {
     guard grow(by: count) else { throw account.fault(subject) }
+  }
+
+  /// Counts so many bytes more, of a short life: where they pass the limit the run is to end.
+  func expect(_ count: Int) {
+    if grow(by: count) { return }
+    account.expect(count)
   }
 
   deinit { account.release(held) }

@@ -49,6 +49,7 @@ extension Tensor {
 
   private func map<S: BitwiseCopyable, T: Number>(_: S.Type, _ convert: (S) -> T) -> [T] {
     let source = unsafe pointer(as: S.self)
+    Interruption.expect(elementCount, T.self)
     return unsafe [T](unsafeUninitializedCapacity: elementCount) { buffer, count in
       count = elementCount
       guard let target = buffer.baseAddress else { return }

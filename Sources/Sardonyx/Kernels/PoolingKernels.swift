@@ -92,8 +92,9 @@ struct Pooling: Sendable {
   /// and how far apart their lines are.
   private var lines: (together: Int, pitch: Int) {
     let pitch = columnTaps.count * (shape.strides.last ?? 1)
-    guard rowLength <= pitch else { return (1, rowLength) }
-    return (max(1, min(rows.count, (1 << 11) / pitch)), pitch)
+    let together = min(rows.count, (1 << 11) / max(1, pitch))
+    guard rowLength <= pitch, together > 1 else { return (1, rowLength) }
+    return (together, pitch)
   }
 
   /// Floats from the first tap of a row's first window to the last tap of its last one.

@@ -159,6 +159,33 @@ extension Destination {
     }
   }
 
+  /// Copies blocks of `length` neighbouring elements, one for every choice of a place from each list, in
+  /// row-major order of the choices: a block begins at the element that is the sum of its places.
+  func gather(_ tensor: Tensor, blocksOf length: Int, along lists: [[Int]]) {
+    precondition(lists.allSatisfy { !$0.isEmpty })
+    precondition(lists.map(\.count).reduce(1, *) * length == elementCount)
+    let bounds = lists.map { ($0.min()!, $0.max()!) }
+    precondition(bounds.allSatisfy { $0.0 >= 0 })
+    precondition(bounds.reduce(0) { $0 + $1.1 } + length <= tensor.elementCount)
+    let (size, stride) = (type.byteCount, length * type.byteCount)
+    let row = lists.last ?? [0]
+    var interruption = Interruption()
+    var target = unsafe bytes
+    for index in 0..<lists.dropLast().map(\.count).reduce(1, *) {
+      if interruption.isDue(after: 20) { return }
+      var (rest, start) = (index, 0)
+      for list in lists.dropLast().reversed() {
+        start += list[rest % list.count]
+        rest /= list.count
+      }
+      let source = unsafe tensor.bytes + start * size
+      unsafe Self.move(stride, row.count) { place in
+        unsafe (source + row[place] * size, target + place * stride)
+      }
+      unsafe target += row.count * stride
+    }
+  }
+
   /// Copies the blocks of `length` elements that make up a tensor, one after the other: the i-th
   /// goes to element `offsets[i]`.
   func scatter(_ tensor: Tensor, blocksOf length: Int, at offsets: [Int]) {

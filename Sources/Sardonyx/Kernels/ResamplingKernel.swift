@@ -13,23 +13,51 @@ struct ResamplingKernel: Sendable {
     /// Outputs that are made of nothing.
     let empty: [Int]
 
-    init(_ neighbours: [[(index: Int, weight: Double)]?]) {
-      outputs = neighbours.count
-      let most = max(1, neighbours.map { $0?.count ?? 0 }.max() ?? 0)
-      count = most
-      places = (0..<most).flatMap { tap in
-        neighbours.map { near in
-          guard let near, let last = near.last else { return 0 }
-          return Int32(tap < near.count ? near[tap].index : last.index)
+    /// Counts the lists as long as they are there.
+    private let claim: MemoryClaim?
+
+    /// - Parameter neighbours: what an output is made of; nil for nothing.
+    ///
+    /// Lists that are not whole are made where the run is to end.
+    init(_ outputs: Int, of neighbours: (Int) -> [(index: Int, weight: Double)]?) {
+      let claim = Interruption.claim()
+      var (count, places, weights, empty) = (0, [Int32](), [Float](), [Int]())
+      var interruption = Interruption()
+      /// Outputs with fewer taps see their last element again, with a weight of 0.
+      func addTap() {
+        claim?.expect(2 * outputs * (MemoryLayout<Int32>.stride + MemoryLayout<Float>.stride))
+        if Interruption.isDue { return }
+        let first = (count - 1) * outputs
+        places.reserveCapacity(first + 2 * outputs)
+        weights.reserveCapacity(first + 2 * outputs)
+        Interruption.inStretches(of: outputs) { range in
+          places +=
+            count == 0
+            ? Array(repeating: 0, count: range.count)
+            : Array(places[first + range.lowerBound..<first + range.upperBound])
+          weights += repeatElement(0, count: range.count)
+        }
+        if weights.count == (count + 1) * outputs { count += 1 }
+      }
+      addTap()
+      making: for output in 0..<outputs {
+        if interruption.isDue(after: 100) || count == 0 { break }
+        guard let near = neighbours(output) else {
+          empty.append(output)
+          continue
+        }
+        while count < near.count {
+          let before = count
+          addTap()
+          if count == before { break making }
+        }
+        for tap in 0..<(near.isEmpty ? 0 : count) {
+          places[tap * outputs + output] = Int32(near[min(tap, near.count - 1)].index)
+          weights[tap * outputs + output] = tap < near.count ? Float(near[tap].weight) : 0
         }
       }
-      weights = (0..<most).flatMap { tap in
-        neighbours.map { near in
-          guard let near, tap < near.count else { return 0 }
-          return Float(near[tap].weight)
-        }
-      }
-      empty = neighbours.indices.filter { neighbours[$0] == nil }
+      (self.outputs, self.count, self.claim) = (outputs, count, claim)
+      (self.places, self.weights, self.empty) = (places, weights, empty)
     }
   }
 

@@ -69,7 +69,8 @@ final class FoldingBudget: Sendable {
     let end = ContinuousClock.now + time
     let outer = Interruption.crew?.deadline
     // Values count as long as they live, so what has been folded counts for what is to come.
-    let account = MemoryAccount(limit: min(byteCount, Interruption.crew?.account?.limit ?? .max))
+    let whole = Interruption.crew?.account
+    let account = MemoryAccount(limit: min(byteCount, whole?.limit ?? .max), within: whole)
     context = RunContext(
       crew: Crew(threads: 1, deadline: outer.map { min($0, end) } ?? end, account: account))
   }

@@ -28,7 +28,7 @@ struct ShapeInference {
     context = RunContext(
       crew: Crew(
         threads: 1, deadline: outer.map { min($0, end) } ?? end,
-        account: MemoryAccount(limit: 1 << 26)))
+        account: MemoryAccount(limit: 1 << 26, within: Interruption.crew?.account)))
   }
 
   /// Goes through all nodes.

@@ -71,9 +71,20 @@ struct StepAssembly {
     else { return .planned }
     let wanted = placements.enumerated().map { $1 == .unwanted ? nil : facts[$0] }
     do throws(ModelError) {
+      for case let fact? in wanted { try Self.checkMemory(of: fact) }
       let computation = try node.implementation.computation(Facts(inputs, checked), wanted)
+      // Tables that a long axis made it leave off are not whole.
+      if Interruption.crew?.wasCancelled ?? false { try Interruption.check() }
       return computation.map(Plan.Action.call) ?? .planned
     } catch { throw error.at(node: node.label(inputs)) }
+  }
+
+  /// Refuses a value that no run can hold before its operator makes tables as long as its axes.
+  private static func checkMemory(of fact: Fact) throws(ModelError) {
+    guard let account = Interruption.crew?.account, fact.byteCount ?? .max > account.limit else {
+      return
+    }
+    throw account.fault("a value of type \(fact)")
   }
 
   /// Whether an output lies at one place of a workspace.

@@ -21,7 +21,9 @@ struct BlockedResize: Operator {
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     let (shape, axes) = (try inputs.shape(0), try axes(inputs))
-    guard let kernel = resize.sampling.kernel(shape, axes, picks: true) else { return nil }
+    guard let kernel = try resize.sampling.kernel(shape, axes, picks: true) else {
+      return nil
+    }
     return { addresses, crew in
       unsafe kernel.run(addresses.input(0), into: addresses.output(), on: crew)
     }

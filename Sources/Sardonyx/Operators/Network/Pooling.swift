@@ -62,7 +62,9 @@ private struct PreparedPoolings: Sendable {
   func run(
     _ kind: Pooling.Kind, _ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int
   ) -> Bool {
-    guard let x = inputs[0].single, axes.paddingIsModest else { return false }
+    guard let x = inputs[0].single, axes.paddingIsModest, axes.rowsAreModest else {
+      return false
+    }
     let shape = PoolingShape(axes, planes: planes)
     outputs[0].writeSingle { y in
       poolings.value(for: shape) { Pooling(kind, shape) }

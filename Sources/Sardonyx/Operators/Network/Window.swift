@@ -201,6 +201,13 @@ extension [WindowAxis] {
     allSatisfy { $0.padBefore + $0.input + $0.padAfter + $0.span <= 8 * $0.input + 1 << 16 }
   }
 
+  /// Whether the rows of taps of all rows of outputs are about as many as the inputs: kernels make
+  /// lists of them.
+  var rowsAreModest: Bool {
+    let counts = dropLast().map { (Swift.min($0.kernel, $0.input) &+ 1) * $0.output }
+    return (counts as Shape).checkedElementCount ?? .max <= 8 * inputCount + 1 << 20
+  }
+
   /// All runs of a kernel over one plane, by tap and then by row; offsets count from the plane's
   /// first element. Together they touch each pair of an input and an output exactly once.
   ///
@@ -209,7 +216,7 @@ extension [WindowAxis] {
   var runs: [WindowRun] {
     var runs: [WindowRun] = []
     var interruption = Interruption()
-    let met = map(\.metTaps)
+    let (met, claim) = (map(\.metTaps), Interruption.claim())
     met.map(\.count).forEachIndex { places in
       if interruption.isDue(after: 50) { return }
       let taps = zip(met, places).map { $0.lowerBound + $1 }
@@ -225,6 +232,8 @@ extension [WindowAxis] {
           input = input * axis.input + axis.start(of: position) + taps[index] * axis.dilation
           output = output * axis.output + position
         }
+        // Arrays that grow hold their elements twice for a while.
+        claim?.expect(2 * MemoryLayout<WindowRun>.stride)
         runs.append(WindowRun(tap: tap, input: input, output: output, count: columns.count))
       }
     }

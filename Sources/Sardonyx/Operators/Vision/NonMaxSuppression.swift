@@ -34,7 +34,8 @@ struct NonMaxSuppression: Operator {
     let overlap: Float = inputs.tensor(3)?.converted(to: Float.self).first ?? 0
     let threshold: Float? = inputs.tensor(4)?.converted(to: Float.self).first
     var picked: [Int64] = []
-    for image in 0..<shape[0] {
+    // Of no boxes there may be any number of images and classes.
+    for image in 0..<(count > 0 && most > 0 ? shape[0] : 0) {
       let boxes = (0..<count).map { index in
         Box(corners[((image * count + index) * 4)...].prefix(4), isCentred: isCentred)
       }

@@ -106,22 +106,26 @@ struct ResizeSampling: Sendable {
   /// What resizes the axes of a tensor of single precision that are not nil; nil where nothing is
   /// summed, or nothing is there.
   /// - Parameter picks: whether single elements are summed, too.
-  func kernel(_ shape: Shape, _ axes: [ResizedAxis?], picks: Bool = false) -> ResamplingKernel? {
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end.
+  func kernel(
+    _ shape: Shape, _ axes: [ResizedAxis?], picks: Bool = false
+  ) throws(ModelError) -> ResamplingKernel? {
     let output = zip(shape, axes).map { $1?.output ?? $0 }
     guard picks || mode != .nearest || mapping == .cropAndResize,
       axes.contains(where: { $0 != nil }), !shape.contains(0), !output.contains(0),
       shape.allSatisfy({ $0 <= Int(Int32.max) })
     else { return nil }
-    let taps = axes.map { axis in
-      axis.map { axis in
-        ResamplingKernel.Taps((0..<axis.output).map { neighbours(of: $0, axis) })
-      }
+    var taps = [ResamplingKernel.Taps?](repeating: nil, count: axes.count)
+    for case (let index, let axis?) in axes.enumerated() {
+      taps[index] = ResamplingKernel.Taps(axis.output) { neighbours(of: $0, axis) }
     }
+    try Interruption.check()
     return ResamplingKernel(shape, taps, filler: Float(extrapolation))
   }
 
   func computation(_ facts: Facts, _ axes: [ResizedAxis?]) throws(ModelError) -> Computation? {
-    guard try facts.type(0) == .float, let kernel = kernel(try facts.shape(0), axes) else {
+    guard try facts.type(0) == .float, let kernel = try kernel(try facts.shape(0), axes)
+    else {
       return nil
     }
     return { addresses, crew in
@@ -138,35 +142,49 @@ struct ResizeSampling: Sendable {
       throw .unexpected("extent of a resized axis", expected: "at least 1", got: "0")
     }
     if mode == .nearest, mapping != .cropAndResize {
-      return pickNearest(x, axes, destination, crew)
+      return try pickNearest(x, axes, destination, crew)
     }
     guard x.type.computed != nil else {
       throw .unexpected("type of X", expected: "numbers, as mode is \(mode)", got: "\(x.type)")
     }
-    if x.type == .float, let kernel = kernel(x.shape, axes) {
+    if x.type == .float, let kernel = try kernel(x.shape, axes) {
       return unsafe kernel.run(
         x.pointer(as: Float.self), into: destination.pointer(as: Float.self), on: crew)
     }
-    let numbers = interpolated(x.converted(to: Double.self), x.shape, axes)
+    let numbers = try interpolated(x.converted(to: Double.self), x.shape, axes)
     destination.store(x.type.isFloatingPoint ? numbers : numbers.map { x.type.saturated($0) })
   }
 
   /// The numbers of a tensor resized along one axis after the other.
-  func interpolated(_ x: [Double], _ shape: Shape, _ axes: [ResizedAxis?]) -> [Double] {
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end.
+  func interpolated(
+    _ x: [Double], _ shape: Shape, _ axes: [ResizedAxis?]
+  ) throws(ModelError) -> [Double] {
     var (shape, numbers) = (shape, x)
     for (index, axis) in axes.enumerated() {
       guard let axis else { continue }
-      let near = (0..<axis.output).map { neighbours(of: $0, axis) }
+      let claim = Interruption.claim()
+      let near = Interruption.map(axis.output, cost: 100) { output in
+        let near = neighbours(of: output, axis)
+        claim?.expect(Self.listByteCount(near))
+        return near
+      }
+      try Interruption.check()
       numbers = interpolate(numbers, AxisBlock(shape, axis: index), near)
       shape[index] = axis.output
     }
     return numbers
   }
 
+  /// About how many bytes a list of neighbours takes in a list of such lists.
+  private static func listByteCount(_ near: [(index: Int, weight: Double)]?) -> Int {
+    16 + (near.map { 48 + 16 * $0.count } ?? 0)
+  }
+
   /// Copies each output's nearest element, of whatever type.
   private func pickNearest(
     _ x: Tensor, _ axes: [ResizedAxis?], _ destination: Destination, _ crew: Crew
-  ) {
+  ) throws(ModelError) {
     if let region = repeated(x.shape, axes) {
       return destination.copy(x, from: region, to: Region(region.extents), on: crew)
     }
@@ -174,12 +192,13 @@ struct ResizeSampling: Sendable {
     // Axes at the end that stay as they are move in blocks.
     let last = (axes.lastIndex { $0 != nil } ?? -1) + 1
     let places = axes.indices.prefix(last).map { index -> [Int] in
-      guard let axis = axes[index] else { return x.shape[index].multiples(of: strides[index]) }
-      return (0..<axis.output).map { nearest(to: $0, axis) * strides[index] }
+      let axis = axes[index]
+      return Interruption.map(axis?.output ?? x.shape[index], cost: 20) { place in
+        (axis.map { nearest(to: place, $0) } ?? place) * strides[index]
+      }
     }
-    var offsets = [0]
-    for place in places { offsets = offsets.flatMap { first in place.map { first + $0 } } }
-    destination.gather(x, blocksOf: x.shape.dropFirst(last).reduce(1, *), at: offsets)
+    try Interruption.check()
+    destination.gather(x, blocksOf: x.shape.dropFirst(last).reduce(1, *), along: places)
   }
 
   /// The elements of X each repeated a whole number of times along the axes, where that is what
@@ -190,13 +209,21 @@ struct ResizeSampling: Sendable {
       let times = (axes[index]?.output ?? shape[index]) / shape[index]
       if let axis = axes[index] {
         guard times > 0, axis.output == times * axis.input,
-          (0..<axis.output).allSatisfy({ nearest(to: $0, axis) == $0 / times })
+          repeats(axis, times: times)
         else { return nil }
       }
       region.extents += [shape[index], times]
       region.strides += [stride, 0]
     }
     return region
+  }
+
+  /// Whether each element of an axis comes so many times; false where the run is to end.
+  private func repeats(_ axis: ResizedAxis, times: Int) -> Bool {
+    var interruption = Interruption()
+    return (0..<axis.output).allSatisfy {
+      !interruption.isDue(after: 20) && nearest(to: $0, axis) == $0 / times
+    }
   }
 
   private func nearest(to output: Int, _ axis: ResizedAxis) -> Int {
@@ -274,7 +301,8 @@ struct ResizeSampling: Sendable {
   private func interpolate(
     _ x: [Double], _ view: AxisBlock, _ neighbours: [[(index: Int, weight: Double)]?]
   ) -> [Double] {
-    var y = [Double](repeating: extrapolation, count: view.outer * neighbours.count * view.inner)
+    var y = [Double](
+      repeating: extrapolation, untilDue: view.outer * neighbours.count * view.inner)
     var interruption = Interruption()
     var row = 0
     for outer in 0..<view.outer {
@@ -294,11 +322,6 @@ struct ResizeSampling: Sendable {
     }
     return y
   }
-}
-
-extension Int {
-  /// 0, step, 2·step, …, as many as this number tells.
-  fileprivate func multiples(of step: Int) -> [Int] { (0..<self).map { $0 * step } }
 }
 
 extension ElementType {

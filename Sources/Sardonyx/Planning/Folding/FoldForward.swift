@@ -230,7 +230,8 @@ extension BatchNormalizationFold {
     return RunContext(
       crew: Crew(
         threads: 1, deadline: outer?.deadline,
-        account: MemoryAccount(limit: min(1 << 28, outer?.account?.limit ?? .max))))
+        account: MemoryAccount(
+          limit: min(1 << 28, outer?.account?.limit ?? .max), within: outer?.account)))
   }
 
   /// Scales the rows of a MatMul's right operand, or the columns of its left one, and adds what the offsets
