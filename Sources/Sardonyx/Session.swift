@@ -338,7 +338,7 @@ extension Graph {
   fileprivate func outputName(_ position: Int) -> String { values[outputs[position]].name }
 
   /// This graph with every input that has a default as the constant that it holds.
-  fileprivate var withConstantDefaults: Graph {
+  var withConstantDefaults: Graph {
     var graph = self
     graph.inputs.removeAll { defaults[$0] != nil }
     for (id, tensor) in defaults { graph.values[id].constant = tensor }

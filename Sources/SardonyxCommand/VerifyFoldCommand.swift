@@ -8,7 +8,7 @@ struct VerifyFoldCommand: JudgingCommand {
     abstract: "Check a model that any tool folded against the original.",
     discussion: """
       Derives the folded weights anew and compares them with the constants of the folded model, node \
-      by node, matched by the names of outputs or else by operator and order. Then runs both on the \
+      by node, matched by the names of outputs or else by operator and what they read. Then runs both on the \
       same inputs (--random 0 where none are given) and compares the outputs.
 
       Exit status: 0 the same, 1 they differ, 2 it could not be run.

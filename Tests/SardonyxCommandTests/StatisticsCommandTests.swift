@@ -40,7 +40,9 @@ import Testing
     #expect(command.status == 0, "\(command.error)")
     let text = try String(contentsOfFile: page, encoding: .utf8)
     #expect(text.contains("no drift: the data are as those"))
-    #expect(text.contains("<polyline") && text.contains("class=\"heat\"") && !text.contains("http"))
+    #expect(
+      text.contains("<line class=\"one\"") && text.contains("class=\"heat\"")
+        && !text.contains("http"))
   }
 
   @Test func batchStatisticsAreVerifiedAndDropoutIsMissed() throws {

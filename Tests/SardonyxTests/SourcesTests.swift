@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Rules that the compiler on one platform cannot see broken.
+/// Rules that the compiler does not see broken.
 @Suite("Sources") struct SourcesTests {
   private static var files: [URL] {
     let sources = URL(filePath: #filePath).deletingLastPathComponent()
@@ -18,5 +18,27 @@ import Testing
       func count(_ library: String) -> Int { lines.count { $0.hasSuffix("import \(library)") } }
       #expect(count("Glibc") == count("Musl"), "\(file.lastPathComponent)")
     }
+  }
+
+  @Test("Whatever is public has a doc comment")
+  func publicDeclarationsAreDocumented() throws {
+    var count = 0
+    for file in Self.files where !["SardonyxC", "SardonyxServer"].contains(Self.target(of: file)) {
+      let lines = try String(contentsOf: file, encoding: .utf8).split(
+        separator: "\n", omittingEmptySubsequences: false
+      ).map { $0.drop { $0 == " " } }
+      for (position, line) in lines.enumerated()
+      where line.hasPrefix("public ") && !line.hasPrefix("public import ") {
+        count += 1
+        let above = lines[..<position].last { !$0.hasPrefix("@") }
+        #expect(
+          above?.hasPrefix("///") == true, "\(file.lastPathComponent):\(position + 1): \(line)")
+      }
+    }
+    #expect(count > 300)
+  }
+
+  private static func target(of file: URL) -> String? {
+    file.pathComponents.drop { $0 != "Sources" }.dropFirst().first
   }
 }

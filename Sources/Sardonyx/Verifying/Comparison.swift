@@ -117,9 +117,10 @@ extension Comparison {
     unmatched = (lockStep.unmatched.first, lockStep.unmatched.second)
     outputs = zip(right.graph.outputs, zip(try first.results(), try second.results())).map {
       id, results in
-      Entry(
-        right.graph.values[id].name, "", results.0, reference: results.1, tolerance,
-        resolution: lockStep.resolutions[right.graph.values[id].name] ?? 0)
+      let name = right.graph.values[id].name
+      return Entry(
+        name, right.model.graph.maker(of: name), results.0, reference: results.1, tolerance,
+        resolution: lockStep.resolutions[name] ?? 0)
     }
   }
 
@@ -193,6 +194,14 @@ extension Comparison {
     layers = order.filter { !names.contains($0) }.compactMap { entries[$0] }
     let unknown = recorded.keys.filter { entries[$0] == nil && !names.contains($0) }.sorted()
     layers += unknown.map { Entry(missing: $0, "no such value") }
+  }
+}
+
+extension Graph {
+  /// The operator of the node that makes a value; empty for what no node makes.
+  fileprivate func maker(of name: String) -> String {
+    let node = nodes.first { $0.outputs.contains { $0.map { values[$0].name } == name } }
+    return node?.operatorName ?? ""
   }
 }
 

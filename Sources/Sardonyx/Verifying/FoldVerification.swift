@@ -17,23 +17,26 @@ public struct FoldVerification: Sendable {
   /// Labels of nodes with constants of the original, folded, that have no counterpart.
   public private(set) var unmatched: [String] = []
 
-  /// Folds both, matches their nodes by the names of their outputs, or else by operator and order,
-  /// and compares the constants these read.
+  /// Folds both, matches their nodes by the names of their outputs, or else by operator and by what
+  /// they read, and compares the constants these read.
   ///
-  /// A BatchNormalization that only one of them kept is folded here and so compared too.
+  /// A BatchNormalization that only one of them kept is folded here and so compared too, and what a
+  /// caller could override counts as its default.
   /// - Throws: ``ModelError`` of a model that cannot be folded.
   public init(_ original: Model, against folded: Model) throws(ModelError) {
-    compare(try FoldedModel(original).graph, try FoldedModel(folded).graph)
+    compare(
+      try FoldedModel.graphWithConstantDefaults(of: original),
+      try FoldedModel.graphWithConstantDefaults(of: folded))
   }
 
   /// Whether no constant is wrong.
   public var passed: Bool { faults.isEmpty }
 
   private mutating func compare(_ first: Graph, _ second: Graph) {
-    var matcher = NodeMatcher(second)
-    for node in first.nodes {
+    let matching = NodeMatching(first, second)
+    for (position, node) in first.nodes.enumerated() {
       let hasConstants = node.inputs.contains { first.isNumbers($0) }
-      guard let other = matcher.counterpart(of: node, in: first) else {
+      guard let other = matching.counterparts[position].map({ second.nodes[$0] }) else {
         if hasConstants { unmatched.append(node.label) }
         continue
       }
@@ -64,7 +67,7 @@ public struct FoldVerification: Sendable {
   }
 
   /// What differs by more than some roundings of the type, and than cancellation explains.
-  private static func difference(_ expected: Tensor, _ found: Tensor) -> String? {
+  fileprivate static func difference(_ expected: Tensor, _ found: Tensor) -> String? {
     guard expected.elementCount == found.elementCount else {
       return "expected \(expected.elementCount) elements, got \(found.elementCount)"
     }
@@ -82,42 +85,92 @@ public struct FoldVerification: Sendable {
   }
 }
 
-/// Finds the nodes of a graph that stand for those of another.
-private struct NodeMatcher {
-  private let graph: Graph
-  private var byOutput: [String: Int] = [:]
-  private var isTaken: [Bool]
+/// Which nodes of a graph stand for those of another.
+private struct NodeMatching {
+  /// For each node of the first graph, the position of its counterpart in the second.
+  private(set) var counterparts: [Int?]
 
-  init(_ graph: Graph) {
-    self.graph = graph
-    isTaken = graph.nodes.map { _ in false }
-    for (position, node) in graph.nodes.enumerated() {
-      for case let id? in node.outputs { byOutput[graph.values[id].name] = position }
+  private let first: Graph
+  private let second: Graph
+  private var isTaken: [Bool]
+  /// Values of the second graph by those of the first that they stand for.
+  private var values: [Graph.ValueID: Graph.ValueID] = [:]
+
+  /// Nodes are told by the name of what they make, else by what they read, else by their constants;
+  /// those of which none of these tells are matched in the end, in their order.
+  init(_ first: Graph, _ second: Graph) {
+    (self.first, self.second) = (first, second)
+    counterparts = first.nodes.map { _ in nil }
+    isTaken = second.nodes.map { _ in false }
+    let inputs = [String: Graph.ValueID](
+      second.inputs.map { (second.values[$0].name, $0) }, uniquingKeysWith: { one, _ in one })
+    for (index, id) in first.inputs.enumerated() {
+      let placed = second.inputs.indices.contains(index) ? second.inputs[index] : nil
+      values[id] = inputs[first.values[id].name] ?? placed
+    }
+    var byOutput: [String: Int] = [:]
+    for (position, node) in second.nodes.enumerated() {
+      for case let id? in node.outputs { byOutput[second.values[id].name] = position }
+    }
+    for (position, node) in first.nodes.enumerated() {
+      let named = node.outputs.compactMap { $0.flatMap { byOutput[first.values[$0].name] } }.first
+      if let named, isLike(node, named) { match(position, named) }
+    }
+    for position in first.nodes.indices where counterparts[position] == nil {
+      if let other = told(first.nodes[position]) { match(position, other) }
+    }
+    for (position, node) in first.nodes.enumerated() where counterparts[position] == nil {
+      let like = second.nodes.indices.filter { isLike(node, $0) }
+      if let other = like.first(where: { readsTheSame(node, $0) }) ?? like.first {
+        match(position, other)
+      }
     }
   }
 
-  /// The node that makes the value of the same name, or else the first of the same operator with
-  /// constants of the same sizes.
-  mutating func counterpart(of node: Node, in other: Graph) -> Node? {
-    let named = node.outputs.compactMap { $0.flatMap { byOutput[other.values[$0].name] } }.first
-    let position =
-      named.flatMap { isLike(node, in: other, $0) ? $0 : nil }
-      ?? graph.nodes.indices.first { isLike(node, in: other, $0) }
-    guard let position else { return nil }
-    isTaken[position] = true
-    return graph.nodes[position]
+  private mutating func match(_ position: Int, _ other: Int) {
+    counterparts[position] = other
+    isTaken[other] = true
+    for case (let id?, let counterpart?) in zip(
+      first.nodes[position].outputs, second.nodes[other].outputs)
+    {
+      values[id] = counterpart
+    }
   }
 
-  private func isLike(_ node: Node, in other: Graph, _ position: Int) -> Bool {
-    let candidate = graph.nodes[position]
+  /// The only node like this one that reads what it reads, or the one of those with its constants.
+  private func told(_ node: Node) -> Int? {
+    let like = second.nodes.indices.filter { isLike(node, $0) }
+    let reading = like.filter { readsTheSame(node, $0) }
+    if reading.count == 1 { return reading[0] }
+    guard node.inputs.contains(where: first.isNumbers) else { return reading.first }
+    return (reading.isEmpty ? like : reading).first { hasTheSameConstants(node, $0) }
+  }
+
+  private func isLike(_ node: Node, _ position: Int) -> Bool {
+    let candidate = second.nodes[position]
     return !isTaken[position] && candidate.operatorName == node.operatorName
-      && candidate.domain == node.domain
-      && Self.sizes(candidate, graph) == Self.sizes(node, other)
+      && candidate.domain == node.domain && Self.sizes(candidate, second) == Self.sizes(node, first)
   }
 
   private static func sizes(_ node: Node, _ graph: Graph) -> [Int?] {
     node.inputs.map { id in
       graph.isNumbers(id) ? id.flatMap { graph.values[$0].constant?.elementCount } : nil
+    }
+  }
+
+  private func readsTheSame(_ node: Node, _ position: Int) -> Bool {
+    zip(node.inputs, second.nodes[position].inputs).allSatisfy { id, other in
+      guard let id, first.values[id].constant == nil else { return true }
+      return values[id] == other && other != nil
+    }
+  }
+
+  private func hasTheSameConstants(_ node: Node, _ position: Int) -> Bool {
+    zip(node.inputs, second.nodes[position].inputs).allSatisfy { id, other in
+      guard first.isNumbers(id), let id, let other, let expected = first.values[id].constant,
+        let found = second.values[other].constant
+      else { return true }
+      return FoldVerification.difference(expected, found) == nil
     }
   }
 }

@@ -13,7 +13,7 @@ public struct FoldedModel: Sendable {
   /// - Throws: ``ModelError`` (unsupported) where the model calls nodes of several operator sets.
   public init(_ model: Model) throws(ModelError) {
     (definition, notes, graph) = try model.naming { () throws(ModelError) in
-      let graph = try Self.fold(model)
+      let graph = try Self.fold(model.graph)
       var definition = try model.definition.replacing(graph: graph)
       for (name, origin) in graph.allOrigins {
         definition.metadata[Self.originPrefix + name] = origin.steps.joined(separator: "; then ")
@@ -23,8 +23,13 @@ public struct FoldedModel: Sendable {
     }
   }
 
-  private static func fold(_ model: Model) throws(ModelError) -> Graph {
-    var graph = model.graph
+  /// What a model computes for callers that override no default, folded.
+  static func graphWithConstantDefaults(of model: Model) throws(ModelError) -> Graph {
+    try model.naming { () throws(ModelError) in try fold(model.graph.withConstantDefaults) }
+  }
+
+  private static func fold(_ original: Graph) throws(ModelError) -> Graph {
+    var graph = original
     // Quantised weights stay so where no fold needs their numbers.
     let folding = Planner.foldConstants(
       within: FoldingBudget(constantByteCount: graph.constantByteCount),

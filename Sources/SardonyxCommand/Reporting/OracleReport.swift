@@ -157,13 +157,14 @@ struct OracleReport {
         ("as written", known.map { $0.written?.relative }),
       ], limit: 1e-5)
     page.heading(
-      "Differences of all values, folded: up to which power of 10 of the largest magnitude")
+      "Differences of all values, folded: none, or up to which power of 10 of the largest magnitude"
+    )
     var counts = [Int](repeating: 0, count: 18)
     for entry in entries where entry.histogram.count == 18 {
       for index in counts.indices { counts[index] += entry.histogram[index] }
     }
     page.bars(
-      ["0"] + (5...17).map { "\($0 - 17)" },
+      ["none"] + (5...17).map { "\($0 - 17)" },
       [counts[0], counts[1...5].reduce(0, +)] + counts[6...])
     page.heading("Channels of the worst values")
     let worst = known.filter { $0.channels.count > 1 }

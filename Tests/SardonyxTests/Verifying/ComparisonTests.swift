@@ -22,6 +22,7 @@ import Testing
     let comparison = try Comparison(product(2), inputs: x, layers: true)
     #expect(comparison.passed)
     #expect(comparison.outputs.map(\.name) == ["product"])
+    #expect(comparison.outputs.map(\.operatorName) == ["Mul"])
     #expect(comparison.outputs[0].metrics?.maxAbsolute == 0)
     #expect(comparison.outputs[0].metrics?.ulp == 0)
   }
