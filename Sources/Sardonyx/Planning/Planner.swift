@@ -21,13 +21,15 @@ enum Planner {
     case .batch: passes.append(useBatchStatistics)
     case .unfolded: break
     case .auto, .folded, .epilogue:
+      // Before factors of patterns, such as the half of a spelled out Gelu, go into weights behind them.
+      passes.append(fusePatterns)
       if options.batchNormalization != .epilogue {
         let copies = options.batchNormalization == .auto ? worthwhileCopies : .max
         passes += [
           foldBatchNormalizations(leaving: options.leftOut, copyBudget: copies), foldConstants,
         ]
       }
-      passes += [fusePatterns, fuseAttention]
+      passes.append(fuseAttention)
       // 16-bit numbers are kept in single precision.
       if options.usesBlocks { passes.append(widenHalves) }
       passes.append(fuseEpilogues)

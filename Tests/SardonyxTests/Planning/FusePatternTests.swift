@@ -65,6 +65,13 @@ import Testing
     let first = [node("Mul", ["x", "half"], ["halved"]), node("Mul", ["halved", "sum"], ["y"])]
     #expect(try fused(start + last, constants, [4, 33]) == ["Gelu"])
     #expect(try fused(start + first, constants, [4, 33]) == ["Gelu"])
+    // A convolution behind it, which could take the half into its weights.
+    let halved = [node("Mul", ["x", "sum"], ["whole"]), node("Mul", ["whole", "half"], ["gelu"])]
+    let weights = ["w": randomTensor([5, 3, 1, 1], seed: 6)]
+    let operators = try fused(
+      start + halved + [node("Conv", ["gelu", "w"], ["y"])],
+      constants.merging(weights) { $1 }, [2, 3, 4, 4])
+    #expect(operators.contains("Gelu") && !operators.contains("Erf"))
   }
 
   @Test func hardSwishIsFound() throws {
