@@ -193,11 +193,21 @@
     }
   }
 #else
+  import ArgumentParser
+
   /// What the command is without the trait `Server`.
   @main
-  struct Server {
-    static func main() {
-      print("sardonyx-server was built without the trait Server: build it by tools/server")
+  struct Server: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "sardonyx-server",
+      abstract: "Serve a folder of ONNX models, in a build with the trait Server: see tools/server."
+    )
+
+    @Argument(parsing: .allUnrecognized) var arguments: [String] = []
+
+    func run() throws {
+      throw ValidationError(
+        "sardonyx-server was built without the trait Server: build it by tools/server")
     }
   }
 #endif
