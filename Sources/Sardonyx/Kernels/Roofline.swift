@@ -11,7 +11,7 @@ public struct Roofline: Sendable {
   /// Bytes that all threads together read from memory in a second.
   public let bytesPerSecond: Double
 
-  /// Measures this machine, which takes about half a second.
+  /// Measures this machine, which takes less than a second.
   /// - Parameter threads: how many threads are to compute at the same time.
   public init(threads: Int) {
     let crew = Crew(threads: threads)
@@ -21,7 +21,7 @@ public struct Roofline: Sendable {
     }
   }
 
-  /// The best of some tries, each of so many tenths of a millisecond that threads come in time.
+  /// The best of some tries, each of chunks enough for all threads to come in time.
   private static func multiplyAdds(_ crew: Crew) -> Double {
     let (rounds, chunks) = (1 << 16, 64 * crew.threads)
     let instructions = crew.instructions
