@@ -12,6 +12,12 @@ struct WinogradConvolution: Sendable {
   private let inputBlocks: Int
   private let tileColumns: Int
   private let tilesPerImage: Int
+  /// The most tiles that go through all three steps together.
+  ///
+  /// More write factors and products farther away than they need, fewer read the weights more often. Microseconds by 28,
+  /// 49, 98 and 196 tiles, with AVX-512 and 1 MiB of level 2: 64 channels at 224×224 13065, 12844, 14018, 14392; 64 at
+  /// 56×56 739, 709, 740, 735; 256 at 56×56 10903, 10191, 10247, 10832; 32 at 112×112 947, 902, 920, 1073.
+  private static let mostTiles = 56
   /// Tiles that go through all three steps together.
   private let tilesAtOnce: Int
   /// Whether a part of the tiles is one thread's work, or each step is everybody's.
@@ -27,21 +33,10 @@ struct WinogradConvolution: Sendable {
     tileColumns = (output[1] + m - 1) / m
     tilesPerImage = (output[0] + m - 1) / m * tileColumns
     let tiles = shape.batch * tilesPerImage
-    let lanes = filter.layout.lanes
-    let bytesPerTile =
-      MemoryLayout<Float>.stride * points * (inputBlocks + filter.outputBlocks) * lanes
     let weightBytes = MemoryLayout<Float>.stride * points * filter.pointStep
-    let tilePixels = filter.tilePixels
-    // Weights that stay in the second-level cache are read again at no cost, and then factors and
-    // products should, too: 64 channels at 56×56 take 470 µs by 28 tiles, 550 by 196 (AVX-512, 2 MiB of
-    // level 2). Larger weights come from afar, and want many tiles: 512 channels at 28×28 take 37, 19
-    // and 18 ms by 14, 56 and 98.
-    splitsTiles = weightBytes <= Caches.level2 / 2
-    let most =
-      splitsTiles
-      ? max(2 * tilePixels, min(196, Caches.level2 / 2 / bytesPerTile)) : 196
+    splitsTiles = weightBytes <= Caches.level2
     // An even number of parts, so that two threads have the same to do.
-    let parts = (tiles + most - 1) / most
+    let parts = (tiles + Self.mostTiles - 1) / Self.mostTiles
     let evenParts = splitsTiles && parts > 1 ? parts + parts % 2 : parts
     tilesAtOnce = max(1, (tiles + evenParts - 1) / max(1, evenParts))
   }
