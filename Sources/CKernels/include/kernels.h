@@ -212,6 +212,13 @@ typedef struct ByteRounding {
   int32_t zero, low, high;
 } ByteRounding;
 
+/// What was cut off a byte of a factor, so that products with its neighbour fit 16 bits.
+typedef struct ByteExcess {
+  /// The run and the place in it, and the column of the panel.
+  uint16_t run, place, column;
+  int16_t excess;
+} ByteExcess;
+
 /// C = A·B of bytes, unsigned on the left and signed on the right, in 32-bit integers; or, where `rounding` is given, the
 /// bytes Y that it makes of those.
 ///
@@ -227,6 +234,11 @@ typedef struct ByteProduct {
   const int32_t *_Nullable runs_at;
   /// Panels of `byte_columns`, the last one narrower, in which what pack_bytes makes of the runs lies one after the other.
   const int8_t *b;
+  /// Whether pack_bounded_bytes made it instead.
+  bool is_bounded;
+  /// What that cut off, if anything: of panel i from excess_starts[i] to excess_starts[i + 1].
+  const ByteExcess *_Nullable excesses;
+  const int32_t *_Nullable excess_starts;
   int32_t *_Nullable c;
   long c_step;
   const ByteRounding *_Nullable rounding;
@@ -323,6 +335,12 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
       long depth, long filled, long columns, const uint8_t *x, long column_step, long depth_step, uint8_t flip, int8_t *y,
       int32_t *sums);
   /// Σ x[i] ^ flip, modulo 2³².
+  /// The same in groups of four, y[k / 4][n][k % 4], of which the first two and the last two are cut so that their products
+  /// with any two bytes add up within 16 bits. What is cut off goes to `excesses`, all but run and place in order of both;
+  /// there is room for so many. Returns their number, or -1 where there are more. None where multiplying takes no such care.
+  long (*_Nullable pack_bounded_bytes)(
+      long depth, long filled, long columns, const uint8_t *x, long column_step, long depth_step, uint8_t flip,
+      long run, int8_t *y, int32_t *sums, ByteExcess *excesses, long room);
   int32_t (*sum_bytes)(long n, const uint8_t *x, uint8_t flip);
   /// The same of each row of n bytes.
   void (*sum_byte_rows)(long rows, long n, const uint8_t *x, uint8_t flip, int32_t *y);

@@ -19,12 +19,22 @@ struct Body: Sendable {
   }
 
   /// What the outputs will be for inputs of which this is known; unknown facts where the graph
-  /// does not fit them, as in a branch that such inputs never reach.
+  /// does not fit them.
   func outputs(_ inputs: [Fact]) -> [Fact] {
-    guard let plan = try? plans.plan(graph, inputs: inputs) else {
-      return graph.outputs.map { _ in .unknown }
-    }
+    (try? fittingOutputs(inputs)) ?? graph.outputs.map { _ in .unknown }
+  }
+
+  /// What the outputs will be for inputs of which this is known.
+  /// - Throws: ``ModelError`` where the graph does not fit them, as in a branch that such inputs never
+  ///   reach.
+  func fittingOutputs(_ inputs: [Fact]) throws(ModelError) -> [Fact] {
+    let plan = try plans.plan(graph, inputs: inputs)
     return graph.outputs.map { plan.facts[$0] ?? .unknown }
+  }
+
+  /// The graph for inputs of these types and shapes, on addresses alone; nil where it is not made for it.
+  func directCalls(_ inputs: [Fact]) throws(ModelError) -> DirectCalls? {
+    DirectCalls(try plans.plan(graph, inputs: inputs))
   }
 
   /// Runs the graph.

@@ -58,21 +58,7 @@
       let storage = isOdd ? slots[index].odd : slots[index].even
       unsafe workspace.point(direct.slots[index].uses, to: UnsafeRawPointer(storage.base))
     }
-    for step in plan.steps {
-      guard case .call(let computation) = step.action else { continue }
-      do throws(ModelError) {
-        if let profile = context.crew.profile {
-          let started = profile.now()
-          try computation(workspace.addresses(step), context.crew)
-          profile.record(step, of: plan, since: started)
-        } else {
-          try computation(workspace.addresses(step), context.crew)
-        }
-        if context.crew.wasCancelled { try context.checkCancellation() }
-      } catch {
-        throw (context.crew.interruption ?? error).at(node: plan.graph.nodes[step.node].label)
-      }
-    }
+    try direct.run(plan, in: workspace, on: context.crew)
   }
 
   /// Where an output of the last run lies.
@@ -150,6 +136,14 @@
     unsafe larger.base.copyMemory(from: storage.base, byteCount: count * sliceByteCount)
     storage = larger
     capacity = 2 * max(capacity, 8)
+  }
+
+  /// Each of the slices so far, in the memory of all; only where they are stacked along the first axis.
+  var slices: [Value] {
+    precondition(axis == 0 && !isReversed)
+    return (0..<count).map {
+      .tensor(Tensor(type, shape, storage: storage, byteOffset: $0 * sliceByteCount))
+    }
   }
 
   /// The slices so far; all there is room for, where they are not stacked along the first axis.

@@ -132,13 +132,15 @@ struct Executor {
   private func describe(_ step: Plan.Step) throws(ModelError) {
     let checked =
       if let known = step.checked { known } else {
-        try plan.graph.nodes[step.node].check(
-          given: step.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
+        try plan.check(
+          step, given: step.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
       }
     let inputs = Inputs(workspace.table, step.inputs, checked)
     let facts =
       if step.isTold {
         step.outputs.indices.map { plan.fact(of: $0, step) ?? .unknown }
+      } else if step.runsGraphs {
+        [Fact]()
       } else {
         try step.implementation.describe(inputs.facts)
       }

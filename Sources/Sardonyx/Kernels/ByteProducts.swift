@@ -25,6 +25,8 @@ struct PackedBytes: Sendable {
   private let sums: [Int32]
   /// The zero points, where one is not 0.
   private let zeros: [Int32]
+  /// What was cut off the bytes, where they are bounded.
+  private let excesses: Excesses?
   private let instructions: InstructionSet
 
   /// Element (run, k, column) is start[run·runStep + k·depthStep + column·columnStep].
@@ -43,19 +45,50 @@ struct PackedBytes: Sendable {
     let memory = WeightArena.take(width * runs * filled)
     var sums = [Int32](repeating: 0, count: width)
     let flip: UInt8 = isSigned ? 0 : 0x80
-    for first in stride(from: 0, to: columns, by: panel) {
-      let panelWidth = min(panel, width - first)
-      for run in 0..<runs {
-        let from = unsafe start + run * runStep + first * columnStep
-        let to = unsafe memory.start + (first * runs + run * panelWidth) * filled
-        unsafe sums.withUnsafeMutableBufferPointer { sums in
-          unsafe kernels.pack_bytes(
-            depth, filled, min(panel, columns - first), from.assumingMemoryBound(to: UInt8.self),
-            columnStep, depthStep, flip, to.assumingMemoryBound(to: Int8.self),
-            sums.baseAddress! + first)
+    /// Calls `body` with the columns of each panel, and in it with each run: where that is read and written,
+    /// and its sums; until it returns false.
+    func forEachRun(
+      _ body: (
+        Range<Int>, Int, UnsafePointer<UInt8>, UnsafeMutablePointer<Int8>,
+        UnsafeMutablePointer<Int32>
+      ) -> Bool
+    ) -> Bool {
+      unsafe sums.withUnsafeMutableBufferPointer { sums in
+        for first in stride(from: 0, to: columns, by: panel) {
+          let panelWidth = min(panel, width - first)
+          for run in 0..<runs {
+            let from = unsafe start + run * runStep + first * columnStep
+            let to = unsafe memory.start + (first * runs + run * panelWidth) * filled
+            let isDone = unsafe body(
+              first..<min(first + panel, columns), run, from.assumingMemoryBound(to: UInt8.self),
+              to.assumingMemoryBound(to: Int8.self), sums.baseAddress! + first)
+            if !isDone { return false }
+          }
         }
+        return true
       }
     }
+    var excesses: Excesses?
+    if let pack = unsafe kernels.pack_bounded_bytes, runs <= Int(UInt16.max) {
+      var found = Excesses()
+      let isBounded = unsafe forEachRun { columns, run, from, to, sums in
+        if run == 0 { found.starts.append(Int32(found.all.count)) }
+        return unsafe found.append(upTo: depth * columns.count / Excesses.places + 1) {
+          unsafe pack(
+            depth, filled, columns.count, from, columnStep, depthStep, flip, run, to, sums, $0, $1)
+        }
+      }
+      found.starts.append(Int32(found.all.count))
+      if isBounded { excesses = found } else { sums = Array(repeating: 0, count: width) }
+    }
+    if excesses == nil {
+      _ = unsafe forEachRun { columns, _, from, to, sums in
+        unsafe kernels.pack_bytes(
+          depth, filled, columns.count, from, columnStep, depthStep, flip, to, sums)
+        return true
+      }
+    }
+    self.excesses = excesses
     let zeros = (0..<columns).map { column in
       zeroPoints[zeroPoints.count > 1 ? column : 0] - (isSigned ? 0 : 128)
     }
@@ -65,6 +98,30 @@ struct PackedBytes: Sendable {
     (self.filled, self.memory, self.sums) = (filled, memory, sums)
     self.zeros =
       zeros.contains { $0 != 0 } ? zeros + Array(repeating: 0, count: width - columns) : []
+  }
+
+  /// What was cut off bytes so that products of neighbours fit 16 bits.
+  private struct Excesses: Sendable {
+    /// Of so many bytes one may have an excess: what more of them cost is not gained by the others, as measured
+    /// on Cascade Lake without its dot products.
+    static let places = 256
+
+    var all: [ByteExcess] = []
+    /// Where those of each panel begin, and last where those of the last one end.
+    var starts: [Int32] = []
+
+    /// Appends what `pack` puts into the room it is given, and returns how many that are; false where
+    /// they are too many.
+    mutating func append(
+      upTo room: Int, _ pack: (UnsafeMutablePointer<ByteExcess>, Int) -> Int
+    ) -> Bool {
+      unsafe withUnsafeTemporaryAllocation(of: ByteExcess.self, capacity: room) { found in
+        let count = unsafe pack(found.baseAddress!, room)
+        guard count >= 0 else { return false }
+        unsafe all.append(contentsOf: found[..<count])
+        return true
+      }
+    }
   }
 
   /// Bytes that are read of a run of the left factor: whole words, whose rest may be anything.
@@ -109,7 +166,21 @@ struct PackedBytes: Sendable {
     var product = unsafe product(rows, from: first, count: count, columns)
     unsafe product.c = sums + columns.lowerBound
     unsafe product.c_step = width
-    unsafe instructions.kernels.multiply_bytes(&product)
+    unsafe multiply(&product, columns)
+  }
+
+  private func multiply(_ product: inout ByteProduct, _ columns: Range<Int>) {
+    guard let excesses, !excesses.all.isEmpty else {
+      return unsafe instructions.kernels.multiply_bytes(&product)
+    }
+    unsafe excesses.all.withUnsafeBufferPointer { all in
+      unsafe excesses.starts.withUnsafeBufferPointer { starts in
+        unsafe product.excesses = all.baseAddress
+        unsafe product.excess_starts =
+          starts.baseAddress! + columns.lowerBound / instructions.kernels.byte_columns
+        unsafe instructions.kernels.multiply_bytes(&product)
+      }
+    }
   }
 
   /// Puts the bytes that such sums become into rows `step` apart, in some columns.
@@ -126,7 +197,7 @@ struct PackedBytes: Sendable {
       unsafe product.y = y + begin
       unsafe product.y_step = step
       unsafe product.columns = min(columns.upperBound, self.columns) - begin
-      unsafe instructions.kernels.multiply_bytes(&product)
+      unsafe multiply(&product, columns)
     }
   }
 
@@ -138,7 +209,8 @@ struct PackedBytes: Sendable {
       a: rows.places == nil ? rows.start + first * rows.step : rows.start, a_step: rows.step,
       rows_at: rows.places.map { unsafe $0 + first }, runs_at: rows.runs,
       b: memory.start.assumingMemoryBound(to: Int8.self) + columns.lowerBound * runs * filled,
-      c: nil, c_step: 0, rounding: nil, y: nil, y_step: 0, columns: 0)
+      is_bounded: excesses != nil, excesses: nil, excess_starts: nil, c: nil, c_step: 0,
+      rounding: nil, y: nil, y_step: 0, columns: 0)
   }
 
   /// Makes such sums those of (a - zero point)·(b - zero point).

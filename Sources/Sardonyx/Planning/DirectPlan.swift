@@ -23,11 +23,16 @@ struct DirectPlan: Sendable {
   /// Per input of the graph, its places among the operands of all steps.
   private(set) var inputUses: [[Int]]
   private(set) var slots: [Slot] = []
+  /// The steps that compute anything.
+  private let calls: [(step: Plan.Step, computation: Computation)]
 
   /// - Returns: nil for a plan of another kind.
   init?(_ plan: Plan) {
     var sources: [Graph.ValueID: Source] = [:]
     inputUses = plan.graph.inputs.map { Array(plan.uses[$0]) }
+    calls = plan.steps.compactMap { step in
+      if case .call(let computation) = step.action { (step, computation) } else { nil }
+    }
     for (position, id) in plan.graph.inputs.enumerated() {
       guard let type = plan.inputs[position].elementType, type != .string,
         plan.inputs[position].shape != nil
@@ -62,6 +67,32 @@ struct DirectPlan: Sendable {
         type != .string, let source = constant.map(Source.constant) ?? sources[id]
       else { return nil }
       outputs.append((source, type, shape))
+    }
+  }
+
+  /// Steps between two looks at the clock and at the caller's task.
+  private static let stepsPerLook = 16
+
+  /// Runs all steps on the addresses that a workspace of the plan holds.
+  func run(_ plan: Plan, in workspace: Workspace, on crew: Crew) throws(ModelError) {
+    for (index, call) in calls.enumerated() {
+      do throws(ModelError) {
+        if let profile = crew.profile {
+          let started = profile.now()
+          try call.computation(workspace.addresses(call.step), crew)
+          profile.record(call.step, of: plan, since: started)
+        } else {
+          try call.computation(workspace.addresses(call.step), crew)
+        }
+        if crew.wasCancelled || index % Self.stepsPerLook == Self.stepsPerLook - 1,
+          let interruption = crew.interruption
+        {
+          throw interruption
+        }
+      } catch {
+        // An operator that was interrupted may find fault with what it left undone.
+        throw (crew.interruption ?? error).at(node: plan.graph.nodes[call.step.node].label)
+      }
     }
   }
 

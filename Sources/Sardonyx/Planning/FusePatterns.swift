@@ -1,6 +1,6 @@
 extension Planner {
   /// Puts one operator in the place of several that exporters spell it out with: LayerNormalization,
-  /// Gelu, Swish and HardSwish in single precision.
+  /// Gelu in either form, Swish and HardSwish in single precision.
   static let fusePatterns = Pass(name: "fuse patterns") { graph throws(ModelError) in
     var fusion = PatternFusion(graph)
     for position in graph.nodes.indices { try fusion.fuse(at: position) }
@@ -86,16 +86,73 @@ private struct PatternFusion {
 
   // MARK: - Activations
 
-  /// x·½·(1 + erf(x / √2)), the factors in any order.
+  /// x·½·(1 + erf(x / √2)), or x·½·(1 + tanh(√(2/π)·(x + 0.044715·x³))), the factors in any order.
   private mutating func fuseGelu(_ position: Int) throws(ModelError) {
     for form in [geluHalvedLast(position), geluHalvedFirst(position)] {
-      guard let (x, sum) = form, let (error, one) = operandAndConstant(sum, "Add"),
-        graph.scalar(one) == 1, let erf = maker(of: error, "Erf"),
+      guard let (x, sum) = form, let (function, one) = operandAndConstant(sum, "Add"),
+        number(one, besides: x) == 1
+      else { continue }
+      if let erf = maker(of: function, "Erf"),
         let scaled = graph.nodes[erf].inputs[0].flatMap({ producers[$0] }),
         isOverRootOfTwo(scaled, x)
-      else { continue }
-      return try replace(position, by: "Gelu", operatorSet: 20, [x], [:])
+      {
+        return try replace(position, by: "Gelu", operatorSet: 20, [x], [:])
+      }
+      if let tanh = maker(of: function, "Tanh"), let argument = graph.nodes[tanh].inputs[0],
+        let polynomial = polynomial(argument, in: x),
+        zip(polynomial, Self.tanhOfGelu).allSatisfy({ isNear($0, $1) })
+      {
+        return try replace(
+          position, by: "Gelu", operatorSet: 20, [x], ["approximate": .string("tanh")])
+      }
     }
+  }
+
+  /// What Gelu takes the hyperbolic tangent of, by the powers of x.
+  private static let tanhOfGelu: [Float] = [0, 0.7978846, 0, 0.7978846 * 0.044715]
+
+  /// A value as a polynomial of `x` of at most the third degree, its coefficients by their powers; nil where
+  /// it is none, or others read what it is put together from.
+  private mutating func polynomial(_ id: Graph.ValueID, in x: Graph.ValueID, depth: Int = 0)
+    -> [Float]?
+  {
+    if id == x { return [0, 1, 0, 0] }
+    if let number = number(id, besides: x) { return [number, 0, 0, 0] }
+    // As deep as anybody spells it, and twice that.
+    guard depth < 12,
+      let position = maker(of: id, "Add") ?? maker(of: id, "Mul") ?? maker(of: id, "Pow"),
+      let first = graph.nodes[position].inputs[0], let second = graph.nodes[position].inputs[1],
+      let left = polynomial(first, in: x, depth: depth + 1),
+      let right = polynomial(second, in: x, depth: depth + 1)
+    else { return nil }
+    switch graph.nodes[position].operatorName {
+    case "Add": return zip(left, right).map(+)
+    case "Mul": return product(left, right)
+    default:
+      guard right == [2, 0, 0, 0] || right == [3, 0, 0, 0] else { return nil }
+      guard let square = product(left, left) else { return nil }
+      return right[0] == 2 ? square : product(square, left)
+    }
+  }
+
+  private func product(_ left: [Float], _ right: [Float]) -> [Float]? {
+    var product = [Float](repeating: 0, count: left.count)
+    for (power, factor) in left.enumerated() where factor != 0 {
+      for (other, coefficient) in right.enumerated() where coefficient != 0 {
+        guard power + other < product.count else { return nil }
+        product[power + other] += factor * coefficient
+      }
+    }
+    return product
+  }
+
+  /// The number that a constant holds, if it is a single one and has no more axes than `x`.
+  private mutating func number(_ id: Graph.ValueID, besides x: Graph.ValueID) -> Float? {
+    if let number = graph.scalar(id) { return number }
+    guard let tensor = graph.values[id].constant, tensor.type == .float, tensor.elementCount == 1,
+      let shape = graph.symbolicShapes().facts[x].shape, tensor.shape.count <= shape.count
+    else { return nil }
+    return tensor.converted(to: Float.self)[0]
   }
 
   /// (x·(1 + …))·½.

@@ -14,8 +14,12 @@ final class Plan: Sendable {
     let outputs: [Graph.ValueID?]
     /// Whether types and shapes of the outputs are known; else they are asked for in the run.
     let isTold: Bool
+    /// Whether the operator runs graphs, whose results it hands over as they are.
+    let runsGraphs: Bool
     /// That the inputs' types are allowed; nil while one of them is not known.
     let checked: TypesChecked?
+    /// The types that the inputs had in a run, which are allowed.
+    private let met = Mutex<(types: [ValueType?], proof: TypesChecked)?>(nil)
     /// Where each output goes.
     let placements: [Placement]
     let action: Action
@@ -35,10 +39,28 @@ final class Plan: Sendable {
     ) {
       (self.node, self.inputs, self.outputs) = (node, inputs, outputs)
       self.implementation = implementation
+      runsGraphs = !implementation.bodies.isEmpty
       (self.isTold, self.checked) = (isTold, checked)
       (self.placements, self.action) = (placements, action)
       (self.isFixed, self.releases, self.firstOperand) = (isFixed, releases, firstOperand)
     }
+
+    fileprivate func known(_ types: [ValueType?]) -> TypesChecked? {
+      met.withLock { met in met.flatMap { $0.types == types ? $0.proof : nil } }
+    }
+
+    fileprivate func keep(_ types: [ValueType?], _ proof: TypesChecked) {
+      met.withLock { $0 = (types, proof) }
+    }
+  }
+
+  /// That the types which the inputs of a step have in a run are allowed; nil for those without a value.
+  /// - Throws: ``ModelError`` (invalid) where they are not, or a value is missing.
+  func check(_ step: Step, given types: [ValueType?]) throws(ModelError) -> TypesChecked {
+    if let known = step.known(types) { return known }
+    let proof = try graph.nodes[step.node].check(given: types)
+    step.keep(types, proof)
+    return proof
   }
 
   /// How a step computes its outputs.

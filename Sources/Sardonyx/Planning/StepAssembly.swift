@@ -90,8 +90,11 @@ struct StepAssembly {
   /// Whether an output lies at one place of a workspace.
   private func isPlaced(_ placement: Plan.Placement, _ node: Node, _ action: Plan.Action) -> Bool {
     if case .described = action { return false }
-    // Control flow hands over what its body has made, wherever that lies.
-    guard node.implementation.bodies.isEmpty else { return false }
+    // Control flow hands over what its body has made, wherever that lies, unless it computes in place.
+    if case .call = action {
+    } else if !node.implementation.bodies.isEmpty {
+      return false
+    }
     switch placement {
     case .arena: return true
     case .input(let index): return node.inputs[index].map { fixed[$0] } ?? false

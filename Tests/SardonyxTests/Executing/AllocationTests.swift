@@ -118,6 +118,27 @@ private var isOptimized: Bool {
     #expect(try session.run(["X": x])["L"]!.tensor!.elements() == [Int64(3), 4, 4])
   }
 
+  @Test func aConditionTakesNothing() throws {
+    func branch(_ operatorName: String) -> Attribute {
+      .graph(
+        GraphDefinition(
+          inputs: [], outputs: [ValueDefinition(name: "r", type: .tensor(.float), shape: nil)],
+          nodes: [node(operatorName, ["X", "X"], ["q"]), node("Add", ["q", "X"], ["r"])]))
+    }
+    let definition = graph(
+      [declared("C", .bool, []), declared("X", .float, [4])],
+      [
+        node("If", ["C"], ["a"], ["then_branch": branch("Add"), "else_branch": branch("Mul")]),
+        node("Sigmoid", ["a"], ["Y"]),
+      ], [declared("Y")])
+    let session = try session(model(definition))
+    let x = Value.tensor(Tensor([Float](repeating: 1, count: 4)))
+    for condition in [true, false] {
+      let inputs = ["C": Value.tensor(Tensor(scalar: condition)), "X": x]
+      #expect(try stepAllocations(session, inputs) == 0)
+    }
+  }
+
   @Test func loopTakesAsMuchForManyIterationsAsForSome() throws {
     let body = GraphDefinition(
       inputs: [

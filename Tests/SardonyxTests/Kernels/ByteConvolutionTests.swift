@@ -6,8 +6,8 @@ extension Kernels {
   @Suite("Convolution of bytes") struct ByteConvolutionTests {
     @Test(
       "Sums and nearest bytes are those of plain arithmetic, for all zero points and extreme bytes",
-      arguments: crews)
-    func exactness(on crew: Crew) throws {
+      arguments: crews, [false, true])
+    func exactness(on crew: Crew, isClustered: Bool) throws {
       var numbers = Numbers(seed: 31)
       for channels in 1...67 {
         let isSigned = channels % 2 == 0
@@ -36,7 +36,14 @@ extension Kernels {
           }
         let x = (0..<batch * channels * size[0] * size[1]).map { _ in byte(bytes) }
         let depth = channels * shape.taps
-        let weights = (0..<outputs * depth).map { _ in byte(weightBytes) }
+        // As those of trained weights are: most near the middle, some anywhere.
+        func clusteredByte() -> Int {
+          let isNear = numbers.next(in: 0...400) > 0
+          return numbers.next(in: isNear ? -60...60 : -128...127) + (isWeightSigned ? 0 : 128)
+        }
+        let weights = (0..<outputs * depth).map { _ in
+          isClustered ? clusteredByte() : byte(weightBytes)
+        }
         let bias = (0..<outputs).map { _ in numbers.next(in: -99999...99999) }
         let tensor = Tensor(
           converting: weights.map { Double($0) }, to: isWeightSigned ? .int8 : .uint8,

@@ -15,10 +15,21 @@ extension Kernels {
       }
     }
 
+    /// Bytes as those of trained weights are: most near the middle, some anywhere.
+    private static func clusteredBytes(_ count: Int, isSigned: Bool, _ numbers: inout Numbers)
+      -> [Int]
+    {
+      (0..<count).map { _ in
+        let isNear = numbers.next(in: 0...400) > 0
+        return numbers.next(in: isNear ? -60...60 : -128...127) + (isSigned ? 0 : 128)
+      }
+    }
+
     @Test(
-      "Sums are those of 64-bit arithmetic, for all zero points and extreme bytes", arguments: crews
+      "Sums are those of 64-bit arithmetic, for all zero points and extreme bytes",
+      arguments: crews, [false, true]
     )
-    func exactness(on crew: Crew) {
+    func exactness(on crew: Crew, isClustered: Bool) {
       var numbers = Numbers(seed: 21)
       for depth in 1...67 {
         for runs in [1, 3] {
@@ -34,8 +45,10 @@ extension Kernels {
             default: [isSigned ? 0 : 128]
             }
           let terms = runs * depth
-          let b = Self.bytes(
-            terms * columns, isSigned: isSigned, extremes: depth % 5 == 0, &numbers)
+          let b =
+            isClustered
+            ? Self.clusteredBytes(terms * columns, isSigned: isSigned, &numbers)
+            : Self.bytes(terms * columns, isSigned: isSigned, extremes: depth % 5 == 0, &numbers)
           let packed = unsafe b.map { UInt8(truncatingIfNeeded: $0) }.withUnsafeBytes { bytes in
             unsafe PackedBytes(
               runs: runs, depth: depth, columns: columns, from: bytes.baseAddress!,

@@ -74,6 +74,47 @@ import Testing
     #expect(operators.contains("Gelu") && !operators.contains("Erf"))
   }
 
+  /// x·½·(1 + tanh(√(2/π)·(x + 0.044715·x³))), as JAX, PyTorch and Keras spell it.
+  @Test func geluByTanhIsFoundHoweverItIsSpelled() throws {
+    func constants(_ factor: Float) -> [String: Tensor] {
+      [
+        "third": Tensor(scalar: factor), "root": Tensor(scalar: Float(0.7978846)),
+        "one": Tensor([Float(1)], [1, 1]), "half": Tensor(scalar: Float(0.5)),
+        "three": Tensor(scalar: Float(3)), "two": Tensor(scalar: Float(2)),
+      ]
+    }
+    let cubes = [
+      [
+        node("Mul", ["third", "x"], ["p"]), node("Mul", ["x", "p"], ["q"]),
+        node("Mul", ["x", "q"], ["cube"]),
+      ],
+      [node("Pow", ["x", "three"], ["p"]), node("Mul", ["p", "third"], ["cube"])],
+      [
+        node("Mul", ["x", "x"], ["p"]), node("Mul", ["p", "x"], ["q"]),
+        node("Mul", ["third", "q"], ["cube"]),
+      ],
+    ]
+    let sums = [
+      node("Add", ["x", "cube"], ["inner"]), node("Mul", ["root", "inner"], ["scaled"]),
+    ]
+    let factored = [
+      node("Pow", ["x", "two"], ["p"]), node("Mul", ["third", "p"], ["q"]),
+      node("Add", ["one", "q"], ["r"]), node("Mul", ["x", "root"], ["s"]),
+      node("Mul", ["s", "r"], ["scaled"]),
+    ]
+    let end = [node("Tanh", ["scaled"], ["t"]), node("Add", ["one", "t"], ["sum"])]
+    let halves = [
+      [node("Mul", ["half", "sum"], ["gate"]), node("Mul", ["x", "gate"], ["y"])],
+      [node("Mul", ["x", "half"], ["halved"]), node("Mul", ["halved", "sum"], ["y"])],
+      [node("Mul", ["x", "sum"], ["whole"]), node("Mul", ["whole", "half"], ["y"])],
+    ]
+    for (start, half) in zip(cubes.map { $0 + sums } + [factored], halves + [halves[0]]) {
+      #expect(try fused(start + end + half, constants(0.044715), [4, 33]) == ["Gelu"])
+    }
+    let other = try fused(cubes[0] + sums + end + halves[0], constants(0.05), [4, 33])
+    #expect(other.contains("Tanh"))
+  }
+
   @Test func hardSwishIsFound() throws {
     let slope: [String: Attribute] = ["alpha": .float(1 / 6), "beta": .float(0.5)]
     for inputs in [["x", "gate"], ["gate", "x"]] {

@@ -61,8 +61,18 @@ struct LinearFunctions: Sendable {
   }
 }
 
-/// The sum of products of two vectors of the same length: eight sums side by side, added up last.
+/// The sum of products of two vectors of the same length.
 func dot(_ left: Span<Double>, _ right: Span<Double>) -> Double {
+  sumOfEight(left, right) { $0 * $1 }
+}
+
+/// The sum of what a function makes of the numbers of two vectors of the same length: eight sums side by
+/// side, added up with the rest of the vectors, filled up with zeros, last.
+@inline(__always)
+func sumOfEight(
+  _ left: Span<Double>, _ right: Span<Double>,
+  _ function: (SIMD8<Double>, SIMD8<Double>) -> SIMD8<Double>
+) -> Double {
   precondition(left.count == right.count)
   return unsafe left.withUnsafeBytes { left in
     unsafe right.withUnsafeBytes { right in
@@ -71,19 +81,19 @@ func dot(_ left: Span<Double>, _ right: Span<Double>) -> Double {
       var sums = SIMD8<Double>.zero
       var offset = 0
       while offset + wide <= left.count {
-        sums +=
-          unsafe left.loadUnaligned(fromByteOffset: offset, as: SIMD8<Double>.self)
-          * right.loadUnaligned(fromByteOffset: offset, as: SIMD8<Double>.self)
+        sums += unsafe function(
+          left.loadUnaligned(fromByteOffset: offset, as: SIMD8<Double>.self),
+          right.loadUnaligned(fromByteOffset: offset, as: SIMD8<Double>.self))
         offset += wide
       }
-      var sum = sums.sum()
-      while offset < left.count {
-        sum +=
-          unsafe left.loadUnaligned(fromByteOffset: offset, as: Double.self)
-          * right.loadUnaligned(fromByteOffset: offset, as: Double.self)
-        offset += lane
+      var (x, y) = (SIMD8<Double>.zero, SIMD8<Double>.zero)
+      for index in 0..<(left.count - offset) / lane {
+        x[index] = unsafe left.loadUnaligned(
+          fromByteOffset: offset + index * lane, as: Double.self)
+        y[index] = unsafe right.loadUnaligned(
+          fromByteOffset: offset + index * lane, as: Double.self)
       }
-      return sum
+      return (sums + function(x, y)).sum()
     }
   }
 }

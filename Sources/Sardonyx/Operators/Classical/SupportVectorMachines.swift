@@ -69,13 +69,10 @@ struct SupportVectors: Sendable {
   }
 
   private static func squaredDistance(_ left: Span<Double>, _ right: Span<Double>) -> Double {
-    precondition(left.count == right.count)
-    var sum = 0.0
-    for index in left.indices {
-      let difference = left[index] - right[index]
-      sum += difference * difference
+    sumOfEight(left, right) { x, y in
+      let differences = x - y
+      return differences * differences
     }
-    return sum
   }
 }
 

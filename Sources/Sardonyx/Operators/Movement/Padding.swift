@@ -45,6 +45,69 @@ struct Pad: Operator {
     return [Fact(try inputs.type(0), padded)]
   }
 
+  /// More copies than these are worked out as they are made.
+  private static let mostCopies = 64
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    // What depends on data is left to `run`.
+    guard let shape = outputs[0]?.shape, !shape.contains(0), let type = outputs[0]?.elementType,
+      let pads = try? pads(inputs, rank: shape.count),
+      let filling = try filling(inputs, type, pads, count: shape.elementCount)
+    else { return nil }
+    let extents = try inputs.shape(0)
+    var moves = [RegionMove(source: Region(extents), target: Region(shape))]
+    for axis in extents.indices {
+      let stretches = Stretch.all(mode, extent: extents[axis], pads[axis].before, pads[axis].after)
+      guard moves.count * stretches.count <= Self.mostCopies else { return nil }
+      moves = moves.flatMap { move in
+        stretches.map { stretch in
+          RegionMove(
+            source: move.source.sliced(
+              axis, from: stretch.source, step: stretch.step, count: stretch.count),
+            target: move.target.sliced(axis, from: stretch.target, count: stretch.count))
+        }
+      }
+    }
+    guard let copying = moves.computation(of: type) else { return nil }
+    return { addresses, crew throws(ModelError) in
+      try filling(addresses, crew)
+      try copying(addresses, crew)
+    }
+  }
+
+  /// What fills the output with the value around the input; nil where the value is not known.
+  private func filling(
+    _ inputs: Facts, _ type: ElementType, _ pads: [(before: Int, after: Int)], count: Int
+  ) throws(ModelError) -> Computation? {
+    guard mode == .constant, pads.contains(where: { $0.before > 0 || $0.after > 0 }) else {
+      return { _, _ in }
+    }
+    guard !inputs.has(2) || inputs[2].value != nil else { return nil }
+    var value = Tensor(converting: [fixedValue], to: type, [])
+    if inputs.has(2), let given = try? inputs.tensor(2), given.elementCount > 0 { value = given }
+    let bytes = value.rawBytes.prefix(type.byteCount)
+    switch type.byteCount {
+    case 1: return Self.filling(bytes, UInt8.self, count)
+    case 2: return Self.filling(bytes, UInt16.self, count)
+    case 4: return Self.filling(bytes, UInt32.self, count)
+    case 8: return Self.filling(bytes, UInt64.self, count)
+    default: return nil
+    }
+  }
+
+  private static func filling<T: FixedWidthInteger & BitwiseCopyable & Sendable>(
+    _ bytes: some Collection<UInt8>, _: T.Type, _ count: Int
+  ) -> Computation {
+    // The first byte is the lowest.
+    let element = bytes.reversed().reduce(T(0)) { $0 << 8 | T($1) }
+    return { addresses, _ in
+      let y: UnsafeMutablePointer<T> = unsafe addresses.output()
+      Interruption.inStretches(of: count) {
+        unsafe (y + $0.lowerBound).initialize(repeating: element, count: $0.count)
+      }
+    }
+  }
+
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (input, output) = (inputs[0], outputs[0])
     let pads = try pads(inputs.facts, rank: input.shape.count)

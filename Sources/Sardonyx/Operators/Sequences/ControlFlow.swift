@@ -64,7 +64,43 @@ struct If: Operator {
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     let captured = inputs.from(1).map { $0 ?? .unknown }
     if inputs[0].value != nil { return branch(try condition(inputs.tensor(0))).outputs(captured) }
-    return zip(bodies[0].outputs(captured), bodies[1].outputs(captured)).map(Fact.common)
+    var results: [[Fact]] = []
+    for body in bodies {
+      switch Result(catching: { () throws(ModelError) in try body.fittingOutputs(captured) }) {
+      case .success(let facts): results.append(facts)
+      // A branch that does not fit such inputs cannot run.
+      case .failure(let error) where error.code != .limit && error.code != .cancelled: continue
+      case .failure: return body.graph.outputs.map { _ in .unknown }
+      }
+    }
+    guard let first = results.first else { return bodies[0].outputs(captured) }
+    return results.dropFirst().reduce(first) { zip($0, $1).map(Fact.common) }
+  }
+
+  func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
+    let captured = inputs.from(1)
+    guard try inputs.shape(0).elementCount == 1, captured.allSatisfy({ $0 != nil }) else {
+      return nil
+    }
+    let facts = captured.map { $0 ?? .unknown }
+    let choice = try inputs[0].value.map { _ throws(ModelError) in
+      try condition(inputs.tensor(0)) ? 0 : 1
+    }
+    var calls: [Result<DirectCalls, ModelError>?] = [nil, nil]
+    for index in bodies.indices where choice == nil || choice == index {
+      do throws(ModelError) {
+        guard let direct = try bodies[index].directCalls(facts) else { return nil }
+        calls[index] = .success(direct)
+      } catch {
+        guard error.code != .limit, error.code != .cancelled else { return nil }
+        calls[index] = .failure(error)
+      }
+    }
+    let branches = calls
+    return { addresses, crew throws(ModelError) in
+      let isTrue = unsafe addresses.input(0, as: UInt8.self).pointee != 0
+      try branches[choice ?? (isTrue ? 0 : 1)]?.get().run(addresses, from: 1, on: crew)
+    }
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
@@ -89,14 +125,20 @@ struct If: Operator {
 /// The body takes (iteration, condition, states…) and gives (condition, states…, elements…); the
 /// elements of all iterations, stacked, are the last outputs.
 struct Loop: Operator {
-  var bodies: [Body]
+  var bodies: [Body] {
+    didSet { iteration = LoopIteration(bodies[0], stateCount: stateCount) }
+  }
   let ownInputCount: Int
   let stateCount: Int
+  /// What an iteration does on addresses alone.
+  private var iteration: LoopIteration
 
   init(_ node: inout NodeReader) throws(ModelError) {
-    bodies = [try node.body("body")]
+    let body = try node.body("body")
+    bodies = [body]
     ownInputCount = node.inputCount
     stateCount = max(0, ownInputCount - 2)
+    iteration = LoopIteration(body, stateCount: stateCount)
     try bodies[0].check(
       inputs: 2 + stateCount, captures: node.captureCount,
       outputs: 1 + max(stateCount, node.outputCount)...Int.max)
@@ -157,18 +199,26 @@ struct Loop: Operator {
     let context = outputs.context
     // Memory of its own, which the iterations write.
     let (number, truth) = (Tensor(scalar: Int64(0)), Tensor(scalar: true))
-    let given = [.tensor(number), .tensor(truth)] + states + inputs.from(ownInputCount)
-    guard states.indices.allSatisfy({ declared($0, states[$0])?.tensor != nil }),
-      let runs = try bodies[0].directRuns(like: given, context),
+    let kept = iteration.kept
+    let given =
+      [.tensor(number), .tensor(truth)] + kept.map { states[$0] } + inputs.from(ownInputCount)
+    guard kept.allSatisfy({ declared($0, states[$0])?.tensor != nil }),
+      let runs = try iteration.body.directRuns(like: given, context),
       runs.direct.outputs[0].type == .bool,
       runs.direct.outputs[0].shape.elementCount == 1,
-      states.indices.allSatisfy({ runs.canFollow(1 + $0, as: 2 + $0) })
+      kept.indices.allSatisfy({ runs.canFollow(1 + $0, as: 2 + $0) })
     else { return false }
+    let elementCount = bodies[0].graph.outputs.count - 1 - stateCount
+    // Where the results of each stack go.
+    let results = (0..<elementCount).map { stateCount + $0 } + iteration.appended
     var stacks: [GrowingStack?] = []
-    for index in 0..<bodies[0].graph.outputs.count - 1 - stateCount {
-      let output = runs.direct.outputs[1 + stateCount + index]
+    for (index, result) in results.enumerated() {
+      let output = runs.direct.outputs[1 + kept.count + index]
+      if index >= elementCount {
+        guard case .sequence(_, .tensor(output.type))? = states[result] else { return false }
+      }
       stacks.append(
-        outputs.wants(stateCount + index)
+        outputs.wants(result)
           ? try GrowingStack(
             output.type, output.shape, axis: 0, capacity: min(limit, 16), context) : nil)
     }
@@ -180,16 +230,23 @@ struct Loop: Operator {
       try runs.run()
       count += 1
       for index in stacks.indices {
-        try unsafe stacks[index]?.append(runs.output(1 + stateCount + index))
+        try unsafe stacks[index]?.append(runs.output(1 + kept.count + index))
       }
-      for index in 0..<stateCount { unsafe runs.bind(2 + index, to: runs.output(1 + index)) }
+      for index in kept.indices { unsafe runs.bind(2 + index, to: runs.output(1 + index)) }
     } while unsafe runs.output(0).load(as: UInt8.self) != 0 && count < limit
-    for index in 0..<stateCount {
+    for (index, state) in kept.enumerated() {
       // Else it is handed on as it is.
-      outputs.set(index, runs.tensor(1 + index).map { .tensor($0) } ?? states[index]!)
+      outputs.set(state, runs.tensor(1 + index).map { .tensor($0) } ?? states[state]!)
     }
     for (index, stack) in stacks.enumerated() {
-      if let stack { outputs.set(stateCount + index, .tensor(stack.tensor)) }
+      guard let stack else { continue }
+      if case .sequence(let elements, let type)? = index < elementCount
+        ? nil : states[results[index]]
+      {
+        outputs.set(results[index], .sequence(elements + stack.slices, of: type))
+      } else {
+        outputs.set(results[index], .tensor(stack.tensor))
+      }
     }
     return true
   }
@@ -222,6 +279,57 @@ struct Loop: Operator {
     }
     if tensor.type == .bool { return unsafe Int(tensor.pointer(as: UInt8.self).pointee) }
     return Int(tensor.converted(to: Int64.self)[0])
+  }
+}
+
+/// The body of a loop without the sequences that it does nothing with but append to: what would be appended
+/// comes as further elements.
+private struct LoopIteration: Sendable {
+  let body: Body
+  /// The states that are left, in order.
+  private(set) var kept: [Int] = []
+  /// The states that are sequences, in the order of the elements that stand for them.
+  private(set) var appended: [Int] = []
+
+  init(_ body: Body, stateCount: Int) {
+    var graph = body.graph
+    guard graph.inputs.count >= 2 + stateCount, graph.outputs.count > stateCount,
+      graph.nodes.contains(where: { $0.operatorName == "SequenceInsert" })
+    else {
+      self.body = body
+      kept = Array(0..<stateCount)
+      return
+    }
+    let (readers, producers) = (graph.readers(), graph.producers())
+    var (dropped, elements): (Set<Int>, [Graph.ValueID]) = ([], [])
+    for state in 0..<stateCount {
+      let (old, new) = (graph.inputs[2 + state], graph.outputs[1 + state])
+      guard let position = producers[new], graph.nodes[position].domain.isEmpty,
+        graph.nodes[position].operatorName == "SequenceInsert",
+        !graph.nodes[position].hasInput(2), graph.nodes[position].inputs.first == old,
+        graph.nodes[position].hasInput(1), let element = graph.nodes[position].inputs[1],
+        element != old, readers[old] == [position], readers[new].isEmpty,
+        !graph.outputs.contains(old), graph.outputs.count(where: { $0 == new }) == 1
+      else {
+        kept.append(state)
+        continue
+      }
+      appended.append(state)
+      elements.append(element)
+      dropped.insert(position)
+    }
+    guard !appended.isEmpty else {
+      self.body = body
+      return
+    }
+    let rest = (stateCount...).prefix { 1 + $0 < graph.outputs.count }
+    graph.outputs =
+      [graph.outputs[0]] + kept.map { graph.outputs[1 + $0] }
+      + rest.map { graph.outputs[1 + $0] } + elements
+    graph.inputs =
+      graph.inputs[..<2] + kept.map { graph.inputs[2 + $0] } + graph.inputs[(2 + stateCount)...]
+    graph.nodes = graph.nodes.indices.filter { !dropped.contains($0) }.map { graph.nodes[$0] }
+    self.body = Body(attribute: body.attribute, graph: graph, captureCount: body.captureCount)
   }
 }
 

@@ -265,11 +265,41 @@ extension Tensor {
   init(stacking tensors: [Tensor], _ axis: Int, _ context: RunContext) throws(ModelError) {
     let rank = (tensors.first?.shape.count ?? 0) + 1
     let axis = try axis.axis(ofRank: rank)
+    if let small = try Self.stack(ofFew: tensors, axis, context) {
+      self = small
+      return
+    }
     let slices = tensors.map { tensor in
       var shape = tensor.shape
       shape.insert(1, at: min(axis, shape.count))
       return tensor.reshaped(shape)
     }
     try self.init(joining: slices, axis, context)
+  }
+
+  /// More bytes than these are worth dividing among threads.
+  private static let mostBytesAtOnce = 1 << 16
+
+  /// The same for few bytes; nil where tensors differ or hold texts.
+  private static func stack(ofFew tensors: [Tensor], _ axis: Int, _ context: RunContext)
+    throws(ModelError) -> Tensor?
+  {
+    guard let first = tensors.first, first.type != .string,
+      tensors.allSatisfy({ $0.type == first.type && $0.shape == first.shape }),
+      first.byteCount * tensors.count <= mostBytesAtOnce
+    else { return nil }
+    var shape = first.shape
+    shape.insert(tensors.count, at: axis)
+    let whole = Destination(first.type, shape, storage: try context.allocate(first.type, shape))
+    let rows = Shape(first.shape[..<axis]).elementCount
+    let size = first.byteCount / max(rows, 1)
+    var target = unsafe whole.bytes
+    for row in 0..<rows {
+      for tensor in tensors {
+        unsafe target.copyMemory(from: tensor.bytes + row * size, byteCount: size)
+        unsafe target += size
+      }
+    }
+    return whole.tensor(texts: .none)
   }
 }

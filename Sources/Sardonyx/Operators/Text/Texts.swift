@@ -122,7 +122,9 @@ struct StringNormalizer: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     var kept = TextList(outputs.context)
     for text in try inputs[0].strings() {
-      if stopWords.contains(isCaseSensitive ? text : text.lowercased()) { continue }
+      if !stopWords.isEmpty, stopWords.contains(isCaseSensitive ? text : text.lowercased()) {
+        continue
+      }
       switch change {
       case .lower: try kept.append(text.lowercased())
       case .upper: try kept.append(text.uppercased())

@@ -304,6 +304,140 @@ import Testing
     }
   }
 
+  /// Branches whose outputs are results, a view of one, a constant, what they capture, and one result
+  /// twice, with another If inside; run by a loop on addresses, by one on values, and alone.
+  @Test func branchesOnAddressesAreThoseOfValues() throws {
+    let inner: [String: Attribute] = [
+      "then_branch": .graph(
+        graph([], [node(["up"], "Add", ["product", "x"])], [("up", float, nil)])),
+      "else_branch": .graph(
+        graph([], [node(["down"], "Sub", ["product", "x"])], [("down", float, nil)])),
+    ]
+    let names = ["a", "b", "c", "d", "e"]
+    func branch(_ operatorName: String, _ number: Float) -> GraphDefinition {
+      graph(
+        [],
+        [
+          node(["product"], operatorName, ["x", "state"]),
+          node(["inner"], "If", ["small"], inner),
+          node(["sum"], "Add", ["inner", "product"]),
+          node(["shape"], "Constant", [], ["value": .tensor(Tensor([Int64(6)]))]),
+          node(["flat"], "Reshape", ["sum", "shape"]),
+          node(["fixed"], "Constant", [], ["value": .tensor(Tensor([number]))]),
+          node(["own"], "Identity", ["x"]), node(["again"], "Identity", ["sum"]),
+        ],
+        [
+          ("sum", float, nil), ("flat", float, nil), ("fixed", float, nil), ("own", float, nil),
+          ("again", float, nil),
+        ])
+    }
+    let choice: [String: Attribute] = [
+      "then_branch": .graph(branch("Mul", 3)), "else_branch": .graph(branch("Add", 4)),
+    ]
+    let nodes = [
+      node(["two"], "Constant", [], ["value": .tensor(Tensor(scalar: Int64(2)))]),
+      node(["three"], "Constant", [], ["value": .tensor(Tensor(scalar: Int64(3)))]),
+      node(["smaller"], "Less", ["i", "two"]), node(["small"], "Less", ["i", "three"]),
+      node(names, "If", ["smaller"], choice), node(["next"], "Identity", ["a"]),
+      node(["go"], "Identity", ["c0"]),
+    ]
+    let states: [(String, ValueType)] = [("i", number), ("c0", flag), ("state", float)]
+    let outputs: [(String, ValueType, [Dimension]?)] =
+      [("go", flag, nil), ("next", float, nil)] + names.dropFirst().map { ($0, float, nil) }
+    let plainNodes =
+      nodes + [
+        node(["square"], "Constant", [], ["value": .tensor(Tensor([Float(1)], [1, 1]))]),
+        slow("extra", "square"),
+      ]
+    func results(_ nodes: [NodeDefinition], extra: Bool) throws -> [Tensor] {
+      let body = graph(states, nodes, outputs + (extra ? [("extra", float, nil)] : []))
+      let results = ["s", "f", "k", "o", "t"] + (extra ? ["z"] : [])
+      return try run(
+        [
+          ("m", tensor(Int64(5))), ("t0", tensor(true)), ("x", .tensor(numbers([2, 3], from: 3))),
+          ("y", .tensor(numbers([2, 3], from: 1))),
+        ], [node(results, "Loop", ["m", "t0", "y"], ["body": .graph(body)])], results
+      ).map { $0.tensor! }
+    }
+    let like = [
+      Tensor(scalar: Int64(0)), Tensor(scalar: true), numbers([2, 3], from: 0),
+      numbers([2, 3], from: 0),
+    ]
+    let captured: [(String, ValueType)] = [("x", float)]
+    #expect(try runsOnAddresses(graph(states + captured, nodes, outputs), like))
+    let (got, expected) = (
+      try results(nodes, extra: false), try results(plainNodes, extra: true)
+    )
+    for (index, tensor) in got.enumerated() {
+      #expect(tensor.shape == expected[index].shape)
+      #expect(tensor.rawBytes == expected[index].rawBytes, "output \(index)")
+    }
+    #expect(got[2].floats == [3, 3, 4, 4, 4])
+  }
+
+  /// A branch that the inputs do not fit makes the node no slower, and fails where it is chosen.
+  @Test func aBranchThatDoesNotFitIsRefusedWhereItRuns() throws {
+    let choice: [String: Attribute] = [
+      "then_branch": .graph(graph([], [node(["s"], "Add", ["x", "x"])], [("s", float, nil)])),
+      "else_branch": .graph(graph([], [node(["p"], "MatMul", ["x", "y"])], [("p", float, nil)])),
+    ]
+    func result(_ condition: Bool) throws -> [Value] {
+      try run(
+        [
+          ("c", tensor(condition)), ("x", .tensor(numbers([2, 3], from: 1))),
+          ("y", .tensor(numbers([2, 3], from: 1))),
+        ], [node(["z"], "If", ["c"], choice)], ["z"])
+    }
+    #expect(try result(true)[0].tensor?.shape == [2, 3])
+    #expect(throws: ModelError.self) { try result(false) }
+  }
+
+  /// One sequence that is only appended to, with elements from before, and one that is read too.
+  @Test(arguments: [1, 5, 40]) func sequencesThatLoopsAppendToAreThoseOfValues(count: Int) throws {
+    let sequence = ValueType.sequence(float)
+    let nodes = [
+      node(["one"], "Constant", [], ["value": .tensor(Tensor([Float(1), 2]))]),
+      node(["next"], "Add", ["state", "one"]), node(["more"], "SequenceInsert", ["list", "next"]),
+      node(["go"], "Identity", ["c"]), node(["element"], "Mul", ["next", "next"]),
+    ]
+    let states: [(String, ValueType)] = [
+      ("i", number), ("c", flag), ("list", sequence), ("state", float),
+    ]
+    let outputs: [(String, ValueType, [Dimension]?)] = [
+      ("go", flag, nil), ("more", sequence, nil), ("next", float, nil), ("element", float, nil),
+    ]
+    let read = [
+      node(["length"], "SequenceLength", ["list"]), node(["seen"], "Identity", ["length"]),
+    ]
+    func results(_ body: GraphDefinition, _ extra: [String]) throws -> [Value] {
+      try run(
+        [
+          ("m", tensor(Int64(count))), ("t", tensor(true)), ("x", .tensor(Tensor([Float(0), 0]))),
+        ],
+        [
+          node(["first"], "SequenceConstruct", ["x"]),
+          node(
+            ["all", "last", "elements"] + extra, "Loop", ["m", "t", "first", "x"],
+            ["body": .graph(body)]),
+          node(["stack"], "ConcatFromSequence", ["all"], ["axis": .int(0), "new_axis": .int(1)]),
+        ], ["all", "stack", "last", "elements"])
+    }
+    let got = try results(graph(states, nodes, outputs), [])
+    let expected = try results(
+      graph(states, nodes + read, outputs + [("seen", number, nil)]), ["lengths"])
+    guard case .sequence(let elements, let type) = got[0],
+      case .sequence(let others, _) = expected[0]
+    else {
+      Issue.record("no sequence")
+      return
+    }
+    #expect(type == float && elements.count == count + 1 && others.count == count + 1)
+    for (element, other) in zip(elements, others) {
+      #expect(element.tensor?.rawBytes == other.tensor?.rawBytes)
+    }
+    for index in 1..<4 { #expect(got[index].tensor?.rawBytes == expected[index].tensor?.rawBytes) }
+  }
+
   /// What is handed from state to state, or from a slice to a state, is left to values.
   @Test func statesThatChangePlacesDoSo() throws {
     let body = graph(
