@@ -275,6 +275,8 @@ typedef struct ByteCombination {
   uint8_t flip;
   int32_t a_zero, b_zero, zero, low, high;
   float a_scale, b_scale, scale;
+  /// Whether all pairs of bytes are known to come to the same without the numbers that they stand for, by one factor each.
+  bool is_plain;
 } ByteCombination;
 
 /// A step of a recurrent network for some sequences. Units come in blocks of `lanes`, the last one filled up with zeros.

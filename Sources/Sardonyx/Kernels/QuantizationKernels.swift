@@ -33,27 +33,34 @@ extension Elementwise {
   }
 
   /// Bytes that stand for the sums or the products of what two arrays of bytes stand for.
+  /// - Parameter isPlain: what ``InstructionSet/combinesPlainly(_:_:)`` says of it.
   static func combine(
-    _ count: Int, _ operation: Binary, isSigned: Bool,
+    _ count: Int, _ operation: Binary, isSigned: Bool, isPlain: Bool = false,
     _ a: UnsafePointer<UInt8>, _ aScale: (scale: Float, zero: Float), _ b: UnsafePointer<UInt8>,
     _ bScale: (scale: Float, zero: Float), into y: UnsafeMutablePointer<UInt8>,
     _ scale: (scale: Float, zero: Float), on crew: Crew
   ) {
     nonisolated(unsafe) let (a, b, y) = unsafe (a, b, y)
-    // A signed byte with its highest bit turned over is an unsigned one, 128 larger.
-    let shift: Int32 = isSigned ? 128 : 0
     crew.performRanges(of: count, by: 1 << 15) { range in
       var combination = unsafe ByteCombination(
-        a: a + range.lowerBound, b: b + range.lowerBound, y: y + range.lowerBound,
-        flip: isSigned ? 0x80 : 0, a_zero: Int32(aScale.zero) + shift,
-        b_zero: Int32(bScale.zero) + shift, zero: Int32(scale.zero), low: isSigned ? -128 : 0,
-        high: isSigned ? 127 : 255, a_scale: aScale.scale, b_scale: bScale.scale,
-        scale: scale.scale)
-      let kernels = unsafe crew.instructions.kernels
-      if operation == .add {
-        unsafe kernels.add_bytes(range.count, &combination)
-      } else {
-        unsafe kernels.multiply_byte_pairs(range.count, &combination)
+        a + range.lowerBound, aScale, b + range.lowerBound, bScale, into: y + range.lowerBound,
+        scale, isSigned: isSigned)
+      unsafe combination.is_plain = isPlain
+      unsafe crew.instructions.combine(range.count, operation, &combination)
+    }
+  }
+
+  /// Whether ``combine(_:_:isSigned:isPlain:_:_:_:_:into:_:on:)`` may combine plainly, with some instructions.
+  static func combinesPlainly(
+    _ operation: Binary, isSigned: Bool, _ a: (scale: Float, zero: Float),
+    _ b: (scale: Float, zero: Float), _ result: (scale: Float, zero: Float),
+    with instructions: InstructionSet
+  ) -> Bool {
+    var (x, y): (UInt8, UInt8) = (0, 0)
+    return unsafe withUnsafeMutablePointer(to: &y) { y in
+      unsafe withUnsafePointer(to: &x) { x in
+        unsafe instructions.combinesPlainly(
+          operation, ByteCombination(x, a, x, b, into: y, result, isSigned: isSigned))
       }
     }
   }
@@ -68,7 +75,56 @@ extension Elementwise {
     }
   }
 }
+extension ByteCombination {
+  /// Of bytes with these scales and zero points.
+  init(
+    _ a: UnsafePointer<UInt8>, _ aScale: (scale: Float, zero: Float), _ b: UnsafePointer<UInt8>,
+    _ bScale: (scale: Float, zero: Float), into y: UnsafeMutablePointer<UInt8>,
+    _ scale: (scale: Float, zero: Float), isSigned: Bool
+  ) {
+    // A signed byte with its highest bit turned over is an unsigned one, 128 larger.
+    let shift: Int32 = isSigned ? 128 : 0
+    unsafe self.init(
+      a: a, b: b, y: y, flip: isSigned ? 0x80 : 0, a_zero: Int32(aScale.zero) + shift,
+      b_zero: Int32(bScale.zero) + shift, zero: Int32(scale.zero), low: isSigned ? -128 : 0,
+      high: isSigned ? 127 : 255, a_scale: aScale.scale, b_scale: bScale.scale,
+      scale: scale.scale, is_plain: false)
+  }
+}
+
 extension InstructionSet {
+  func combine(_ count: Int, _ operation: Binary, _ combination: inout ByteCombination) {
+    if operation == .add {
+      unsafe kernels.add_bytes(count, &combination)
+    } else {
+      unsafe kernels.multiply_byte_pairs(count, &combination)
+    }
+  }
+
+  /// Whether a combination, whatever its bytes, comes to the same without the numbers that they stand for:
+  /// all pairs of bytes are tried, which takes some tens of microseconds.
+  func combinesPlainly(_ operation: Binary, _ combination: ByteCombination) -> Bool {
+    let count = 1 << 16
+    let left = (0..<count).map { UInt8(truncatingIfNeeded: $0) }
+    let right = (0..<count).map { UInt8(truncatingIfNeeded: $0 >> 8) }
+    func results(isPlain: Bool) -> [UInt8] {
+      unsafe [UInt8](unsafeUninitializedCapacity: count) { y, initialized in
+        initialized = count
+        unsafe left.withUnsafeBufferPointer { left in
+          unsafe right.withUnsafeBufferPointer { right in
+            var all = unsafe combination
+            unsafe all.a = left.baseAddress!
+            unsafe all.b = right.baseAddress!
+            unsafe all.y = y.baseAddress!
+            unsafe all.is_plain = isPlain
+            unsafe combine(count, operation, &all)
+          }
+        }
+      }
+    }
+    return results(isPlain: true) == results(isPlain: false)
+  }
+
   /// Bytes y[i] = saturate(round(x[i] / scale) + zero), or of x[i]·scale; the zero point for NaN.
   func quantize(
     _ count: Int, _ x: UnsafePointer<Float>, scale: Float, divides: Bool, zero: Int32,

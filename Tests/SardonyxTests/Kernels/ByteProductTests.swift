@@ -127,7 +127,8 @@ extension Kernels {
       "Sums and products of what bytes stand for are quantised as piece by piece", arguments: crews)
     func combinations(on crew: Crew) {
       var numbers = Numbers(seed: 23)
-      for count in Array(1...67) + [997, 70000] {
+      var plainCount = 0
+      for count in Array(1...67) + [257, 510, 997, 4099, 70000] {
         let isSigned = count % 2 == 0
         let bytes = isSigned ? -128...127 : 0...255
         func operand() -> (bytes: [Int], scale: Float, zero: Float) {
@@ -148,9 +149,13 @@ extension Kernels {
             Guarded(a.bytes.map { UInt8(truncatingIfNeeded: $0) }),
             Guarded(b.bytes.map { UInt8(truncatingIfNeeded: $0) })
           )
+          let isPlain = Elementwise.combinesPlainly(
+            operation, isSigned: isSigned, (aScale, a.zero), (bScale, b.zero), (scale, zero),
+            with: crew.instructions)
+          if isPlain { plainCount += 1 }
           unsafe Elementwise.combine(
-            count, operation, isSigned: isSigned, left.start, (aScale, a.zero), right.start,
-            (bScale, b.zero), into: y.start, (scale, zero), on: crew)
+            count, operation, isSigned: isSigned, isPlain: isPlain, left.start, (aScale, a.zero),
+            right.start, (bScale, b.zero), into: y.start, (scale, zero), on: crew)
           #expect(y.isIntact)
           let expected = (0..<count).map { index in
             let x = (Float(a.bytes[index]) - a.zero) * aScale
@@ -163,6 +168,8 @@ extension Kernels {
           #expect(y.elements == expected, "\(count) numbers, \(operation)")
         }
       }
+      // Most are, and some are not.
+      #expect(30...140 ~= plainCount, "\(plainCount)")
     }
 
     @Test(

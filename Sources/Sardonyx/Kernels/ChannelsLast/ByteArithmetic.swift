@@ -8,6 +8,28 @@ struct ByteArithmetic: Sendable {
   /// Of the results.
   let scale: Float
   let bounds: ChannelsLastPooling.Bounds
+  /// What ``InstructionSet/combinesPlainly(_:_:)`` says of these instructions.
+  private let isPlain: Bool
+  private let instructions: InstructionSet
+
+  init(
+    operation: Binary, a: ByteScale, b: ByteScale, scale: Float,
+    bounds: ChannelsLastPooling.Bounds, for instructions: InstructionSet = .current
+  ) {
+    (self.operation, self.a, self.b) = (operation, a, b)
+    (self.scale, self.bounds, self.instructions) = (scale, bounds, instructions)
+    var (x, y): (UInt8, UInt8) = (0, 0)
+    isPlain = unsafe withUnsafeMutablePointer(to: &y) { y in
+      unsafe withUnsafePointer(to: &x) { x in
+        unsafe instructions.combinesPlainly(
+          operation,
+          ByteCombination(
+            a: x, b: x, y: y, flip: 0, a_zero: a.zero, b_zero: b.zero, zero: bounds.zero,
+            low: bounds.low, high: bounds.high, a_scale: a.scale, b_scale: b.scale, scale: scale,
+            is_plain: false))
+      }
+    }
+  }
 
   /// Of arrays of the same length.
   func run(
@@ -61,12 +83,9 @@ struct ByteArithmetic: Sendable {
   ) {
     var combination = unsafe ByteCombination(
       a: x, b: y, y: z, flip: 0, a_zero: a.zero, b_zero: b.zero, zero: bounds.zero,
-      low: bounds.low, high: bounds.high, a_scale: a.scale, b_scale: b.scale, scale: scale)
-    if operation == .add {
-      unsafe instructions.kernels.add_bytes(count, &combination)
-    } else {
-      unsafe instructions.kernels.multiply_byte_pairs(count, &combination)
-    }
+      low: bounds.low, high: bounds.high, a_scale: a.scale, b_scale: b.scale, scale: scale,
+      is_plain: isPlain && instructions === self.instructions)
+    unsafe instructions.combine(count, operation, &combination)
   }
 
   /// y[i] = table[x[i]].

@@ -52,6 +52,8 @@ extension Destination {
 /// The sum or the product of two quantized tensors, broadcast.
 struct QLinearCombination: Operator {
   private let kernel: Binary
+  /// Whether bytes of the type that the zero points have, with these instructions, are combined plainly.
+  private var plain: (isSigned: Bool, instructions: InstructionSet)?
 
   init(_ node: inout NodeReader) throws(ModelError) {
     kernel = node.operatorName == "QLinearAdd" ? .add : .multiply
@@ -60,6 +62,20 @@ struct QLinearCombination: Operator {
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     try inputs.checkScalars(1, 2, 4, 5, 6, 7)
     return [Fact(try inputs.type(0), try .broadcast([inputs.shape(0), inputs.shape(3)]))]
+  }
+
+  mutating func prepare(_ inputs: Facts) throws(ModelError) {
+    guard
+      [1, 2, 4, 5, 6, 7].allSatisfy({
+        !inputs.has($0) || inputs[$0].value?.tensor?.elementCount == 1
+      }), inputs.has(1), inputs.has(4), inputs.has(6), let zero = inputs[2].value?.tensor,
+      zero.type.isByte
+    else { return }
+    let (isSigned, known, instructions) = (zero.type == .int8, inputs.known, InstructionSet.current)
+    let isPlain = Elementwise.combinesPlainly(
+      kernel, isSigned: isSigned, known.quantization(1), known.quantization(4),
+      known.quantization(6), with: instructions)
+    if isPlain { plain = (isSigned, instructions) }
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
@@ -73,8 +89,12 @@ struct QLinearCombination: Operator {
 
   /// The same for bytes of equal shapes.
   private func combine(_ inputs: Inputs, _ outputs: Outputs) {
+    let isSigned = inputs[0].type == .int8
     unsafe Elementwise.combine(
-      outputs[0].elementCount, kernel, isSigned: inputs[0].type == .int8,
+      outputs[0].elementCount, kernel, isSigned: isSigned,
+      isPlain: plain.map {
+        $0.isSigned == isSigned && $0.instructions === outputs.context.crew.instructions
+      } ?? false,
       inputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(1),
       inputs[3].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(4),
       into: outputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(6),
