@@ -26,7 +26,7 @@ public struct ModelListing: Sendable {
     public let tensor: Tensor
 
     /// What can be said of its numbers; nil for none, and for strings and complex numbers.
-    public var statistics: Statistics? { (try? tensor.numbers()).flatMap(Statistics.init) }
+    public var statistics: Statistics? { Statistics(of: tensor) }
   }
 
   /// Of finite numbers.
@@ -44,16 +44,28 @@ public struct ModelListing: Sendable {
     /// How many are infinite or NaN, which count for nothing else.
     public let notFiniteCount: Int
 
-    /// - Returns: nil where no number is finite.
-    init?(_ numbers: [Double]) {
-      let finite = numbers.filter(\.isFinite)
-      guard let least = finite.min(), let most = finite.max() else { return nil }
-      let mean = finite.reduce(0, +) / Double(finite.count)
+    /// - Returns: nil where no element is a finite number.
+    init?(of tensor: Tensor) {
+      guard tensor.type.computed != nil else { return nil }
+      var (least, most, sum, squares) = (Double.infinity, -Double.infinity, 0.0, 0.0)
+      var (finiteCount, zeroCount) = (0, 0)
+      tensor.forEachStretch { _, numbers in
+        for number in numbers where number.isFinite {
+          (least, most) = (min(least, number), max(most, number))
+          sum += number
+          finiteCount += 1
+          if number == 0 { zeroCount += 1 }
+        }
+      }
+      guard finiteCount > 0 else { return nil }
+      let mean = sum / Double(finiteCount)
+      tensor.forEachStretch { _, numbers in
+        for number in numbers where number.isFinite { squares += (number - mean) * (number - mean) }
+      }
       (minimum, maximum, self.mean) = (least, most, mean)
-      deviation =
-        (finite.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(finite.count)).squareRoot()
-      zeroCount = finite.count { $0 == 0 }
-      notFiniteCount = numbers.count - finite.count
+      deviation = (squares / Double(finiteCount)).squareRoot()
+      self.zeroCount = zeroCount
+      notFiniteCount = tensor.elementCount - finiteCount
     }
   }
 

@@ -61,7 +61,7 @@ struct Executor {
   /// - Returns: what it made, valid until the next call; nil after the last step.
   mutating func advance() throws(ModelError) -> [(id: Graph.ValueID, value: Value)]? {
     guard try step() else { return nil }
-    return plan.steps[position - 1].outputs.compactMap { id in
+    return plan.outputs(of: plan.steps[position - 1]).compactMap { id in
       id.flatMap { id in workspace.table[id].map { (id, $0) } }
     }
   }
@@ -70,7 +70,7 @@ struct Executor {
   private mutating func step() throws(ModelError) -> Bool {
     guard position < plan.steps.count else { return false }
     if position > 0 {
-      for id in plan.steps[position - 1].releases { workspace.release(id) }
+      for id in plan.releases[position - 1] { workspace.release(id) }
     }
     activity?.take(
       "run", position, of: plan.steps.count, plan.graph.nodes[plan.steps[position].node])
@@ -111,52 +111,54 @@ struct Executor {
       let fault = context.crew.interruption ?? error
       throw fault.at(
         node: plan.graph.nodes[step.node].label(
-          step.inputs.map { id in id.flatMap { workspace.table[$0] }.map { Fact($0) } }))
+          plan.inputs(of: step).map { id in id.flatMap { workspace.table[$0] }.map { Fact($0) } }))
     }
   }
 
   private func compute(_ step: Plan.Step, _ position: Int) throws(ModelError) {
-    if case .described = step.action { return try describe(step) }
+    if case .described = step.action { return try describe(step, position) }
     if !step.isFixed { try workspace.place(step, position, plan, context) }
     switch step.action {
     case .nothing, .described: return
     case .call(let computation): try computation(workspace.addresses(step), context.crew)
     case .planned:
-      try step.implementation.run(
-        Inputs(workspace.table, step.inputs, step.checked!), workspace.outputs(position, context))
+      try plan.implementation(of: step).run(
+        Inputs(workspace.table, plan.inputs(of: step), step.checked!),
+        workspace.outputs(position, context))
       try workspace.collect(step, position, plan)
     }
   }
 
   /// Runs a step whose outputs the plan does not know, or which have texts.
-  private func describe(_ step: Plan.Step) throws(ModelError) {
+  private func describe(_ step: Plan.Step, _ position: Int) throws(ModelError) {
+    let node = plan.graph.nodes[step.node]
     let checked =
       if let known = step.checked { known } else {
         try plan.check(
-          step, given: step.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
+          step, given: node.inputs.map { id in id.flatMap { workspace.table[$0]?.type } })
       }
-    let inputs = Inputs(workspace.table, step.inputs, checked)
+    let inputs = Inputs(workspace.table, node.inputs, checked)
     let facts =
       if step.isTold {
-        step.outputs.indices.map { plan.fact(of: $0, step) ?? .unknown }
+        node.outputs.indices.map { plan.fact(of: $0, step) ?? .unknown }
       } else if step.runsGraphs {
         [Fact]()
       } else {
-        try step.implementation.describe(inputs.facts)
+        try node.implementation.describe(inputs.facts)
       }
     var destinations: [Destination?] = []
-    for (index, placement) in step.placements.enumerated() {
+    for (index, placement) in plan.placements[position].enumerated() {
       destinations.append(
         index < facts.count
-          ? try workspace.destination(placement, facts[index], step, context) : nil)
+          ? try workspace.destination(placement, facts[index], step, plan, context) : nil)
     }
-    let wanted = step.placements.map { $0 != .unwanted }
+    let wanted = plan.placements[position].map { $0 != .unwanted }
     let outputs = Outputs(destinations, wanted: wanted, context: context)
-    if !step.implementation.isDone(facts, wanted: wanted) {
-      try step.implementation.run(inputs, outputs)
+    if !node.implementation.isDone(facts, wanted: wanted) {
+      try node.implementation.run(inputs, outputs)
     }
     let texts = inputs.texts
-    for (index, id) in step.outputs.enumerated() {
+    for (index, id) in node.outputs.enumerated() {
       guard let id, let result = outputs.finished(index, texts: texts) else { continue }
       try workspace.take(id, result, plan)
     }

@@ -34,39 +34,46 @@ import Synchronization
     }
     slots.reserveCapacity(plan.steps.count)
     destinations.reserveCapacity(plan.steps.count)
-    for step in plan.steps { settle(step, plan) }
+    for (position, step) in plan.steps.enumerated() { settle(step, position, plan) }
   }
 
   deinit { unsafe operands.deallocate() }
 
   /// Makes what is fixed of a step's outputs.
-  private func settle(_ step: Plan.Step, _ plan: Plan) {
-    for (index, id) in step.outputs.enumerated() {
+  private func settle(_ step: Plan.Step, _ position: Int, _ plan: Plan) {
+    let outputs = plan.outputs(of: step)
+    for (index, id) in outputs.enumerated() {
       guard let id, plan.fixed[id], table[id] == nil, let fact = plan.fact(of: index, step) else {
         continue
       }
-      if let tensor = tensor(step.placements[index], fact, step) { set(id, .tensor(tensor), plan) }
+      if let tensor = tensor(plan.placements[position, index], fact, step, plan) {
+        set(id, .tensor(tensor), plan)
+      }
     }
     guard case .planned = step.action else {
       slots.append(nil)
       destinations.append([])
       return
     }
-    let places = step.outputs.map { id in
+    let places = outputs.map { id in
       id.flatMap { plan.fixed[$0] ? table[$0]?.tensor.map { Destination($0) } : nil }
     }
     destinations.append(places)
-    slots.append(OutputSlots(places, wanted: step.placements.map { $0 != .unwanted }))
+    slots.append(OutputSlots(places, wanted: plan.placements[position].map { $0 != .unwanted }))
   }
 
   /// The tensor of an output that lies in the arena or in an input's memory.
-  private func tensor(_ placement: Plan.Placement, _ fact: Fact, _ step: Plan.Step) -> Tensor? {
+  private func tensor(
+    _ placement: Plan.Placement, _ fact: Fact, _ step: Plan.Step, _ plan: Plan
+  ) -> Tensor? {
     guard let type = fact.elementType, let shape = fact.shape else { return nil }
     switch placement {
     case .unwanted, .own: return nil
     case .arena(let offset): return Tensor(type, shape, storage: arena, byteOffset: offset)
     case .input(let index):
-      guard let source = step.inputs[index].flatMap({ table[$0] })?.tensor else { return nil }
+      guard let source = plan.inputs(of: step)[index].flatMap({ table[$0] })?.tensor else {
+        return nil
+      }
       return Tensor(
         type, shape, storage: source.storage, byteOffset: source.byteOffset,
         texts: type == .string ? source.texts : .none)
@@ -76,9 +83,12 @@ import Synchronization
   /// The memory of one output that is described during the run; nil where the operator places it
   /// itself or nobody wants it.
   func destination(
-    _ placement: Plan.Placement, _ fact: Fact, _ step: Plan.Step, _ context: RunContext
+    _ placement: Plan.Placement, _ fact: Fact, _ step: Plan.Step, _ plan: Plan,
+    _ context: RunContext
   ) throws(ModelError) -> Destination? {
-    guard placement == .own else { return tensor(placement, fact, step).map { Destination($0) } }
+    guard placement == .own else {
+      return tensor(placement, fact, step, plan).map { Destination($0) }
+    }
     guard let type = fact.elementType, let shape = fact.shape else { return nil }
     return Destination(type, shape, storage: try context.allocate(type, shape))
   }
@@ -131,18 +141,19 @@ import Synchronization
   func place(_ step: Plan.Step, _ position: Int, _ plan: Plan, _ context: RunContext)
     throws(ModelError)
   {
-    for (index, id) in step.outputs.enumerated() {
+    for (index, id) in plan.outputs(of: step).enumerated() {
       guard let id, !plan.fixed[id], let fact = plan.fact(of: index, step),
         let type = fact.elementType,
         let shape = fact.shape
       else { continue }
       let made: Tensor
-      switch step.placements[index] {
+      let placement = plan.placements[position, index]
+      switch placement {
       case .unwanted: continue
       case .own:
         made = Tensor(type, shape, storage: try storage(for: id, type, shape, context))
       default:
-        guard let tensor = tensor(step.placements[index], fact, step) else { continue }
+        guard let tensor = tensor(placement, fact, step, plan) else { continue }
         made = tensor
       }
       set(id, .tensor(made), plan)
@@ -153,10 +164,10 @@ import Synchronization
   /// Lets outputs of the next run lie in buffers, with the values that they are mere views of.
   func aim(at targets: [Graph.ValueID: Storage], _ plan: Plan) {
     self.targets = targets
-    for step in plan.steps.reversed() {
-      for (index, id) in step.outputs.enumerated() {
-        guard case .input(let position) = step.placements[index], let id,
-          let target = self.targets[id], let source = step.inputs[position],
+    for (position, step) in plan.steps.enumerated().reversed() {
+      for (index, id) in plan.outputs(of: step).enumerated() {
+        guard case .input(let input) = plan.placements[position, index], let id,
+          let target = self.targets[id], let source = plan.inputs(of: step)[input],
           self.targets[source] == nil,
           plan.facts[source]?.byteCount == plan.facts[id]?.byteCount
         else { continue }
@@ -192,7 +203,7 @@ import Synchronization
     guard slots.isChanged || !step.isFixed else { return }
     defer { slots.restore(destinations[position]) }
     guard slots.isChanged else { return }
-    for (index, id) in step.outputs.enumerated() {
+    for (index, id) in plan.outputs(of: step).enumerated() {
       if let id, let value = slots.changed(index) { try take(id, value, plan) }
     }
   }
@@ -201,7 +212,7 @@ import Synchronization
   func addresses(_ step: Plan.Step) -> Addresses {
     let first = unsafe operands + step.firstOperand
     return unsafe Addresses(
-      inputs: first, outputs: first + step.inputs.count, count: step.outputs.count)
+      inputs: first, outputs: first + step.inputCount, count: step.outputCount)
   }
 
   /// Lets go of all that the last run made and was given.

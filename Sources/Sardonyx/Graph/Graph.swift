@@ -226,8 +226,9 @@ extension Graph {
   /// For each value, the positions of the nodes that read it (once per reading).
   func readers() -> [[Int]] {
     var readers = [[Int]](repeating: [], count: values.count)
-    for (position, node) in nodes.enumerated() {
-      for case let id? in node.inputs { readers[id].append(position) }
+    let nodes = nodes.span
+    for position in nodes.indices {
+      for case let id? in nodes[position].inputs { readers[id].append(position) }
     }
     return readers
   }
@@ -235,8 +236,9 @@ extension Graph {
   /// For each value, the position of the node that makes it.
   func producers() -> [Int?] {
     var producers = [Int?](repeating: nil, count: values.count)
-    for (position, node) in nodes.enumerated() {
-      for case let id? in node.outputs { producers[id] = position }
+    let nodes = nodes.span
+    for position in nodes.indices {
+      for case let id? in nodes[position].outputs { producers[id] = position }
     }
     return producers
   }

@@ -47,6 +47,31 @@ extension Tensor {
     return unsafe body(UnsafeBufferPointer(start: pointer(as: T.self), count: elementCount))
   }
 
+  /// Lends the elements in double, some at a time in row-major order, with where they stand: all at once
+  /// they may take eight times the memory of the tensor, which must be numeric or bool.
+  func forEachStretch<Failure: Error>(
+    _ body: (Range<Int>, [Double]) throws(Failure) -> Void
+  ) throws(Failure) {
+    for first in stride(from: 0, to: elementCount, by: Self.stretch) {
+      let range = first..<Swift.min(first + Self.stretch, elementCount)
+      try body(range, part(range).converted(to: Double.self))
+    }
+  }
+
+  /// A tensor of `type` whose elements are made of this one's in double, some at a time, each rounded once.
+  /// - Parameter body: changes the elements of a range.
+  func mapped<Failure: Error>(
+    to type: ElementType, _ body: (Range<Int>, inout [Double]) throws(Failure) -> Void
+  ) throws(Failure) -> Tensor {
+    let made = Storage(byteCount: elementCount * type.byteCount)
+    try forEachStretch { (range, numbers) throws(Failure) in
+      var changed = numbers
+      try body(range, &changed)
+      unsafe Self.store(changed, as: type, at: made.base + range.lowerBound * type.byteCount)
+    }
+    return Tensor(type, shape, storage: made)
+  }
+
   private func map<S: BitwiseCopyable, T: Number>(_: S.Type, _ convert: (S) -> T) -> [T] {
     let source = unsafe pointer(as: S.self)
     Interruption.expect(elementCount, T.self)

@@ -39,14 +39,15 @@ struct DirectPlan: Sendable {
       else { return nil }
       sources[id] = .input(position)
     }
-    for step in plan.steps {
+    for (position, step) in plan.steps.enumerated() {
       switch step.action {
       case .planned, .described: return nil
       case .call, .nothing: break
       }
-      for (index, id) in step.outputs.enumerated() {
-        guard let id, !plan.fixed[id], step.placements[index] != .unwanted else { continue }
-        switch step.placements[index] {
+      for (index, id) in plan.outputs(of: step).enumerated() {
+        let placement = plan.placements[position, index]
+        guard let id, !plan.fixed[id], placement != .unwanted else { continue }
+        switch placement {
         case .own:
           guard let fact = plan.fact(of: index, step), let type = fact.elementType,
             let shape = fact.shape, type != .string
@@ -54,7 +55,9 @@ struct DirectPlan: Sendable {
           sources[id] = .slot(slots.count)
           slots.append(Slot(type: type, shape: shape, uses: Array(plan.uses[id])))
         case .input(let input):
-          guard let source = step.inputs[input].flatMap({ sources[$0] }) else { return nil }
+          guard let source = plan.inputs(of: step)[input].flatMap({ sources[$0] }) else {
+            return nil
+          }
           sources[id] = source
           use(source, at: Array(plan.uses[id]))
         case .arena, .unwanted: return nil

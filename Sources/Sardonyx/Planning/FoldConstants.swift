@@ -54,6 +54,9 @@ final class FoldingBudget: Sendable {
   /// The means to compute with, which come to an end with the budget.
   let context: RunContext
 
+  /// Bytes that constants may gain.
+  let byteCount: Int
+
   /// A constant may grow by this much when folded: enough for tables and masks, too little for a
   /// tensor that is better made anew than kept.
   private static let allowedGrowth = 1 << 20
@@ -63,7 +66,7 @@ final class FoldingBudget: Sendable {
 
   /// - Parameter constantByteCount: bytes of the constants that the model brings.
   init(constantByteCount: Int) {
-    let byteCount = max(Self.leastByteCount, constantByteCount)
+    byteCount = max(Self.leastByteCount, constantByteCount)
     // A second for small models, and what reading larger ones some times over takes.
     let time = Duration.seconds(1) + .nanoseconds(10 * constantByteCount)
     let end = ContinuousClock.now + time

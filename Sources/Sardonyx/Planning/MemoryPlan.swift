@@ -2,10 +2,9 @@
 /// values first.
 struct MemoryPlan {
   /// Per step, the place of each output.
-  private(set) var placements: [[Plan.Placement]] = []
-  /// The values that nothing reads after a step, in order of the steps, and where those of each begin.
-  private var released: [Graph.ValueID] = []
-  private var releaseStarts: [Int] = []
+  private(set) var placements = Lists<Plan.Placement>()
+  /// Per step, the values that nothing reads after it.
+  private(set) var releases = Lists<Graph.ValueID>()
   private(set) var arenaByteCount = 0
 
   /// Memory that one or more values share, one after another or as views of each other.
@@ -36,9 +35,14 @@ struct MemoryPlan {
     escaping = Array(repeating: false, count: graph.values.count)
     blockOfValue = Array(repeating: nil, count: graph.values.count)
     findLifetimes()
+    placements = Lists(
+      expecting: running.count,
+      elementCount: running.reduce(0) { $0 + graph.nodes[$1].outputs.count })
     for step in running.indices { place(step) }
     assignOffsets()
     findReleases()
+    // What it took is let go before steps are made.
+    (blocks, blockOfValue, lastReader, escaping) = ([], [], [], [])
   }
 
   private mutating func findLifetimes() {
@@ -148,10 +152,10 @@ struct MemoryPlan {
       movable.count <= Self.largestCompared ? lowestOffsets(movable) : recycledOffsets(movable)
     for (step, position) in running.enumerated() {
       for (index, id) in graph.nodes[position].outputs.enumerated() {
-        guard placements[step][index] == .own, let id, let block = blockOfValue[id],
+        guard placements[step, index] == .own, let id, let block = blockOfValue[id],
           let offset = offsets[root(of: block)]
         else { continue }
-        placements[step][index] = .arena(offset + self.offset(of: block))
+        placements[step, index] = .arena(offset + self.offset(of: block))
       }
     }
   }
@@ -189,9 +193,12 @@ struct MemoryPlan {
   private mutating func recycledOffsets(_ movable: [Int]) -> [Int?] {
     var offsets = [Int?](repeating: nil, count: blocks.count)
     var free: [Int: [Int]] = [:]
-    var ending = [[Int]](repeating: [], count: running.count + 1)
+    let order = movable.sorted { (blocks[$0].first, $0) < (blocks[$1].first, $1) }
+    let ending = Lists(
+      order.map { (list: min(blocks[$0].last, running.count), element: $0) },
+      count: running.count + 1)
     var step = 0
-    for index in movable.sorted(by: { (blocks[$0].first, $0) < (blocks[$1].first, $1) }) {
+    for index in order {
       while step < blocks[index].first {
         for ended in ending[step] {
           free[Self.rounded(blocks[ended].byteCount), default: []].append(offsets[ended]!)
@@ -205,7 +212,6 @@ struct MemoryPlan {
         offsets[index] = arenaByteCount
         arenaByteCount += size
       }
-      ending[min(blocks[index].last, running.count)].append(index)
     }
     return offsets
   }
@@ -221,23 +227,11 @@ struct MemoryPlan {
     (max(byteCount, 1) + Storage.alignment - 1) / Storage.alignment * Storage.alignment
   }
 
-  /// The values that nothing reads after a step.
-  func releases(_ step: Int) -> ArraySlice<Graph.ValueID> {
-    released[releaseStarts[step]..<releaseStarts[step + 1]]
-  }
-
   private mutating func findReleases() {
     let ending = lastReader.indices.filter { id in
       running.indices.contains(lastReader[id]) && graph.values[id].constant == nil
     }
-    releaseStarts = Array(repeating: 0, count: running.count + 1)
-    for id in ending { releaseStarts[lastReader[id] + 1] += 1 }
-    for step in running.indices { releaseStarts[step + 1] += releaseStarts[step] }
-    released = Array(repeating: 0, count: ending.count)
-    var next = releaseStarts
-    for id in ending {
-      released[next[lastReader[id]]] = id
-      next[lastReader[id]] += 1
-    }
+    releases = Lists(
+      ending.map { (list: lastReader[$0], element: $0) }, count: running.count)
   }
 }

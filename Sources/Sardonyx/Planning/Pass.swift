@@ -25,16 +25,24 @@ extension Graph {
 
   /// Drops nodes none of whose outputs is read.
   mutating func removeDeadNodes() {
+    let alive = nodesAlive
+    guard alive.contains(false) else { return }
+    nodes = nodes.indices.filter { alive[$0] }.map { nodes[$0] }
+  }
+
+  /// Per node, whether one of its outputs is read.
+  private var nodesAlive: [Bool] {
     var needed = [Bool](repeating: false, count: values.count)
     for id in outputs { needed[id] = true }
     var alive = [Bool](repeating: false, count: nodes.count)
+    // Nodes are not copied, as this is done after each pass.
+    let nodes = nodes.span
     for position in nodes.indices.reversed() {
-      alive[position] = nodes[position].outputs.contains { $0.map { needed[$0] } ?? false }
+      for case let id? in nodes[position].outputs where needed[id] { alive[position] = true }
       guard alive[position] else { continue }
       for case let id? in nodes[position].inputs { needed[id] = true }
     }
-    guard alive.contains(false) else { return }
-    nodes = nodes.indices.filter { alive[$0] }.map { nodes[$0] }
+    return alive
   }
 
   /// Whether each value is made once, before it is read.

@@ -5,61 +5,53 @@ import Synchronization
 /// Shapes are those the operators themselves tell. Whatever follows from shapes alone is computed
 /// here and never runs; what depends on data is described and placed during the run.
 final class Plan: Sendable {
-  /// One node to run. A class, so that a run looks at it without copying what it holds.
+  /// One node to run. A class, so that a run looks at it without copying what it holds; what the node
+  /// says is not said again, and lists lie with those of all steps, as a plan may have a million.
   final class Step: Sendable {
-    /// Position among the graph's nodes.
-    let node: Int
-    let implementation: any Operator
-    let inputs: [Graph.ValueID?]
-    let outputs: [Graph.ValueID?]
+    let action: Action
+    /// Where the addresses of the inputs, and then of the outputs, begin among those of all steps.
+    let firstOperand: Int
+    // Short, so that a step takes 64 bytes of the heap: no graph in memory has 2³¹ nodes.
+    private let position: Int32
+    private let counts: (inputs: Int32, outputs: Int32)
     /// Whether types and shapes of the outputs are known; else they are asked for in the run.
     let isTold: Bool
     /// Whether the operator runs graphs, whose results it hands over as they are.
     let runsGraphs: Bool
     /// That the inputs' types are allowed; nil while one of them is not known.
     let checked: TypesChecked?
-    /// The types that the inputs had in a run, which are allowed.
-    private let met = Mutex<(types: [ValueType?], proof: TypesChecked)?>(nil)
-    /// Where each output goes.
-    let placements: [Placement]
-    let action: Action
     /// Whether all outputs are values of ``Plan/fixed``.
     let isFixed: Bool
-    /// Values that vary from run to run and that nothing reads after this step.
-    let releases: [Graph.ValueID]
-    /// Where the addresses of the inputs, and then of the outputs, begin among those of all steps.
-    let firstOperand: Int
 
     init(
-      node: Int, implementation: any Operator, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?],
-      isTold: Bool,
-      checked: TypesChecked?, placements: [Placement], action: Action, isFixed: Bool,
-      releases: [Graph.ValueID],
-      firstOperand: Int
+      _ node: Node, at position: Int, isTold: Bool, checked: TypesChecked?, action: Action,
+      isFixed: Bool, firstOperand: Int
     ) {
-      (self.node, self.inputs, self.outputs) = (node, inputs, outputs)
-      self.implementation = implementation
-      runsGraphs = !implementation.bodies.isEmpty
-      (self.isTold, self.checked) = (isTold, checked)
-      (self.placements, self.action) = (placements, action)
-      (self.isFixed, self.releases, self.firstOperand) = (isFixed, releases, firstOperand)
+      (self.action, self.firstOperand) = (action, firstOperand)
+      self.position = Int32(position)
+      counts = (Int32(node.inputs.count), Int32(node.outputs.count))
+      runsGraphs = !node.implementation.bodies.isEmpty
+      (self.isTold, self.checked, self.isFixed) = (isTold, checked, isFixed)
     }
 
-    fileprivate func known(_ types: [ValueType?]) -> TypesChecked? {
-      met.withLock { met in met.flatMap { $0.types == types ? $0.proof : nil } }
-    }
-
-    fileprivate func keep(_ types: [ValueType?], _ proof: TypesChecked) {
-      met.withLock { $0 = (types, proof) }
-    }
+    /// Position among the graph's nodes.
+    var node: Int { Int(position) }
+    var inputCount: Int { Int(counts.inputs) }
+    var outputCount: Int { Int(counts.outputs) }
   }
+
+  /// By the position of a step's node, the types that its inputs had in a run, which are allowed.
+  private let met = Mutex<[Int: (types: [ValueType?], proof: TypesChecked)]>([:])
 
   /// That the types which the inputs of a step have in a run are allowed; nil for those without a value.
   /// - Throws: ``ModelError`` (invalid) where they are not, or a value is missing.
   func check(_ step: Step, given types: [ValueType?]) throws(ModelError) -> TypesChecked {
-    if let known = step.known(types) { return known }
+    let known = met.withLock { met in
+      met[step.node].flatMap { $0.types == types ? $0.proof : nil }
+    }
+    if let known { return known }
     let proof = try graph.nodes[step.node].check(given: types)
-    step.keep(types, proof)
+    met.withLock { $0[step.node] = (types, proof) }
     return proof
   }
 
@@ -93,6 +85,10 @@ final class Plan: Sendable {
   /// What is known of each value; for a constant or a shape computed here, the value itself.
   let facts: [Fact?]
   let steps: [Step]
+  /// Per step, where each output goes.
+  let placements: Lists<Placement>
+  /// Per step, the values that vary from run to run and that nothing reads after it.
+  let releases: Lists<Graph.ValueID>
   let arenaByteCount: Int
   /// Those of the steps whose shapes are known, bodies left out.
   let multiplyAdds: Int
@@ -101,7 +97,7 @@ final class Plan: Sendable {
   /// The values that steps make and that are not fixed.
   let varying: [Graph.ValueID]
   /// Per value, its places among the operands of all steps that have a computation.
-  let uses: OperandUses
+  let uses: Lists<Int>
   let operandCount: Int
   /// How the plan runs on addresses alone, where it does; worked out when it is asked for.
   var direct: DirectPlan? {
@@ -128,48 +124,59 @@ final class Plan: Sendable {
     let memory = MemoryPlan(graph, facts: inference.facts, running: running)
     var assembly = StepAssembly(graph, inference)
     for (index, node) in running.enumerated() {
-      try assembly.append(node, memory.placements[index], releases: memory.releases(index))
+      try assembly.append(node, memory.placements[index], releases: memory.releases[index])
     }
     self.graph = graph
     self.inputs = inputs
     facts = inference.facts
     steps = assembly.steps
+    placements = memory.placements
+    releases = assembly.releases
     fixed = assembly.fixed
     varying = assembly.varying
     uses = assembly.uses
     operandCount = assembly.operandCount
     arenaByteCount = memory.arenaByteCount
-    multiplyAdds = running.reduce(0) { sum, position in
-      let node = graph.nodes[position]
-      guard let outputs = inference.told(position), let checked = inference.checked[position]
-      else { return sum }
-      let inputs = node.inputs.map { id in id.map { inference.facts[$0] ?? .unknown } }
-      return sum.addingReportingOverflow(
-        max(0, node.implementation.multiplyAdds(Facts(inputs, checked), outputs))
-      ).partialValue
+    multiplyAdds = steps.reduce(0) { sum, step in
+      let work = Self.work(of: step, graph.nodes[step.node], inference.facts)
+      return sum.addingReportingOverflow(max(0, work?.multiplyAdds ?? 0)).partialValue
     }
   }
 
+  /// What a step reads; nil for what is left out.
+  func inputs(of step: Step) -> [Graph.ValueID?] { graph.nodes[step.node].inputs }
+
+  /// What a step makes; nil for what nobody wants.
+  func outputs(of step: Step) -> [Graph.ValueID?] { graph.nodes[step.node].outputs }
+
+  func implementation(of step: Step) -> any Operator { graph.nodes[step.node].implementation }
+
   /// What is known of a named output of a step, where all of them are known.
   func fact(of output: Int, _ step: Step) -> Fact? {
-    guard step.isTold, let id = step.outputs[output] else { return nil }
+    guard step.isTold, let id = outputs(of: step)[output] else { return nil }
     return facts[id]
   }
 
   /// What a step has to do; nil where shapes are not known before the run.
   func work(of step: Step) -> (multiplyAdds: Int, byteCount: Int)? {
+    Self.work(of: step, graph.nodes[step.node], facts)
+  }
+
+  private static func work(
+    of step: Step, _ node: Node, _ facts: [Fact?]
+  ) -> (multiplyAdds: Int, byteCount: Int)? {
     guard step.isTold, let checked = step.checked else { return nil }
-    let inputs = step.inputs.map { id in id.map { facts[$0] ?? .unknown } }
-    let outputs = step.outputs.map { id in id.flatMap { facts[$0] } ?? .unknown }
+    let inputs = node.inputs.map { id in id.map { facts[$0] ?? .unknown } }
+    let outputs = node.outputs.map { id in id.flatMap { facts[$0] } ?? .unknown }
     var byteCount = 0
     for case let fact? in inputs + outputs.map(Optional.some) {
       byteCount += fact.byteCount ?? 0
     }
     let operands = Facts(inputs, checked)
-    guard step.inputs.indices.allSatisfy({ !operands.has($0) || operands[$0].shape != nil }) else {
+    guard inputs.indices.allSatisfy({ !operands.has($0) || operands[$0].shape != nil }) else {
       return nil
     }
-    return (step.implementation.multiplyAdds(operands, outputs), byteCount)
+    return (node.implementation.multiplyAdds(operands, outputs), byteCount)
   }
 
   /// More than any thread of a machine does in a second.
@@ -217,27 +224,6 @@ final class Plan: Sendable {
     }
     return running.reversed()
   }
-}
-
-/// For each value its places among operands, all in one array.
-struct OperandUses: Sendable {
-  /// Where the places of each value begin, and at last where those of the last one end.
-  private var starts: [Int]
-  private var places: [Int]
-
-  init(_ operands: [(id: Graph.ValueID, place: Int)], valueCount: Int) {
-    starts = Array(repeating: 0, count: valueCount + 1)
-    for (id, _) in operands { starts[id + 1] += 1 }
-    for id in 0..<valueCount { starts[id + 1] += starts[id] }
-    places = Array(repeating: 0, count: operands.count)
-    var next = starts
-    for (id, place) in operands {
-      places[next[id]] = place
-      next[id] += 1
-    }
-  }
-
-  subscript(_ id: Graph.ValueID) -> ArraySlice<Int> { places[starts[id]..<starts[id + 1]] }
 }
 
 extension Fact {

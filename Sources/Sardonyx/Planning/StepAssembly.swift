@@ -1,10 +1,11 @@
 /// The steps of a plan as they are put together, in order.
 struct StepAssembly {
   private(set) var steps: [Plan.Step] = []
+  private(set) var releases = Lists<Graph.ValueID>()
   private(set) var fixed: [Bool]
   private(set) var varying: [Graph.ValueID] = []
   /// A value and its place among the operands, for each operand that a computation reads or writes.
-  private var operands: [(id: Graph.ValueID, place: Int)] = []
+  private var operands: [(list: Graph.ValueID, element: Int)] = []
   private(set) var operandCount = 0
 
   private let graph: Graph
@@ -21,10 +22,11 @@ struct StepAssembly {
   /// Adds the step of a node.
   /// - Throws: ``ModelError`` where the node's inputs do not fit its operator.
   mutating func append(
-    _ position: Int, _ placements: [Plan.Placement], releases: ArraySlice<Graph.ValueID>
+    _ position: Int, _ places: ArraySlice<Plan.Placement>, releases: ArraySlice<Graph.ValueID>
   ) throws(ModelError) {
     let node = graph.nodes[position]
     let facts = inference.told(position)
+    let placements = Array(places)
     let action = try action(node, facts, inference.checked[position], placements)
     var isFixed = true
     for (index, id) in node.outputs.enumerated() {
@@ -35,24 +37,21 @@ struct StepAssembly {
     }
     steps.append(
       Plan.Step(
-        node: position, implementation: node.implementation, inputs: node.inputs,
-        outputs: node.outputs, isTold: facts != nil,
-        checked: inference.checked[position], placements: placements, action: action,
-        isFixed: isFixed,
-        releases: releases.filter { !fixed[$0] && !inputs.contains($0) },
-        firstOperand: operandCount))
+        node, at: position, isTold: facts != nil, checked: inference.checked[position],
+        action: action, isFixed: isFixed, firstOperand: operandCount))
+    self.releases.append(releases.filter { !fixed[$0] && !inputs.contains($0) })
     guard case .call = action else { return }
     for (index, id) in (node.inputs + node.outputs).enumerated() {
       let isWanted =
         index < node.inputs.count
         ? node.implementation.reads(index) : placements[index - node.inputs.count] != .unwanted
-      if let id, isWanted { operands.append((id, operandCount + index)) }
+      if let id, isWanted { operands.append((list: id, element: operandCount + index)) }
     }
     operandCount += node.inputs.count + node.outputs.count
   }
 
   /// Where each value is used.
-  var uses: OperandUses { OperandUses(operands, valueCount: graph.values.count) }
+  var uses: Lists<Int> { Lists(operands, count: graph.values.count) }
 
   private func action(
     _ node: Node, _ facts: [Fact]?, _ checked: TypesChecked?, _ placements: [Plan.Placement]

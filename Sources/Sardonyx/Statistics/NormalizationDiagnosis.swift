@@ -121,7 +121,8 @@ private struct Patient {
 
   /// The numbers of a parameter that the file gives.
   private func numbers(_ index: Int) -> [Double]? {
-    guard let id = node.inputs[index], let tensor = graph.stored(id), tensor.type.computed != nil
+    guard let id = node.inputs[index], let tensor = graph.stored(id), tensor.type.computed != nil,
+      tensor.elementCount <= AxisPath.largestExtent
     else { return nil }
     return tensor.converted(to: Double.self)
   }
@@ -229,14 +230,12 @@ private struct Patient {
     guard let x = node.inputs[0],
       let conv = graph.nodes.first(where: { $0.outputs.first == x && $0.operatorName == "Conv" }),
       let weights = graph.constant(conv, 1), [.float, .float16].contains(weights.type),
-      weights.shape.first == factors.count
+      let layout = try? ChannelLayout(conv, weights.shape, channels: factors.count)
     else { return }
-    let numbers = weights.converted(to: Double.self)
-    let inner = Shape(weights.shape.dropFirst()).elementCount
+    let largest = layout.largestMagnitudes(weights, channelCount: factors.count)
     let limit = weights.type == .float ? Double(Float.greatestFiniteMagnitude) : 65504
     let overflowing = factors.indices.filter { channel in
-      let largest = numbers[channel * inner..<(channel + 1) * inner].reduce(0) { max($0, abs($1)) }
-      return factors[channel].isFinite && largest * abs(factors[channel]) > limit
+      factors[channel].isFinite && largest[channel] * abs(factors[channel]) > limit
     }
     if !overflowing.isEmpty {
       find(

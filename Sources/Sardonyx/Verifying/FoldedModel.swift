@@ -30,11 +30,12 @@ public struct FoldedModel: Sendable {
 
   private static func fold(_ original: Graph) throws(ModelError) -> Graph {
     var graph = original
+    let budget = FoldingBudget(constantByteCount: graph.constantByteCount)
     // Quantised weights stay so where no fold needs their numbers.
     let folding = Planner.foldConstants(
-      within: FoldingBudget(constantByteCount: graph.constantByteCount),
-      sparing: graph.hasBatchNormalization ? [] : ["DequantizeLinear"])
-    for pass in [folding, Planner.removeIdentities, Planner.foldBatchNormalizations()] {
+      within: budget, sparing: graph.hasBatchNormalization ? [] : ["DequantizeLinear"])
+    let normalizations = Planner.foldBatchNormalizations(copyBudget: budget.byteCount)
+    for pass in [folding, Planner.removeIdentities, normalizations] {
       try graph.apply(pass)
     }
     graph.forgetUnreadConstants()

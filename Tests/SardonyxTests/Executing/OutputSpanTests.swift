@@ -47,7 +47,7 @@ import Testing
       session(rows).graph, inputs: [Fact(.float, [4, 3]), Fact(.float, [4, 3])])
     let workspace = Workspace(plan)
     workspace.aim(at: [plan.graph.outputs[0]: Storage(byteCount: 48)], plan)
-    let made = plan.steps.flatMap { $0.outputs.compactMap(\.self) }
+    let made = plan.steps.flatMap { plan.outputs(of: $0).compactMap(\.self) }
     #expect(made.count == 3 && made.allSatisfy { workspace.targets[$0] != nil })
     workspace.clear(plan)
     #expect(workspace.targets.isEmpty)

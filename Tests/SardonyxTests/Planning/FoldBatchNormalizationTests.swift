@@ -46,6 +46,86 @@ import Testing
     #expect((entry.metrics?.magnitude ?? 0) > 0, sourceLocation: sourceLocation)
   }
 
+  // MARK: - Memory
+
+  /// Bytes that the constants of the models below take, which would be four times as many in double.
+  private static let constantByteCount = 1 << 22
+
+  private static let heavy: [(name: String, nodes: [NodeDefinition], x: Shape, w: Shape)] = {
+    let normalize = { (input: String, output: String) in
+      node("BatchNormalization", [input, "scale", "shift", "mean", "variance"], [output])
+    }
+    let count = constantByteCount / 2
+    return [
+      (
+        "backward", [node("Conv", ["x", "w"], ["a"]), normalize("a", "y")],
+        [1, count / 4, 1, 1], [4, count / 4, 1, 1]
+      ),
+      (
+        "forward", [normalize("x", "a"), node("Conv", ["a", "w"], ["y"])],
+        [1, 4, 1, 1], [count / 4, 4, 1, 1]
+      ),
+      (
+        "into a product", [normalize("x", "a"), node("MatMul", ["a", "w"], ["y"])],
+        [2, 4], [4, count / 4]
+      ),
+      (
+        "into a sum",
+        [node("MatMul", ["x", "v"], ["a"]), node("Add", ["a", "w"], ["b"]), normalize("b", "y")],
+        [count / 4, 4], [count / 4, 4]
+      ),
+      (
+        "sum that is none of channels",
+        [node("Conv", ["x", "v"], ["a"]), node("Add", ["a", "w"], ["y"])],
+        [1, 4, 2, 1], [1, 4, 2, count / 8]
+      ),
+    ]
+  }()
+
+  @Test("Constants are never whole in double", arguments: heavy.indices)
+  func numbersInDouble(_ index: Int) throws {
+    let (name, nodes, x, w) = Self.heavy[index]
+    func half(_ numbers: [Float], _ shape: Shape) throws -> Tensor {
+      try Tensor(numbers, shape).converted(to: .float16)
+    }
+    var constants = [
+      "w": try half(numbers(w.elementCount), w),
+      "v": try half(numbers(16), x.count == 2 ? [4, 4] : [4, 4, 1, 1]),
+    ]
+    for name in ["scale", "shift", "mean"] { constants[name] = try half(numbers(4), [4]) }
+    constants["variance"] = try half([1, 2, 3, 4], [4])
+    let model = try model(
+      graph([declared("x", .float16, x)], nodes, [declared("y", .float16)], constants: constants))
+    let account = MemoryAccount(limit: Self.constantByteCount)
+    let crew = Crew(threads: 1, deadline: nil, account: account)
+    let folded = try crew.asCurrent { () throws(ModelError) in try FoldedModel(model) }
+    #expect(!account.isExceeded)
+    let isFolded = folded.notes.contains { $0.kind == .done }
+    #expect(isFolded == (name != "sum that is none of channels"), "\(folded.notes)")
+    let listing = ModelListing(folded.definition)
+    crew.asCurrent { _ = listing.weights.map(\.statistics) }
+    #expect(!account.isExceeded)
+  }
+
+  @Test("Copies of shared weights take no more than the model brings")
+  func copiesForFile() throws {
+    let width = 1 << 11
+    var constants = ["w": Tensor(zeros: .float, [width, width])]
+    var nodes: [NodeDefinition] = []
+    for index in 0..<4 {
+      constants.merge(parameters(width, prefix: "bn\(index)")) { first, _ in first }
+      nodes.append(node("Gemm", ["x", "w"], ["a\(index)"]))
+      nodes.append(normalization("a\(index)", "y\(index)", prefix: "bn\(index)"))
+    }
+    let model = try model(
+      graph(
+        [declared("x", .float, [1, width])], nodes, (0..<4).map { declared("y\($0)") },
+        constants: constants))
+    let folded = try FoldedModel(model)
+    #expect(folded.graph.constantByteCount <= 3 * model.graph.constantByteCount + 1 << 20)
+    #expect(folded.notes.contains { $0.kind == .declined && $0.text.contains("whose copy") })
+  }
+
   // MARK: - Folded
 
   @Test(

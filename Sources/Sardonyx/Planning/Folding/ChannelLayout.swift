@@ -55,20 +55,48 @@ struct ChannelLayout {
     outerPerGroup = max(1, outer / group)
   }
 
+  /// Visits the neighbours of one channel that lie in a range, in order, with their outer index and
+  /// channel.
+  func forEachRun(
+    in range: Range<Int>, _ body: (Range<Int>, _ outerIndex: Int, _ channel: Int) -> Void
+  ) {
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let (row, column) = position.quotientAndRemainder(dividingBy: inner)
+      let (outerIndex, channel) = row.quotientAndRemainder(dividingBy: channels)
+      let end = min(position + inner - column, range.upperBound)
+      body(position..<end, outerIndex, firstChannel(outerIndex) + channel)
+      position = end
+    }
+  }
+
   /// For each output, the sum of its weights times the offset of the input channel each belongs to.
-  func sums(_ weights: [Double], _ offsets: [Double], outputCount: Int) -> [Double] {
+  func sums(_ weights: Tensor, _ offsets: [Double], outputCount: Int) -> [Double] {
     var sums = [Double](repeating: 0, count: outputCount)
-    var index = 0
-    for row in 0..<outer {
-      for channel in 0..<channels {
-        let offset = offsets[firstChannel(row) + channel]
-        for column in 0..<inner {
-          sums[outer == outputCount ? row : column] += weights[index] * offset
-          index += 1
+    weights.forEachStretch { range, numbers in
+      forEachRun(in: range) { run, row, channel in
+        let firstColumn = run.lowerBound % inner
+        for position in run {
+          let column = firstColumn + position - run.lowerBound
+          sums[outer == outputCount ? row : column] +=
+            numbers[position - range.lowerBound] * offsets[channel]
         }
       }
     }
     return sums
+  }
+
+  /// For each of so many channels the largest magnitude of its weights.
+  func largestMagnitudes(_ weights: Tensor, channelCount: Int) -> [Double] {
+    var largest = [Double](repeating: 0, count: channelCount)
+    weights.forEachStretch { range, numbers in
+      forEachRun(in: range) { run, _, channel in
+        for position in run {
+          largest[channel] = max(largest[channel], abs(numbers[position - range.lowerBound]))
+        }
+      }
+    }
+    return largest
   }
 
   /// The output channels of a Conv or ConvTranspose with weights of this shape.

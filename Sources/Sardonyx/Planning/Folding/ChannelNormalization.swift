@@ -9,23 +9,30 @@ struct ChannelNormalization {
 
   /// Reads the constant parameters of a BatchNormalization node.
   init(_ node: Node, _ graph: Graph) throws(FoldObstacle) {
-    func parameter(_ index: Int, _ name: String) throws(FoldObstacle) -> [Double] {
+    func parameter(_ index: Int, _ name: String) throws(FoldObstacle) -> Tensor {
       guard let tensor = graph.constant(node, index) else {
         throw .reason("its \(name) is not a constant, or one the caller may override")
       }
       guard tensor.shape.count == 1 else {
         throw .reason("its \(name) has shape [\(tensor.shape.joined)]")
       }
-      return tensor.converted(to: Double.self)
+      return tensor
     }
-    let gamma = try parameter(1, "scale")
-    shift = try parameter(2, "B")
-    mean = try parameter(3, "mean")
-    let variance = try parameter(4, "var")
-    let epsilon = node.attributes.float("epsilon").map { Double($0) } ?? 1e-5
-    guard Set([gamma.count, shift.count, mean.count, variance.count]).count == 1 else {
+    let parameters = [
+      try parameter(1, "scale"), try parameter(2, "B"), try parameter(3, "mean"),
+      try parameter(4, "var"),
+    ]
+    let count = parameters[0].elementCount
+    guard parameters.allSatisfy({ $0.elementCount == count }) else {
       throw .reason("its parameters differ in length")
     }
+    guard count <= AxisPath.largestExtent else { throw .reason("it has \(count) channels") }
+    let (gamma, variance) = (
+      parameters[0].converted(to: Double.self), parameters[3].converted(to: Double.self)
+    )
+    shift = parameters[1].converted()
+    mean = parameters[2].converted()
+    let epsilon = node.attributes.float("epsilon").map { Double($0) } ?? 1e-5
     for (channel, value) in variance.enumerated() where !(value + epsilon > 0) {
       throw .reason("variance + epsilon is \(value + epsilon) in channel \(channel)")
     }
@@ -92,27 +99,47 @@ struct ChannelNormalization {
       throw .reason(
         "the constant [\(constant.shape.joined)] does not have \(channelCount) channels")
     }
-    let inner = shape[(axis + 1)...].reduce(1, *)
-    let isSpread = shape[axis] == 1
+    let isSpread = shape[axis] != channelCount
     shape[axis] = channelCount
     guard shape.reduce(1, *) <= max(1 << 20, constant.elementCount) else {
       throw .reason("the constant [\(constant.shape.joined)] would grow too large")
     }
-    let numbers = constant.converted(to: Double.self)
-    let rows = shape[...axis].reduce(1, *)
-    var result: [Double] = []
-    result.reserveCapacity(rows * inner)
-    for row in 0..<rows {
-      let channel = row % channelCount
-      let first = (isSpread ? row / channelCount : row) * inner
-      for number in numbers[first..<first + inner] {
-        result.append((number * factor - mean[channel]) * scale[channel] + shift[channel])
-      }
+    let layout = try ChannelLayout(axis: axis, of: shape, channels: channelCount)
+    let whole = isSpread ? spread(constant, layout, shape) : constant.reshaped(shape)
+    let result = try mapped(whole, layout) { number, channel in
+      (number * factor - mean[channel]) * scale[channel] + shift[channel]
     }
     while shape.count > max(constant.shape.count, rank - axis), shape[0] == 1 {
       shape.removeFirst()
     }
-    return try rounded(result, to: constant.type, shape: shape)
+    return result.reshaped(shape)
+  }
+
+  /// A constant of one channel repeated for all of them.
+  private func spread(_ constant: Tensor, _ layout: ChannelLayout, _ shape: Shape) -> Tensor {
+    let numbers = constant.converted(to: Double.self)
+    var repeated: [Double] = []
+    repeated.reserveCapacity(shape.elementCount)
+    for row in 0..<layout.outer * layout.channels {
+      let first = row / layout.channels * layout.inner
+      repeated += numbers[first..<first + layout.inner]
+    }
+    return Tensor(converting: repeated, to: constant.type, shape)
+  }
+
+  /// A tensor like another, each number made of one in double and of its channel, rounded once, and finite.
+  private func mapped(
+    _ tensor: Tensor, _ layout: ChannelLayout, _ body: (Double, _ channel: Int) -> Double
+  ) throws(FoldObstacle) -> Tensor {
+    try tensor.mapped(to: tensor.type) { (range, numbers) throws(FoldObstacle) in
+      layout.forEachRun(in: range) { run, _, channel in
+        for position in run {
+          let place = position - range.lowerBound
+          numbers[place] = body(numbers[place], channel)
+        }
+      }
+      try requireFinite(numbers, as: tensor.type)
+    }
   }
 
   /// An Add, Sub, Mul or Div of a value and a floating-point constant, seen as (x − 0)·scale + shift.
@@ -127,16 +154,20 @@ struct ChannelNormalization {
     guard let tensor = graph.values[constantIsRight ? right : left].constant,
       [.float, .double, .float16, .bfloat16].contains(tensor.type)
     else { return nil }
+    // What stands for channels varies along one axis at most.
+    guard tensor.elementCount <= AxisPath.largestExtent,
+      tensor.shape.count(where: { $0 != 1 }) <= 1
+    else { return nil }
     let numbers = tensor.converted(to: Double.self)
-    let (zeros, ones) = (numbers.map { _ in 0.0 }, numbers.map { _ in 1.0 })
+    func all(_ number: Double) -> [Double] { Array(repeating: number, count: numbers.count) }
     let normalization: ChannelNormalization
     switch (node.operatorName, constantIsRight) {
-    case ("Add", _): normalization = .init(scale: ones, shift: numbers)
-    case ("Sub", true): normalization = .init(scale: ones, shift: numbers.map { -$0 })
-    case ("Sub", false): normalization = .init(scale: ones.map { -$0 }, shift: numbers)
-    case ("Mul", _): normalization = .init(scale: numbers, shift: zeros)
+    case ("Add", _): normalization = .init(scale: all(1), shift: numbers)
+    case ("Sub", true): normalization = .init(scale: all(1), shift: numbers.map { -$0 })
+    case ("Sub", false): normalization = .init(scale: all(-1), shift: numbers)
+    case ("Mul", _): normalization = .init(scale: numbers, shift: all(0))
     case ("Div", true) where !numbers.contains(0):
-      normalization = .init(scale: numbers.map { 1 / $0 }, shift: zeros)
+      normalization = .init(scale: numbers.map { 1 / $0 }, shift: all(0))
     default: return nil
     }
     return (
@@ -180,18 +211,7 @@ struct ChannelNormalization {
   func scaled(_ weights: Tensor, _ layout: ChannelLayout) throws(FoldObstacle) -> Tensor {
     try requireNormal(weights, layout)
     if let scaled = scaledSingle(weights, layout) { return scaled }
-    var numbers = weights.converted(to: Double.self)
-    var index = 0
-    for outer in 0..<layout.outer {
-      for channel in 0..<layout.channels {
-        let factor = scale[layout.firstChannel(outer) + channel]
-        for _ in 0..<layout.inner {
-          numbers[index] *= factor
-          index += 1
-        }
-      }
-    }
-    return try rounded(numbers, to: weights.type, shape: weights.shape)
+    return try mapped(weights, layout) { number, channel in number * scale[channel] }
   }
 
   /// That no channel's weights all become so small that they lose digits, which take long to compute with too.
@@ -200,12 +220,7 @@ struct ChannelNormalization {
     // Without a small factor there is nothing to look for.
     guard scale.contains(where: { $0 != 0 && abs($0) < (weights.type == .float16 ? 1 : 1e-20) })
     else { return }
-    var largest = [Double](repeating: 0, count: scale.count)
-    for (index, number) in weights.converted(to: Double.self).enumerated() {
-      let row = index / layout.inner
-      let channel = layout.firstChannel(row / layout.channels) + row % layout.channels
-      largest[channel] = max(largest[channel], abs(number))
-    }
+    let largest = layout.largestMagnitudes(weights, channelCount: scale.count)
     for (channel, weight) in largest.enumerated()
     where weight >= least && scale[channel] != 0 && weight * abs(scale[channel]) < least {
       throw .reason("the folded weights of channel \(channel) are denormal")
@@ -239,11 +254,15 @@ struct ChannelNormalization {
   func rounded(_ numbers: [Double], to type: ElementType, shape: Shape? = nil)
     throws(FoldObstacle) -> Tensor
   {
+    try requireFinite(numbers, as: type)
+    return Tensor(converting: numbers, to: type, shape ?? [numbers.count])
+  }
+
+  private func requireFinite(_ numbers: [Double], as type: ElementType) throws(FoldObstacle) {
     let largest = Self.largestFinite(type)
-    guard let worst = numbers.first(where: { !(abs($0) <= largest) }) else {
-      return Tensor(converting: numbers, to: type, shape ?? [numbers.count])
+    if let worst = numbers.first(where: { !(abs($0) <= largest) }) {
+      throw .reason("a folded number (\(worst)) is beyond the range of \(type)")
     }
-    throw .reason("a folded number (\(worst)) is beyond the range of \(type)")
   }
 
   private static func largestFinite(_ type: ElementType) -> Double {

@@ -156,8 +156,7 @@ extension BatchNormalizationFold {
       return try add(map, behind: position, "b + W∗(B − mean·s)", in: node.inputs)
     }
     let outputs = try node.outputChannels(weights.shape)
-    let shifts = layout.sums(
-      weights.converted(to: Double.self), normalization.offsets, outputCount: outputs)
+    let shifts = layout.sums(weights, normalization.offsets, outputCount: outputs)
     let factor = node.operatorName == "Gemm" ? Double(node.attributes.float("alpha") ?? 1) : 1
     let old = try bias(node, channels: outputs) ?? Array(repeating: 0, count: outputs)
     let newBias = try normalization.rounded(
@@ -208,7 +207,7 @@ extension BatchNormalizationFold {
     }
     var operands = [
       padded,
-      .tensor(Tensor(converting: weights.converted(to: Double.self), to: .double, weights.shape)),
+      .tensor(weights.mapped(to: .double) { _, _ in }),
     ]
     if let bias = try bias(node, channels: channels) {
       operands.append(.tensor(Tensor(bias, [channels])))
@@ -252,8 +251,7 @@ extension BatchNormalizationFold {
       axis: index, of: weights.shape, channels: normalization.channelCount)
     let scaled = try normalization.scaled(weights, layout)
     let count = weights.shape[1 - index]
-    let sums = layout.sums(
-      weights.converted(to: Double.self), normalization.offsets, outputCount: count)
+    let sums = layout.sums(weights, normalization.offsets, outputCount: count)
     let old = node.inputs[1 - index]
     graph.nodes[place].inputs[1 - index] = addConstant(
       graph.values[old!].name + "_folded", scaled, "W·s", from: old)

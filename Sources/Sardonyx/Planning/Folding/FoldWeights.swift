@@ -75,15 +75,15 @@ extension BatchNormalizationFold {
   func bias(_ node: Node, channels: Int) throws(FoldObstacle) -> [Double]? {
     guard node.hasInput(2) else { return nil }
     let tensor = try constant(node, 2, "the bias of \(node.label)")
-    let values = tensor.converted(to: Double.self)
+    let (shape, count) = (tensor.shape, tensor.elementCount)
     guard node.operatorName == "Gemm" else {
-      guard values.count == channels else { throw .reason("the bias has \(values.count) elements") }
-      return values
+      guard count == channels else { throw .reason("the bias has \(count) elements") }
+      return tensor.converted()
     }
-    let shape = tensor.shape
     guard shape.count <= 2, shape.dropLast().allSatisfy({ $0 == 1 }),
-      values.count == 1 || values.count == channels
+      count == 1 || count == channels
     else { throw .reason("the added constant [\(shape.joined)] varies from row to row") }
+    let values = tensor.converted(to: Double.self)
     let factor = Double(node.attributes.float("beta") ?? 1)
     let spread = values.count == channels ? values : Array(repeating: values[0], count: channels)
     return spread.map { $0 * factor }

@@ -36,16 +36,11 @@ struct ScaledWeights: ByteSource {
         return unsafe scaleColumns(
           numbers, source, into: target.assumingMemoryBound(to: Float.self))
       }
-      var index = numbers.lowerBound
-      while index < numbers.upperBound {
-        let (row, offset) = index.quotientAndRemainder(dividingBy: layout.inner)
-        let (outer, channel) = row.quotientAndRemainder(dividingBy: layout.channels)
-        let count = min(layout.inner - offset, numbers.upperBound - index)
-        let place = (index - numbers.lowerBound) * size
+      layout.forEachRun(in: numbers) { run, _, channel in
+        let place = (run.lowerBound - numbers.lowerBound) * size
         unsafe InstructionSet.current.kernels.scale_doubly(
-          count, source + place, factors[layout.firstChannel(outer) + channel],
+          run.count, source + place, factors[channel],
           (target + place).assumingMemoryBound(to: Float.self))
-        index += count
       }
     }
   }
