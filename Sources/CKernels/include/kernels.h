@@ -214,7 +214,7 @@ typedef struct ByteRounding {
 
 /// What was cut off a byte of a factor, so that products with its neighbour fit 16 bits.
 typedef struct ByteExcess {
-  /// The run and the place in it, and the column of the panel.
+  /// The run and the place in it, both below 2¹⁶, and the column of the panel.
   uint16_t run, place, column;
   int16_t excess;
 } ByteExcess;
@@ -336,13 +336,13 @@ typedef struct __attribute__((swift_attr("@Sendable"))) Kernels {
   void (*pack_bytes)(
       long depth, long filled, long columns, const uint8_t *x, long column_step, long depth_step, uint8_t flip, int8_t *y,
       int32_t *sums);
-  /// Σ x[i] ^ flip, modulo 2³².
-  /// The same in groups of four, y[k / 4][n][k % 4], of which the first two and the last two are cut so that their products
-  /// with any two bytes add up within 16 bits. What is cut off goes to `excesses`, all but run and place in order of both;
-  /// there is room for so many. Returns their number, or -1 where there are more. None where multiplying takes no such care.
+  /// The same in groups of four, y[k / 4][n][k % 4], where the first two bytes of a group and its last two are cut so that
+  /// their products with any two bytes add up within 16 bits. What is cut off goes to `excesses` as that of run `run`; returns
+  /// how many there are, or -1 where that is more than `room`. None where products need no such care.
   long (*_Nullable pack_bounded_bytes)(
       long depth, long filled, long columns, const uint8_t *x, long column_step, long depth_step, uint8_t flip,
       long run, int8_t *y, int32_t *sums, ByteExcess *excesses, long room);
+  /// Σ x[i] ^ flip, modulo 2³².
   int32_t (*sum_bytes)(long n, const uint8_t *x, uint8_t flip);
   /// The same of each row of n bytes.
   void (*sum_byte_rows)(long rows, long n, const uint8_t *x, uint8_t flip, int32_t *y);

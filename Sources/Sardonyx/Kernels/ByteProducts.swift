@@ -69,7 +69,7 @@ struct PackedBytes: Sendable {
       }
     }
     var excesses: Excesses?
-    if let pack = unsafe kernels.pack_bounded_bytes, runs <= Int(UInt16.max) {
+    if let pack = unsafe kernels.pack_bounded_bytes, max(runs, depth) <= Int(UInt16.max) {
       var found = Excesses()
       let isBounded = unsafe forEachRun { columns, run, from, to, sums in
         if run == 0 { found.starts.append(Int32(found.all.count)) }

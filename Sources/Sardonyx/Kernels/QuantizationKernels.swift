@@ -33,9 +33,9 @@ extension Elementwise {
   }
 
   /// Bytes that stand for the sums or the products of what two arrays of bytes stand for.
-  /// - Parameter isPlain: what ``InstructionSet/combinesPlainly(_:_:)`` says of it.
+  /// - Parameter plainWith: the instructions that are known to combine such bytes plainly, if any.
   static func combine(
-    _ count: Int, _ operation: Binary, isSigned: Bool, isPlain: Bool = false,
+    _ count: Int, _ operation: Binary, isSigned: Bool, plainWith: InstructionSet?,
     _ a: UnsafePointer<UInt8>, _ aScale: (scale: Float, zero: Float), _ b: UnsafePointer<UInt8>,
     _ bScale: (scale: Float, zero: Float), into y: UnsafeMutablePointer<UInt8>,
     _ scale: (scale: Float, zero: Float), on crew: Crew
@@ -45,24 +45,21 @@ extension Elementwise {
       var combination = unsafe ByteCombination(
         a + range.lowerBound, aScale, b + range.lowerBound, bScale, into: y + range.lowerBound,
         scale, isSigned: isSigned)
-      unsafe combination.is_plain = isPlain
+      unsafe combination.is_plain = plainWith === crew.instructions
       unsafe crew.instructions.combine(range.count, operation, &combination)
     }
   }
 
-  /// Whether ``combine(_:_:isSigned:isPlain:_:_:_:_:into:_:on:)`` may combine plainly, with some instructions.
-  static func combinesPlainly(
+  /// The instructions where they combine such bytes plainly; else nil.
+  static func plain(
     _ operation: Binary, isSigned: Bool, _ a: (scale: Float, zero: Float),
     _ b: (scale: Float, zero: Float), _ result: (scale: Float, zero: Float),
-    with instructions: InstructionSet
-  ) -> Bool {
-    var (x, y): (UInt8, UInt8) = (0, 0)
-    return unsafe withUnsafeMutablePointer(to: &y) { y in
-      unsafe withUnsafePointer(to: &x) { x in
-        unsafe instructions.combinesPlainly(
-          operation, ByteCombination(x, a, x, b, into: y, result, isSigned: isSigned))
-      }
+    with instructions: InstructionSet = .current
+  ) -> InstructionSet? {
+    let isPlain = unsafe instructions.combinesPlainly(operation) { x, y, z in
+      unsafe ByteCombination(x, a, y, b, into: z, result, isSigned: isSigned)
     }
+    return isPlain ? instructions : nil
   }
 
   private static func dequantize<Integer>(
@@ -75,6 +72,7 @@ extension Elementwise {
     }
   }
 }
+
 extension ByteCombination {
   /// Of bytes with these scales and zero points.
   init(
@@ -101,21 +99,27 @@ extension InstructionSet {
     }
   }
 
+  /// All pairs of bytes.
+  private static let pairs = (
+    left: (0..<1 << 16).map { UInt8(truncatingIfNeeded: $0) },
+    right: (0..<1 << 16).map { UInt8(truncatingIfNeeded: $0 >> 8) }
+  )
+
   /// Whether a combination, whatever its bytes, comes to the same without the numbers that they stand for:
-  /// all pairs of bytes are tried, which takes some tens of microseconds.
-  func combinesPlainly(_ operation: Binary, _ combination: ByteCombination) -> Bool {
-    let count = 1 << 16
-    let left = (0..<count).map { UInt8(truncatingIfNeeded: $0) }
-    let right = (0..<count).map { UInt8(truncatingIfNeeded: $0 >> 8) }
+  /// all pairs of bytes are tried.
+  /// - Parameter combination: that of two arrays into a third.
+  func combinesPlainly(
+    _ operation: Binary,
+    _ combination: (UnsafePointer<UInt8>, UnsafePointer<UInt8>, UnsafeMutablePointer<UInt8>) ->
+      ByteCombination
+  ) -> Bool {
+    let count = Self.pairs.left.count
     func results(isPlain: Bool) -> [UInt8] {
       unsafe [UInt8](unsafeUninitializedCapacity: count) { y, initialized in
         initialized = count
-        unsafe left.withUnsafeBufferPointer { left in
-          unsafe right.withUnsafeBufferPointer { right in
-            var all = unsafe combination
-            unsafe all.a = left.baseAddress!
-            unsafe all.b = right.baseAddress!
-            unsafe all.y = y.baseAddress!
+        unsafe Self.pairs.left.withUnsafeBufferPointer { left in
+          unsafe Self.pairs.right.withUnsafeBufferPointer { right in
+            var all = unsafe combination(left.baseAddress!, right.baseAddress!, y.baseAddress!)
             unsafe all.is_plain = isPlain
             unsafe combine(count, operation, &all)
           }

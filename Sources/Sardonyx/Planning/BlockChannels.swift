@@ -270,10 +270,7 @@ private struct ChannelBlocking {
     else { return nil }
     var node = node
     let rank = weights.shape.count
-    // Few planes to half a block: 3 at 224×224 to 8 at half of that take 117 µs by places of planes, and 59 go into
-    // blocks (AVX-512).
-    let isStem = readsPlanes && 2 * weights.shape[0] >= layout.lanes
-    if !conv.addsResidual, shape.isNarrow(layout), !isStem {
+    if !conv.addsResidual, shape.isNarrow(layout, readsPlanes: readsPlanes) {
       let makesBlocks = weights.shape[0] >= layout.lanes
       node.inputs[0] = source?.id ?? x
       node.implementation = NarrowConv(

@@ -90,10 +90,8 @@ struct StepAssembly {
   private func isPlaced(_ placement: Plan.Placement, _ node: Node, _ action: Plan.Action) -> Bool {
     if case .described = action { return false }
     // Control flow hands over what its body has made, wherever that lies, unless it computes in place.
-    if case .call = action {
-    } else if !node.implementation.bodies.isEmpty {
-      return false
-    }
+    let isCall = if case .call = action { true } else { false }
+    guard isCall || node.implementation.bodies.isEmpty else { return false }
     switch placement {
     case .arena: return true
     case .input(let index): return node.inputs[index].map { fixed[$0] } ?? false

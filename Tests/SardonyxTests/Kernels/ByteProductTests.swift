@@ -149,12 +149,13 @@ extension Kernels {
             Guarded(a.bytes.map { UInt8(truncatingIfNeeded: $0) }),
             Guarded(b.bytes.map { UInt8(truncatingIfNeeded: $0) })
           )
-          let isPlain = Elementwise.combinesPlainly(
+          let plainWith = Elementwise.plain(
             operation, isSigned: isSigned, (aScale, a.zero), (bScale, b.zero), (scale, zero),
             with: crew.instructions)
-          if isPlain { plainCount += 1 }
+          if plainWith != nil { plainCount += 1 }
           unsafe Elementwise.combine(
-            count, operation, isSigned: isSigned, isPlain: isPlain, left.start, (aScale, a.zero),
+            count, operation, isSigned: isSigned, plainWith: plainWith, left.start,
+            (aScale, a.zero),
             right.start, (bScale, b.zero), into: y.start, (scale, zero), on: crew)
           #expect(y.isIntact)
           let expected = (0..<count).map { index in
@@ -168,7 +169,7 @@ extension Kernels {
           #expect(y.elements == expected, "\(count) numbers, \(operation)")
         }
       }
-      // Most are, and some are not.
+      // Of twice as many combinations as there are counts, many are and some are not.
       #expect(30...140 ~= plainCount, "\(plainCount)")
     }
 

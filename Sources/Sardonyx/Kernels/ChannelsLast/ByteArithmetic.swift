@@ -8,27 +8,17 @@ struct ByteArithmetic: Sendable {
   /// Of the results.
   let scale: Float
   let bounds: ChannelsLastPooling.Bounds
-  /// What ``InstructionSet/combinesPlainly(_:_:)`` says of these instructions.
-  private let isPlain: Bool
-  private let instructions: InstructionSet
+  /// The instructions that are known to combine such bytes plainly, if any.
+  private var plainWith: InstructionSet?
 
   init(
     operation: Binary, a: ByteScale, b: ByteScale, scale: Float,
-    bounds: ChannelsLastPooling.Bounds, for instructions: InstructionSet = .current
+    bounds: ChannelsLastPooling.Bounds
   ) {
     (self.operation, self.a, self.b) = (operation, a, b)
-    (self.scale, self.bounds, self.instructions) = (scale, bounds, instructions)
-    var (x, y): (UInt8, UInt8) = (0, 0)
-    isPlain = unsafe withUnsafeMutablePointer(to: &y) { y in
-      unsafe withUnsafePointer(to: &x) { x in
-        unsafe instructions.combinesPlainly(
-          operation,
-          ByteCombination(
-            a: x, b: x, y: y, flip: 0, a_zero: a.zero, b_zero: b.zero, zero: bounds.zero,
-            low: bounds.low, high: bounds.high, a_scale: a.scale, b_scale: b.scale, scale: scale,
-            is_plain: false))
-      }
-    }
+    (self.scale, self.bounds) = (scale, bounds)
+    let instructions = InstructionSet.current
+    if unsafe instructions.combinesPlainly(operation, combination) { plainWith = instructions }
   }
 
   /// Of arrays of the same length.
@@ -81,11 +71,18 @@ struct ByteArithmetic: Sendable {
     _ count: Int, _ x: UnsafePointer<UInt8>, _ y: UnsafePointer<UInt8>,
     into z: UnsafeMutablePointer<UInt8>, _ instructions: InstructionSet
   ) {
-    var combination = unsafe ByteCombination(
+    var combination = unsafe combination(x, y, into: z)
+    unsafe combination.is_plain = plainWith === instructions
+    unsafe instructions.combine(count, operation, &combination)
+  }
+
+  private func combination(
+    _ x: UnsafePointer<UInt8>, _ y: UnsafePointer<UInt8>, into z: UnsafeMutablePointer<UInt8>
+  ) -> ByteCombination {
+    unsafe ByteCombination(
       a: x, b: y, y: z, flip: 0, a_zero: a.zero, b_zero: b.zero, zero: bounds.zero,
       low: bounds.low, high: bounds.high, a_scale: a.scale, b_scale: b.scale, scale: scale,
-      is_plain: isPlain && instructions === self.instructions)
-    unsafe instructions.combine(count, operation, &combination)
+      is_plain: false)
   }
 
   /// y[i] = table[x[i]].

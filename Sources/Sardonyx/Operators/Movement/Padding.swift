@@ -47,104 +47,84 @@ struct Pad: Operator {
 
   /// More copies than these are worked out as they are made.
   private static let mostCopies = 64
+  /// More bytes than these are filled by all threads, with looks at the clock.
+  private static let mostFilledBytes = 1 << 17
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
     // What depends on data is left to `run`.
     guard let shape = outputs[0]?.shape, !shape.contains(0), let type = outputs[0]?.elementType,
-      let pads = try? pads(inputs, rank: shape.count),
-      let filling = try filling(inputs, type, pads, count: shape.elementCount)
+      let pads = try? pads(inputs, rank: shape.count)
     else { return nil }
     let extents = try inputs.shape(0)
-    var moves = [RegionMove(source: Region(extents), target: Region(shape))]
+    var (all, count): ([[Stretch]], Int) = ([], 1)
     for axis in extents.indices {
-      let stretches = Stretch.all(mode, extent: extents[axis], pads[axis].before, pads[axis].after)
-      guard moves.count * stretches.count <= Self.mostCopies else { return nil }
-      moves = moves.flatMap { move in
-        stretches.map { stretch in
-          RegionMove(
-            source: move.source.sliced(
-              axis, from: stretch.source, step: stretch.step, count: stretch.count),
-            target: move.target.sliced(axis, from: stretch.target, count: stretch.count))
-        }
-      }
+      all.append(stretches(of: axis, extents, pads))
+      count *= all[axis].count
+      guard count <= Self.mostCopies else { return nil }
+    }
+    var moves: [RegionMove] = []
+    forEachMove(all, Region(extents), Region(shape)) {
+      moves.append(RegionMove(source: $0, target: $1))
     }
     guard let copying = moves.computation(of: type) else { return nil }
+    guard fillsAround(pads) else { return copying }
+    guard !inputs.has(2) || inputs[2].value != nil,
+      shape.elementCount * type.byteCount <= Self.mostFilledBytes,
+      let filling = PreparedCopy(
+        from: Region([]).broadcast(to: [shape.elementCount]), to: Region([shape.elementCount]),
+        size: type.byteCount)
+    else { return nil }
+    let value =
+      value(inputs.has(2) ? try inputs.tensor(2) : nil, type) ?? Tensor(zeros: type, [])
     return { addresses, crew throws(ModelError) in
-      try filling(addresses, crew)
+      unsafe filling.run(from: value.bytes, to: addresses.output(), on: crew)
       try copying(addresses, crew)
-    }
-  }
-
-  /// What fills the output with the value around the input; nil where the value is not known.
-  private func filling(
-    _ inputs: Facts, _ type: ElementType, _ pads: [(before: Int, after: Int)], count: Int
-  ) throws(ModelError) -> Computation? {
-    guard mode == .constant, pads.contains(where: { $0.before > 0 || $0.after > 0 }) else {
-      return { _, _ in }
-    }
-    guard !inputs.has(2) || inputs[2].value != nil else { return nil }
-    var value = Tensor(converting: [fixedValue], to: type, [])
-    if inputs.has(2), let given = try? inputs.tensor(2), given.elementCount > 0 { value = given }
-    let bytes = value.rawBytes.prefix(type.byteCount)
-    switch type.byteCount {
-    case 1: return Self.filling(bytes, UInt8.self, count)
-    case 2: return Self.filling(bytes, UInt16.self, count)
-    case 4: return Self.filling(bytes, UInt32.self, count)
-    case 8: return Self.filling(bytes, UInt64.self, count)
-    default: return nil
-    }
-  }
-
-  private static func filling<T: FixedWidthInteger & BitwiseCopyable & Sendable>(
-    _ bytes: some Collection<UInt8>, _: T.Type, _ count: Int
-  ) -> Computation {
-    // The first byte is the lowest.
-    let element = bytes.reversed().reduce(T(0)) { $0 << 8 | T($1) }
-    return { addresses, _ in
-      let y: UnsafeMutablePointer<T> = unsafe addresses.output()
-      Interruption.inStretches(of: count) {
-        unsafe (y + $0.lowerBound).initialize(repeating: element, count: $0.count)
-      }
     }
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (input, output) = (inputs[0], outputs[0])
     let pads = try pads(inputs.facts, rank: input.shape.count)
-    if mode == .constant && pads.contains(where: { $0.before > 0 || $0.after > 0 }) {
-      fill(output, inputs.tensor(2), on: outputs.context.crew)
+    if fillsAround(pads) {
+      if let value = value(inputs.tensor(2), output.type) {
+        output.fill(value, on: outputs.context.crew)
+      } else {
+        output.clear()
+      }
     }
-    let stretches = input.shape.indices.map { axis in
-      Stretch.all(mode, extent: input.shape[axis], pads[axis].before, pads[axis].after)
-    }
-    copy(
-      input, output, stretches, axis: 0, Region(input.shape), Region(output.shape),
-      on: outputs.context.crew)
-  }
-
-  private func fill(_ output: Destination, _ value: Tensor?, on crew: Crew) {
-    if let value, value.elementCount > 0 {
-      output.fill(value, on: crew)
-    } else if fixedValue != 0 {
-      output.fill(Tensor(converting: [fixedValue], to: output.type, []), on: crew)
-    } else {
-      output.clear()
+    let all = input.shape.indices.map { stretches(of: $0, input.shape, pads) }
+    forEachMove(all, Region(input.shape), Region(output.shape)) {
+      output.copy(input, from: $0, to: $1, on: outputs.context.crew)
     }
   }
 
-  /// Copies each combination of stretches of the axes from `axis` on.
-  private func copy(
-    _ input: Tensor, _ output: Destination, _ stretches: [[Stretch]], axis: Int,
-    _ source: Region, _ target: Region, on crew: Crew
+  private func fillsAround(_ pads: [(before: Int, after: Int)]) -> Bool {
+    mode == .constant && pads.contains { $0.before > 0 || $0.after > 0 }
+  }
+
+  /// What lies around the input; nil for zeros.
+  private func value(_ given: Tensor?, _ type: ElementType) -> Tensor? {
+    if let given, given.elementCount > 0 { return given }
+    return fixedValue == 0 ? nil : Tensor(converting: [fixedValue], to: type, [])
+  }
+
+  private func stretches(
+    of axis: Int, _ extents: Shape, _ pads: [(before: Int, after: Int)]
+  ) -> [Stretch] {
+    Stretch.all(mode, extent: extents[axis], pads[axis].before, pads[axis].after)
+  }
+
+  /// Visits each combination of stretches of the axes from `axis` on, as regions of the input and the output.
+  private func forEachMove(
+    _ stretches: [[Stretch]], axis: Int = 0, _ source: Region, _ target: Region,
+    _ body: (Region, Region) -> Void
   ) {
-    guard axis < stretches.count else {
-      return output.copy(input, from: source, to: target, on: crew)
-    }
+    guard axis < stretches.count else { return body(source, target) }
     for stretch in stretches[axis] {
-      copy(
-        input, output, stretches, axis: axis + 1,
+      forEachMove(
+        stretches, axis: axis + 1,
         source.sliced(axis, from: stretch.source, step: stretch.step, count: stretch.count),
-        target.sliced(axis, from: stretch.target, count: stretch.count), on: crew)
+        target.sliced(axis, from: stretch.target, count: stretch.count), body)
     }
   }
 

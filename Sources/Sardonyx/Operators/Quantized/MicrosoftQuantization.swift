@@ -52,8 +52,8 @@ extension Destination {
 /// The sum or the product of two quantized tensors, broadcast.
 struct QLinearCombination: Operator {
   private let kernel: Binary
-  /// Whether bytes of the type that the zero points have, with these instructions, are combined plainly.
-  private var plain: (isSigned: Bool, instructions: InstructionSet)?
+  /// The instructions that are known to combine such bytes plainly, if any.
+  private var plainWith: InstructionSet?
 
   init(_ node: inout NodeReader) throws(ModelError) {
     kernel = node.operatorName == "QLinearAdd" ? .add : .multiply
@@ -71,11 +71,11 @@ struct QLinearCombination: Operator {
       }), inputs.has(1), inputs.has(4), inputs.has(6), let zero = inputs[2].value?.tensor,
       zero.type.isByte
     else { return }
-    let (isSigned, known, instructions) = (zero.type == .int8, inputs.known, InstructionSet.current)
-    let isPlain = Elementwise.combinesPlainly(
-      kernel, isSigned: isSigned, known.quantization(1), known.quantization(4),
-      known.quantization(6), with: instructions)
-    if isPlain { plain = (isSigned, instructions) }
+    let known = inputs.known
+    // Zero points have the type of what they belong to.
+    plainWith = Elementwise.plain(
+      kernel, isSigned: zero.type == .int8, known.quantization(1), known.quantization(4),
+      known.quantization(6))
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
@@ -89,12 +89,8 @@ struct QLinearCombination: Operator {
 
   /// The same for bytes of equal shapes.
   private func combine(_ inputs: Inputs, _ outputs: Outputs) {
-    let isSigned = inputs[0].type == .int8
     unsafe Elementwise.combine(
-      outputs[0].elementCount, kernel, isSigned: isSigned,
-      isPlain: plain.map {
-        $0.isSigned == isSigned && $0.instructions === outputs.context.crew.instructions
-      } ?? false,
+      outputs[0].elementCount, kernel, isSigned: inputs[0].type == .int8, plainWith: plainWith,
       inputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(1),
       inputs[3].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(4),
       into: outputs[0].bytes.assumingMemoryBound(to: UInt8.self), inputs.quantization(6),

@@ -78,11 +78,10 @@ struct If: Operator {
   }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
-    let captured = inputs.from(1)
-    guard try inputs.shape(0).elementCount == 1, captured.allSatisfy({ $0 != nil }) else {
+    let facts = inputs.from(1).compactMap(\.self)
+    guard try inputs.shape(0).elementCount == 1, facts.count == inputs.from(1).count else {
       return nil
     }
-    let facts = captured.map { $0 ?? .unknown }
     let choice = try inputs[0].value.map { _ throws(ModelError) in
       try condition(inputs.tensor(0)) ? 0 : 1
     }
