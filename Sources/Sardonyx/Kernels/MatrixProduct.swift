@@ -77,7 +77,7 @@ enum MatrixProduct {
       (turned.rows, turned.columns) = (1, shape.rows)
       return unsafe multiplyEach(count, turned, on: crew) { unsafe product($0).turned }
     }
-    let isCutAnywhere = unsafe product(0).left.isReadInPlace(rows: shape.rows)
+    let isCutAnywhere = unsafe product(0).left.isReadInPlace(shape, crew.instructions)
     let grid = Grid(
       shape, count: count, rowUnit: isCutAnywhere ? 1 : crew.instructions.width(of: .left), on: crew
     )
@@ -107,7 +107,7 @@ enum MatrixProduct {
     var packed = unsafe product
     unsafe withPanels(
       of: product.left, .left, lanes: shape.rows, depth: shape.depth,
-      if: grid.columnBlocks > 1 && !product.left.isReadInPlace(rows: shape.rows), crew
+      if: grid.columnBlocks > 1 && !product.left.isReadInPlace(shape, crew.instructions), crew
     ) { left in
       unsafe packed.left = left
       unsafe withPanels(
@@ -270,7 +270,9 @@ private struct Grid {
     {
       return unsafe runDots(rows, columns, x, step, matrix, rowStep)
     }
-    let packsLeft = unsafe !product.left.isPacked && !product.left.isReadInPlace(rows: rows.count)
+    let packsLeft =
+      unsafe !product.left.isPacked
+      && !product.left.isReadInPlace(shape, crew.instructions)
     let leftRoom = unsafe packsLeft ? (rows.count + height - 1) / height * height * shape.depth : 0
     let rightRoom = unsafe Block.panelsAtOnce * width * pass
     unsafe crew.scratch.withFloats(rightRoom + leftRoom) { scratch in
@@ -387,7 +389,7 @@ private struct Grid {
         start: start + rows.lowerBound * shape.depth, rowStep: 1, depthStep: height,
         panelStep: panelStep)
     case .strided(let start, let laneStep, let depthStep)
-    where unsafe product.left.isReadInPlace(rows: rows.count):
+    where unsafe product.left.isReadInPlace(shape, crew.instructions):
       return unsafe LeftRows(
         start: start + rows.lowerBound * laneStep, rowStep: laneStep, depthStep: depthStep,
         panelStep: 0)
@@ -473,9 +475,17 @@ private struct Grid {
 extension MatrixProduct.Factor {
   /// Whether kernels read the rows of a left factor where they lie: at 192…4096 columns the tiles that do
   /// are as fast as those that read panels (260 of 272 GFLOP/s with AVX-512), and packing costs a tenth.
-  fileprivate func isReadInPlace(rows: Int) -> Bool {
-    guard case .strided(_, _, let depthStep) = unsafe self else { return false }
-    return depthStep == 1 || rows == 1
+  ///
+  /// More rows than a set of the first cache holds lines do not go together where they lie whole pages apart: 28×1024 times
+  /// 1024×1024 went from 50 to 67 % of the peak, 128×3072 times 3072×768 from 56 to 68, but 197×1024 times 1024×128 from 56
+  /// to 53 (Cascade Lake, AVX-512); 6 rows of AVX2 do.
+  fileprivate func isReadInPlace(
+    _ shape: MatrixProduct.Shape, _ instructions: InstructionSet
+  ) -> Bool {
+    guard case .strided(_, let laneStep, let depthStep) = unsafe self else { return false }
+    if shape.rows == 1 { return true }
+    let shareSets = laneStep % 1024 == 0 && min(shape.rows, instructions.width(of: .left)) > 8
+    return depthStep == 1 && !(shareSets && shape.columns >= 256)
   }
 
   fileprivate var isPacked: Bool {
