@@ -295,8 +295,8 @@ private struct ChannelBlocking {
     var batch = 1
     if case .known(let count)? = facts[x].shape?.first { batch = count }
     node.implementation = BlockedConv(
-      conv, algorithm, axes: shape.trueAxes,
-      outputCount: shape.input.contains(0) ? nil : batch * shape.output.elementCount)
+      conv, algorithm, axes: shape.trueAxes, batch: batch,
+      outputPlaces: shape.input.contains(0) ? nil : shape.output.elementCount)
     graph.note(
       "block channels", .done, node, "\(algorithm), in blocks of \(layout.lanes) channels")
     node.outputs = [produce(result, channels: weights.shape[0], rank: rank)]

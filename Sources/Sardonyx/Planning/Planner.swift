@@ -48,7 +48,10 @@ enum Planner {
     try graph.expose(options.taps)
     let folding = FoldingBudget(constantByteCount: graph.constantByteCount)
     for pass in passes(options, folding) { try graph.apply(pass) }
-    if options.usesBlocks { try graph.apply(blockChannels(winograd: options.winograd)) }
+    if options.usesBlocks {
+      try graph.apply(blockChannels(winograd: options.winograd))
+      if !options.leftOut.contains(chainConvolutions.name) { try graph.apply(chainConvolutions) }
+    }
     try graph.prepareOperators(on: crew)
     return graph
   }

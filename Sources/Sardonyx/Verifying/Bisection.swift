@@ -77,7 +77,7 @@ public struct Bisection: Sendable {
         rewrites.append(name)
       }
     }
-    if options.usesBlocks { rewrites.append(blocks) }
+    if options.usesBlocks { rewrites += [blocks, Planner.chainConvolutions.name] }
     if options.winograd { rewrites.append(winograd) }
     return rewrites
   }

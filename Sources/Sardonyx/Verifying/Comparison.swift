@@ -68,7 +68,7 @@ extension Comparison {
     options: Session.Options = Session.Options(), layers: Bool = false,
     tolerance: Tolerance = Tolerance()
   ) throws(ModelError) {
-    let prepared = try Session(model, options: options)
+    let prepared = try Session(model, options: layers ? options.keepingLayers : options)
     let written = try Session(reference ?? model, options: options.asWritten)
     try self.init(prepared, against: written, inputs: inputs, layers: layers, tolerance: tolerance)
     if reference == nil, !passed { judgeInDouble(prepared, written, inputs, tolerance) }
@@ -159,7 +159,7 @@ extension Comparison {
     options: Session.Options = Session.Options(), tolerance: Tolerance = Tolerance()
   ) throws(ModelError) {
     var entries: [String: Entry] = [:]
-    let session = try Session(model, options: options)
+    let session = try Session(model, options: options.keepingLayers)
     try session.walk(inputs) { name, operatorName, value, resolution in
       guard let expected = recorded[name] else { return }
       entries[name] = Entry(
@@ -234,6 +234,13 @@ extension Session.Options {
     var options = self
     if batchNormalization != .batch { options.batchNormalization = .unfolded }
     options.winograd = false
+    return options
+  }
+
+  /// With convolutions one by one whose results are the same row by row, so that each is there to be looked at.
+  var keepingLayers: Session.Options {
+    var options = self
+    options.leftOut.insert(Planner.chainConvolutions.name)
     return options
   }
 }

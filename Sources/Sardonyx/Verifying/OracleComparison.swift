@@ -83,7 +83,8 @@ public struct OracleComparison: Sendable {
     let double = try model.inDouble()
     let truth = try Session(double, options: options.asWritten)
     let wide = inputs.mapValues(\.inDouble)
-    let folded = try Self.walk(Session(model, options: options), truth, inputs, wide)
+    let folded = try Self.walk(
+      Session(model, options: options.keepingLayers), truth, inputs, wide)
     let written = try Self.walk(
       Session(model, options: options.asWritten), truth, inputs, wide)
     let outputs = Set(model.outputs.map(\.name))

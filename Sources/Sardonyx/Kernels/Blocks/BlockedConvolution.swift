@@ -6,6 +6,7 @@ struct BlockedConvolution: Sendable {
   let shape: ConvolutionShape
   let filter: BlockedFilter
   private let geometry: Geometry
+  private let planeSteps: PlaneSteps
 
   /// Where the outputs of a product lie, if not densely: every `strides`-th row and column from
   /// `first` on of planes with these extents.
@@ -15,6 +16,13 @@ struct BlockedConvolution: Sendable {
     var extents: (rows: Int, columns: Int)
   }
 
+  /// Floats from a plane to the next, where planes do not adjoin: of those whose rows are kept only while
+  /// they are needed.
+  struct PlaneSteps: Sendable {
+    var input: Int?
+    var output: Int?
+  }
+
   /// What is added to the result, and the function it goes through.
   @unsafe struct Epilogue {
     /// Laid out as the result, and may be the result.
@@ -22,10 +30,14 @@ struct BlockedConvolution: Sendable {
     var activation = Activation.none
   }
 
-  init(_ shape: ConvolutionShape, _ filter: BlockedFilter, spread: Spread? = nil) {
+  init(
+    _ shape: ConvolutionShape, _ filter: BlockedFilter, spread: Spread? = nil,
+    planeSteps: PlaneSteps = PlaneSteps()
+  ) {
     self.shape = shape
     self.filter = filter
-    geometry = Geometry(shape, filter, spread)
+    self.planeSteps = planeSteps
+    geometry = Geometry(shape, filter, spread, planeSteps)
   }
 
   func run(
@@ -47,10 +59,19 @@ struct BlockedConvolution: Sendable {
   private func multiply(
     _ x: UnsafePointer<Float>, _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>, _ crew: Crew
   ) {
-    guard geometry.isCopied else { return unsafe multiplySource(x, epilogue, y, crew) }
+    unsafe withSource(of: x, on: crew) { source in
+      unsafe multiplySource(source, epilogue, y, crew)
+    }
+  }
+
+  /// Calls `body` with what the kernel reads for an input: that, or a copy with its padding.
+  func withSource(
+    of x: UnsafePointer<Float>, on crew: Crew, _ body: (UnsafePointer<Float>) -> Void
+  ) {
+    guard filter.algorithm != .depthwise, geometry.isCopied else { return unsafe body(x) }
     unsafe crew.scratch.withFloats(shape.batch * geometry.imageSize) { source in
       unsafe geometry.copy(x, into: source, batch: shape.batch, on: crew)
-      unsafe multiplySource(source, epilogue, y, crew)
+      unsafe body(source)
     }
   }
 
@@ -60,24 +81,31 @@ struct BlockedConvolution: Sendable {
   ) {
     nonisolated(unsafe) let (source, y, epilogue) = unsafe (source, y, epilogue)
     let grid = geometry.grid(panels: filter.panels, threads: crew.threads)
-    let stretches = filter.stretches
     crew.perform(grid.chunks) { chunk in
       let mode = kernels_flush_denormals()
       defer { kernels_restore_denormals(mode) }
       let (areas, panels) = grid.parts(of: chunk)
-      for (index, stretch) in stretches.enumerated() {
-        for panel in panels {
-          for area in areas {
-            unsafe multiply(
-              source, epilogue, y, stretch, panel, grid.areas[area], crew,
-              isFirst: index == 0, isLast: index == stretches.count - 1)
-          }
+      unsafe multiply(source, epilogue, y, panels, areas.lazy.map { grid.areas[$0] }, crew)
+    }
+  }
+
+  private func multiply(
+    _ source: UnsafePointer<Float>, _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>,
+    _ panels: Range<Int>, _ areas: some Collection<Area>, _ crew: Crew
+  ) {
+    let stretches = filter.stretches
+    for (index, stretch) in stretches.enumerated() {
+      for panel in panels {
+        for area in areas {
+          unsafe multiply(
+            source, epilogue, y, stretch, panel, area, crew, isFirst: index == 0,
+            isLast: index == stretches.count - 1)
         }
       }
-      guard unsafe epilogue.activation.hasSteps else { return }
-      for panel in panels {
-        for area in areas { unsafe finish(epilogue.activation, y, panel, grid.areas[area], crew) }
-      }
+    }
+    guard unsafe epilogue.activation.hasSteps else { return }
+    for panel in panels {
+      for area in areas { unsafe finish(epilogue.activation, y, panel, area, crew) }
     }
   }
 
@@ -153,10 +181,7 @@ struct BlockedConvolution: Sendable {
   ) {
     nonisolated(unsafe) let (x, y, epilogue) = unsafe (x, y, epilogue)
     let windows = unsafe BlockWindows(shape)
-    let lanes = filter.layout.lanes
-    let (inputs, outputs) = (shape.input.elementCount, shape.output.elementCount)
-    let blocks = filter.outputBlocks
-    let bounds = unsafe epilogue.activation.bounds
+    let outputs = shape.output.elementCount
     // A chunk is some microseconds of work. Planes of several areas of a product are cut into rows, as
     // it cuts them, so that each thread reads what it has made before; smaller ones are not.
     let rows = unsafe windows.rows
@@ -165,7 +190,7 @@ struct BlockedConvolution: Sendable {
     let rowsAtOnce = min(
       isCut ? (rows + 1) / 2 : rows, max(1, (isCut ? 1 << 14 : 1 << 20) / rowWork))
     let parts = (rows + rowsAtOnce - 1) / rowsAtOnce
-    let planes = shape.batch * blocks
+    let planes = shape.batch * filter.outputBlocks
     let planesAtOnce = max(1, (1 << 14) / (rowWork * rowsAtOnce))
     let planeGroups = (planes + planesAtOnce - 1) / planesAtOnce
     crew.perform(parts * planeGroups) { chunk in
@@ -173,22 +198,89 @@ struct BlockedConvolution: Sendable {
       defer { kernels_restore_denormals(mode) }
       let (part, group) = chunk.quotientAndRemainder(dividingBy: planeGroups)
       for plane in group * planesAtOnce..<min((group + 1) * planesAtOnce, planes) {
-        var correlation = unsafe BlockCorrelation(
-          windows: windows, taps: filter.start + plane % blocks * shape.taps * lanes,
-          bias: filter.bias.map { unsafe $0 + plane % blocks * lanes },
-          residual: epilogue.residual.map { unsafe $0 + plane * outputs * lanes },
-          slope: bounds.slope, low: bounds.low, high: bounds.high)
-        unsafe correlation.windows.x = unsafe x + plane * inputs * lanes
-        unsafe correlation.windows.y = unsafe y + plane * outputs * lanes
-        unsafe correlation.windows.first_row = part * rowsAtOnce
-        unsafe correlation.windows.rows = min(rowsAtOnce, rows - part * rowsAtOnce)
-        unsafe crew.instructions.kernels.correlate_block(&correlation)
-        let made = unsafe correlation.windows.rows * correlation.windows.columns * lanes
-        let first = unsafe part * rowsAtOnce * correlation.windows.columns * lanes
-        unsafe epilogue.activation.finish(
-          rows: 1, columns: made, at: y + (plane * outputs * lanes + first), step: 0,
-          with: crew.instructions)
+        unsafe correlate(
+          plane, part * rowsAtOnce..<min((part + 1) * rowsAtOnce, rows), windows, x, epilogue, y,
+          crew)
       }
+    }
+  }
+
+  /// Some rows of a block of channels, counted through the batch.
+  private func correlate(
+    _ plane: Int, _ rows: Range<Int>, _ windows: BlockWindows, _ x: UnsafePointer<Float>,
+    _ epilogue: Epilogue, _ y: UnsafeMutablePointer<Float>, _ crew: Crew
+  ) {
+    let lanes = filter.layout.lanes
+    let block = plane % filter.outputBlocks
+    let place = plane * outputPlane
+    let bounds = unsafe epilogue.activation.bounds
+    var correlation = unsafe BlockCorrelation(
+      windows: windows, taps: filter.start + block * shape.taps * lanes,
+      bias: filter.bias.map { unsafe $0 + block * lanes },
+      residual: epilogue.residual.map { unsafe $0 + place }, slope: bounds.slope, low: bounds.low,
+      high: bounds.high)
+    unsafe correlation.windows.x = unsafe x + plane * inputPlane
+    unsafe correlation.windows.y = unsafe y + place
+    unsafe correlation.windows.first_row = rows.lowerBound
+    unsafe correlation.windows.rows = rows.count
+    unsafe crew.instructions.kernels.correlate_block(&correlation)
+    let rowSize = unsafe windows.columns * lanes
+    unsafe epilogue.activation.finish(
+      rows: 1, columns: rows.count * rowSize, at: y + (place + rows.lowerBound * rowSize), step: 0,
+      with: crew.instructions)
+  }
+
+  /// Floats from a block of channels to the next, of the input and of the output.
+  private var inputPlane: Int {
+    planeSteps.input ?? shape.input.elementCount * filter.layout.lanes
+  }
+  private var outputPlane: Int {
+    planeSteps.output ?? shape.output.elementCount * filter.layout.lanes
+  }
+
+  // MARK: Rows
+
+  /// Whether outputs can be computed some rows at a time.
+  var goesByRows: Bool {
+    switch filter.algorithm {
+    case .planar, .depthwise: true
+    case .product: shape.isPointwise
+    case .winograd: false
+    }
+  }
+
+  /// The rows of the input that some rows of the output see; none where those see padding alone.
+  func rowsSeen(by rows: Range<Int>) -> Range<Int> {
+    let (pads, taps) = (shape.padsBegin.asPlane(filler: 0).rows, shape.kernel.asPlane.rows)
+    let (stride, step) = (shape.strides.asPlane.rows, shape.dilations.asPlane.rows)
+    let extent = shape.input.asPlane.rows
+    let first = min(max(0, rows.lowerBound * stride - pads), extent)
+    let end = min(extent, (rows.upperBound - 1) * stride - pads + (taps - 1) * step + 1)
+    return first..<max(first, end)
+  }
+
+  /// Floats from an image to the next of what ``withSource(of:on:_:)`` gives, and of the output.
+  var sourceImage: Int {
+    filter.algorithm == .depthwise ? filter.outputBlocks * inputPlane : geometry.imageSize
+  }
+  var outputImage: Int { filter.outputBlocks * outputPlane }
+
+  /// Computes some rows of an image, on the calling thread.
+  /// - Parameters:
+  ///   - source: where the image lies in what ``withSource(of:on:_:)`` gives. Row 0 need not be in memory where
+  ///     no row of the output sees it; so it is with `y`.
+  ///   - epilogue: its residual begins where the image's does.
+  func run(
+    rows: Range<Int>, _ source: UnsafePointer<Float>, _ epilogue: Epilogue,
+    into y: UnsafeMutablePointer<Float>, on crew: Crew
+  ) {
+    guard filter.algorithm == .depthwise else {
+      return unsafe multiply(
+        source, epilogue, y, 0..<filter.panels, geometry.areas(ofRows: rows, shape), crew)
+    }
+    let windows = unsafe BlockWindows(shape)
+    for plane in 0..<filter.outputBlocks {
+      unsafe correlate(plane, rows, windows, source, epilogue, y, crew)
     }
   }
 }
@@ -266,7 +358,10 @@ private struct Geometry: Sendable {
   let seenTaps: SeenTaps?
   private let depth: Int
 
-  init(_ shape: ConvolutionShape, _ filter: BlockedFilter, _ spread: BlockedConvolution.Spread?) {
+  init(
+    _ shape: ConvolutionShape, _ filter: BlockedFilter, _ spread: BlockedConvolution.Spread?,
+    _ planeSteps: BlockedConvolution.PlaneSteps
+  ) {
     lanes = filter.layout.lanes
     tilePixels = filter.tilePixels
     floats = filter.algorithm == .planar ? 1 : lanes
@@ -287,7 +382,7 @@ private struct Geometry: Sendable {
     } else {
       outputStep = lanes
       outputRowStep = columns * lanes
-      outputPlane = rows * columns * lanes
+      outputPlane = planeSteps.output ?? rows * columns * lanes
       firstOutput = 0
     }
     if isCopied {
@@ -295,7 +390,7 @@ private struct Geometry: Sendable {
       planeSize = copies.planeSize
     } else {
       rowStep = strides.rows * input.columns * floats
-      planeSize = input.rows * input.columns * floats
+      planeSize = planeSteps.input ?? input.rows * input.columns * floats
     }
     imageSize = planeSize * planes
     columnStep = readsPlanes ? strides.columns : floats
@@ -335,6 +430,18 @@ private struct Geometry: Sendable {
     _ x: UnsafePointer<Float>, into source: UnsafeMutablePointer<Float>, batch: Int, on crew: Crew
   ) {
     unsafe copies.run(x, into: source, batch: batch, on: crew)
+  }
+
+  /// Some rows of an image in parts that share a pass over the weights.
+  func areas(ofRows rows: Range<Int>, _ shape: ConvolutionShape) -> some Collection<Area> {
+    // A plane without taps is a single row.
+    let isFlat = shape.isPointwise
+    let width = shape.output.asPlane.columns
+    let areas = Areas(
+      rows: isFlat ? 1 : rows.count, columns: isFlat ? rows.count * width : width, images: 1,
+      tilePixels: tilePixels, isPlaced: isPlaced, most: Areas.mostTiles)
+    let (down, right) = isFlat ? (0, rows.lowerBound * width) : (rows.lowerBound, 0)
+    return (0..<areas.count).lazy.map { areas[$0].moved(down: down, right: right) }
   }
 
   /// Cuts the work into chunks. An output is computed in one of them, in one way, however they are cut.

@@ -3,6 +3,12 @@ struct Area: Sendable {
   let images: Range<Int>
   let rows: Range<Int>
   let columns: Range<Int>
+
+  func moved(down: Int, right: Int) -> Area {
+    Area(
+      images: images, rows: rows.lowerBound + down..<rows.upperBound + down,
+      columns: columns.lowerBound + right..<columns.upperBound + right)
+  }
 }
 
 /// The outputs of a product in parts of at most so many tiles.

@@ -8,15 +8,17 @@ struct BlockedConv: Operator {
   /// The spatial axes along which there is something to do, one or two: all others have extent 1, as
   /// far as could be told before a run.
   let axes: [Int]
-  /// Output places, as far as could be told before a run.
-  private let outputCount: Int?
+  /// Images, and output places of each, as far as could be told before a run.
+  private let batch: Int
+  let outputPlaces: Int?
   private var filter: BlockedFilter?
 
-  init(_ conv: Conv, _ algorithm: BlockedAlgorithm, axes: [Int], outputCount: Int?) {
+  init(_ conv: Conv, _ algorithm: BlockedAlgorithm, axes: [Int], batch: Int, outputPlaces: Int?) {
     self.conv = conv
     self.algorithm = algorithm
     self.axes = axes
-    self.outputCount = outputCount
+    self.batch = batch
+    self.outputPlaces = outputPlaces
   }
 
   var readsPlanes: Bool { algorithm == .planar }
@@ -39,27 +41,33 @@ struct BlockedConv: Operator {
       strides: conv.window.strides(axisCount: axisCount),
       dilations: conv.window.dilations(axisCount: axisCount))
     filter = BlockedFilter(
-      weights, bias: bias, shape.keeping(axes), algorithm, outputs: outputCount)
+      weights, bias: bias, shape.keeping(axes), algorithm,
+      outputs: outputPlaces.map { batch * $0 })
   }
 
   /// Weights and bias are packed.
   func reads(_ index: Int) -> Bool { index != 1 && index != 2 }
 
   func computation(_ inputs: Facts, _ outputs: [Fact?]) throws(ModelError) -> Computation? {
-    // The shapes of a body are asked for before its weights are packed.
-    guard let filter else { return nil }
-    let extents = try extents(inputs)
-    let shape = ConvolutionShape(extents)
-    guard extents.paddingIsModest, extents.countsFitBlocks, let shape = kept(shape) else {
-      return nil
-    }
-    let convolution = BlockedConvolution(shape, filter)
+    guard let link = try link(inputs) else { return nil }
+    let convolution = BlockedConvolution(link.shape, link.filter)
     let (addsResidual, activation) = (conv.addsResidual, conv.activation)
     return { addresses, crew in
       let epilogue = unsafe BlockedConvolution.Epilogue(
         residual: addsResidual ? addresses.input(3) : nil, activation: activation)
       unsafe convolution.run(addresses.input(0), epilogue, into: addresses.output(), on: crew)
     }
+  }
+
+  /// What is computed; nil for padding that no copy should be made of.
+  func link(_ inputs: Facts) throws(ModelError) -> ConvolutionChain.Link? {
+    // The shapes of a body are asked for before its weights are packed.
+    guard let filter else { return nil }
+    let extents = try extents(inputs)
+    guard extents.paddingIsModest, extents.countsFitBlocks,
+      let shape = kept(ConvolutionShape(extents))
+    else { return nil }
+    return ConvolutionChain.Link(shape: shape, filter: filter, activation: conv.activation)
   }
 
   /// The sizes without the axes that were left out of the filter; with them where there is more along
