@@ -65,7 +65,8 @@ extension Tensor {
   func mapped<Failure: Error>(
     to type: ElementType, _ body: (Range<Int>, inout [Double]) throws(Failure) -> Void
   ) throws(Failure) -> Tensor {
-    let made = Storage(byteCount: elementCount * type.byteCount)
+    let made = Storage(
+      byteCount: elementCount * type.byteCount, chargedTo: Interruption.crew?.account)
     try forEachStretch { (range, numbers) throws(Failure) in
       var changed = numbers
       try body(range, &changed)

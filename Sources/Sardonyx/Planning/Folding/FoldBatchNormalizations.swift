@@ -94,6 +94,7 @@ struct BatchNormalizationFold {
   }
 
   private mutating func foldNormalization(_ position: Int, _ node: Node) throws(ModelError) {
+    try Interruption.check()
     do throws(FoldObstacle) {
       try node.requireInference()
       try joinArithmetic(behind: position)
@@ -113,6 +114,7 @@ struct BatchNormalizationFold {
     guard node.operatorSet >= 7,
       let (source, operand) = ChannelNormalization.arithmetic(node, graph)
     else { return }
+    try Interruption.check()
     do throws(FoldObstacle) {
       guard let rank = weightedRank(around: position, source),
         let channels = try channels(of: source) ?? (operand.count > 1 ? operand.count : nil)
