@@ -30,7 +30,7 @@ extension Planner {
 /// The state of the pass; its ways to fold stand in the files beside this one.
 struct BatchNormalizationFold {
   var graph: Graph
-  var readers: [[Int]]
+  var readers: Readers
   var producers: [Int?]
   let outputs: Set<Graph.ValueID>
   /// The node that is being folded.
@@ -233,7 +233,6 @@ struct BatchNormalizationFold {
   ) -> Graph.ValueID {
     let id = withNames { graph, taken in graph.addConstant(name, tensor, &taken) }
     graph.origins[graph.values[id].name] = origin(formula, old)
-    readers.append([])
     producers.append(nil)
     return id
   }
@@ -245,7 +244,6 @@ struct BatchNormalizationFold {
     let id = withNames { graph, taken in
       graph.addValue(unique(name, &taken), type: record.type, shape: shape)
     }
-    readers.append([])
     producers.append(nil)
     return id
   }
@@ -274,7 +272,7 @@ struct BatchNormalizationFold {
 
   /// Takes out a node whose work another one does.
   mutating func drop(_ position: Int) {
-    for case let id? in graph.nodes[position].inputs { readers[id].removeAll { $0 == position } }
+    for case let id? in graph.nodes[position].inputs { readers.remove(position, from: id) }
     graph.nodes[position].inputs = []
     graph.nodes[position].outputs = []
   }
