@@ -105,19 +105,30 @@ public struct ModelListing: Sendable {
     self.nodes = nodes
     self.weights = weights
     values = Self.values(definition)
-    var counts: [[String]: Int] = [:]
-    for node in nodes { counts[[node.domain, node.operatorName], default: 0] += 1 }
-    for function in definition.functions {
-      for node in function.nodes { counts[[node.domain, node.operatorName], default: 0] += 1 }
+    operators = Self.operators(of: definition)
+  }
+
+  /// The operators of a model by domain and name, without a list of all else.
+  /// - Parameter definition: as ``ModelDefinition/init(path:)`` reads it.
+  public static func operators(of definition: ModelDefinition) -> [Operator] {
+    var counts: [String: [String: Int]] = [:]
+    func count(_ nodes: [NodeDefinition]) {
+      for node in nodes {
+        counts[node.domain, default: [:]][node.operatorName, default: 0] += 1
+        for body in node.bodies { count(body.graph.nodes) }
+      }
     }
+    count(definition.graph.nodes)
+    for function in definition.functions { count(function.nodes) }
     let functions = Set(definition.functions.map { [$0.domain, $0.name] })
-    operators = counts.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { key, count in
-      let isKnown =
-        OperatorTable.find(key[1], domain: key[0]) != nil
-        || OperatorTable.expansion(of: key[1], domain: key[0]) != nil || functions.contains(key)
-      return Operator(
-        name: key[1], domain: key[0], operatorSet: definition.operatorSets[key[0]], count: count,
-        isSupported: isKnown)
+    return counts.sorted { $0.key < $1.key }.flatMap { domain, counts in
+      counts.sorted { $0.key < $1.key }.map { name, count in
+        Operator(
+          name: name, domain: domain, operatorSet: definition.operatorSets[domain], count: count,
+          isSupported: OperatorTable.find(name, domain: domain) != nil
+            || OperatorTable.expansion(of: name, domain: domain) != nil
+            || functions.contains([domain, name]))
+      }
     }
   }
 

@@ -61,7 +61,7 @@ public final class Session: Sendable {
     public init() {}
 
     /// - Throws: ``ModelError`` (mismatch) for a number that no run can keep to.
-    fileprivate func check() throws(ModelError) {
+    func check() throws(ModelError) {
       if let threads, !(1...1024).contains(threads) {
         throw .unexpected("threads", expected: "1 to 1024", got: "\(threads)")
       }
@@ -71,6 +71,13 @@ public final class Session: Sendable {
       if let memoryLimit, memoryLimit < 0 {
         throw .unexpected("memory limit", expected: "a number of bytes", got: "\(memoryLimit)")
       }
+    }
+
+    /// Whoever prepares something now, within these limits.
+    func crew(threads: Int) -> Crew {
+      Crew(
+        threads: threads, deadline: deadline,
+        account: MemoryAccount(limit: memoryLimit ?? Machine.memoryByteCount))
     }
 
     /// When a run that starts now must end; a clock reaches no point ten thousand years ahead.
@@ -105,15 +112,14 @@ public final class Session: Sendable {
     self.options = options
     let threads = options.threads ?? ThreadCount.standard.count
     self.threads = threads
-    let account = MemoryAccount(limit: options.memoryLimit ?? Machine.memoryByteCount)
-    let crew = Crew(threads: threads, deadline: options.deadline, account: account)
+    let crew = options.crew(threads: threads)
     usual = try model.naming {
       () throws(ModelError) in
       try crew.withWorkers { () throws(ModelError) in
         PreparedGraph(try Planner.prepare(model.graph.withConstantDefaults, options, on: crew))
       }
     }
-    memoryLimit = Atomic(max(0, account.limit - account.byteCount))
+    memoryLimit = Atomic(crew.account.map { max(0, $0.limit - $0.byteCount) } ?? .max)
   }
 
   /// The graph after all passes, where no default is overridden.

@@ -41,7 +41,13 @@ struct FoldCommand: ParsableCommand {
       valueName: "number"))
   var range = 1.0
 
+  @Option(
+    help: ArgumentHelp(
+      "End folding that takes longer, with exit status 1.", valueName: "seconds"))
+  var timeout: Double?
+
   func validate() throws {
+    try checkTimeout(timeout)
     if let std, std.numbers.contains(0) {
       throw ValidationError("--std: expected numbers other than 0")
     }
@@ -57,8 +63,8 @@ struct FoldCommand: ParsableCommand {
     normalization.divisor = range
     normalization.mean = mean?.numbers.map(Double.init) ?? []
     normalization.deviation = std?.numbers.map(Double.init) ?? []
-    let folded = try Watch.over("folding") { [normalization] () throws(ModelError) in
-      try FoldedModel(try model.normalizing(normalization))
+    let folded = try Watch.over("folding") { [normalization, timeout] () throws(ModelError) in
+      try FoldedModel(try model.normalizing(normalization), timeLimit: timeout)
     }
     try folded.definition.write(to: output)
     let declined = folded.notes.filter { $0.kind == .declined }

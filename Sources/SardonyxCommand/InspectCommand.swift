@@ -54,12 +54,13 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let definition = try options.definition(path)
-    let listing = Watch.over("reading") { ModelListing(definition) }
     guard !lists else {
+      let listing = Watch.over("reading") { ModelListing(definition) }
       let lists = try Lists(self, listing)
       return print(json ? lists.json.description : lists.text)
     }
-    guard listing.missingOperators.isEmpty || plan else {
+    guard plan || ModelListing.operators(of: definition).allSatisfy(\.isSupported) else {
+      let listing = Watch.over("reading") { ModelListing(definition) }
       return print(json ? brief(definition, listing).description : text(definition, listing))
     }
     let model = try Watch.over("loading") { () throws(ModelError) in try Model(definition) }
@@ -69,7 +70,9 @@ struct InspectCommand: ParsableCommand {
       dimensions.map { ($0.name, $0.extents[0]) }, uniquingKeysWith: { $1 })
     try model.checkDimensions(given)
     extents.merge(given) { $1 }
-    let inspection = Watch.over("inspecting") { Inspection(model, dimensions: extents) }
+    let inspection =
+      extents.isEmpty
+      ? declared : Watch.over("inspecting") { Inspection(model, dimensions: extents) }
     let planned =
       plan ? try PlanInspection(try options.session(model), dimensions: extents) : nil
     if json {

@@ -41,7 +41,7 @@ struct VerifyFoldCommand: JudgingCommand {
   func run() throws {
     let (model, other) = (try options.model(path), try options.model(folded))
     let verification = try Watch.over("verifying") { () throws(ModelError) in
-      try FoldVerification(model, against: other)
+      try FoldVerification(model, against: other, timeLimit: options.timeout)
     }
     for fault in verification.faults {
       print("\(fault.node): \"\(fault.constant)\": \(fault.text)".visibleLines)

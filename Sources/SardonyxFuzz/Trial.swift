@@ -47,7 +47,9 @@ struct Trial: Sendable {
     begin(.diagnose)
     _ = NormalizationDiagnosis(model)
     begin(.fold)
-    if let folded = try? FoldedModel(model) { _ = try? Model(bytes: folded.definition.bytes()) }
+    if let folded = try? FoldedModel(model, timeLimit: timeLimit, memoryLimit: memoryLimit) {
+      _ = try? Model(bytes: folded.definition.bytes())
+    }
     begin(.inspect)
     let symbols = Dictionary(
       Inspection(model).symbols.map { ($0, 2) }, uniquingKeysWith: { first, _ in first })

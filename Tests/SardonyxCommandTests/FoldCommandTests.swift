@@ -21,6 +21,17 @@ import Testing
     #expect(verification.output.contains("output \"probabilities\": same"))
   }
 
+  @Test func foldingKeepsItsTimeLimit() throws {
+    let folder = try TemporaryFolder()
+    let late = try Command(
+      "fold", Self.model, "-o", folder.path("folded.onnx"), "--timeout", "0.000001")
+    #expect(late.status == 1)
+    #expect(late.error.hasSuffix("time limit\n"), "\(late.error)")
+    #expect(folder.contents == [])
+    let wrong = try Command("fold", Self.model, "-o", folder.path("f.onnx"), "--timeout", "0")
+    #expect(wrong.status == 64, "\(wrong.error)")
+  }
+
   @Test func aFoldedWeightThatIsWrongByAHundredthIsNamed() throws {
     let folder = try TemporaryFolder()
     let output = folder.path("folded.onnx")

@@ -27,6 +27,10 @@ struct Interruption {
   /// Work between two looks at the clock: less than a millisecond, far more than a look.
   private static let interval = 1 << 18
   private var work = 0
+  private let crew: Crew?
+
+  /// - Parameter crew: whom to ask on threads of its own; nil for the crew of the current thread.
+  init(of crew: Crew? = nil) { self.crew = crew }
 
   /// Whether to leave off.
   /// - Parameter work: how many nanoseconds, about, the work since the last call took.
@@ -36,7 +40,7 @@ struct Interruption {
   }
 
   @inline(never) private mutating func look() -> Bool {
-    let isDue = Self.isDue
+    let isDue = crew?.isCancelled ?? Self.isDue
     // Once due, always due.
     if !isDue { work = 0 }
     return isDue
@@ -72,12 +76,9 @@ struct Interruption {
   }
 }
 
-extension Array where Element: Number {
-  /// So many zeros; where the run is to end, whatever the memory holds from somewhere on, so that
-  /// pages nobody will read are not taken either.
-  init(zerosUntilDue count: Int) { self.init(repeating: 0, untilDue: count) }
-
-  /// So many times the same number; where the run is to end as ``init(zerosUntilDue:)``.
+extension Array where Element: BitwiseCopyable {
+  /// So many times the same number; where the run is to end, whatever the memory holds from somewhere
+  /// on, so that pages nobody will read are not taken either.
   init(repeating number: Element, untilDue count: Int) {
     Interruption.expect(count, Element.self)
     unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -89,8 +90,14 @@ extension Array where Element: Number {
     }
   }
 
+}
+
+extension Array where Element: Number {
+  /// So many zeros; where the run is to end as ``init(repeating:untilDue:)``.
+  init(zerosUntilDue count: Int) { self.init(repeating: 0, untilDue: count) }
+
   /// A copy of so many numbers; where the run is to end, floating-point numbers as
-  /// ``init(zerosUntilDue:)``. Integers may be places, and whoever has checked them relies on them.
+  /// ``init(repeating:untilDue:)``. Integers may be places, and whoever has checked them relies on them.
   init(copyingUntilDue source: UnsafePointer<Element>, _ count: Int) {
     Interruption.expect(count, Element.self)
     unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -116,13 +123,13 @@ extension RandomAccessCollection where Index == Int {
 
 extension Array {
   /// The elements in order; in any order where the run is to end.
-  func sortedUntilDue(by precedes: (Element, Element) -> Bool) -> [Element] {
+  consuming func sortedUntilDue(by precedes: (Element, Element) -> Bool) -> [Element] {
     var interruption = Interruption()
-    let sorted = try? sorted { left, right throws(SortInterrupted) in
+    try? sort { left, right throws(SortInterrupted) in
       if interruption.isDue(after: 16) { throw SortInterrupted() }
       return precedes(left, right)
     }
-    return sorted ?? self
+    return self
   }
 }
 

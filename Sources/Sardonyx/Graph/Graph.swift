@@ -118,9 +118,12 @@ struct Node: Sendable {
     let operatorName: String
     let domain: String
     let operatorSet: Int
+    /// nil in domains that ONNX does not define.
+    let schema: Schema?
 
     init(_ operatorName: String, domain: String, operatorSet: Int) {
       (self.operatorName, self.domain, self.operatorSet) = (operatorName, domain, operatorSet)
+      schema = Schema.find(operatorName, domain: domain, operatorSet: operatorSet)
     }
   }
 
@@ -160,6 +163,9 @@ struct Node: Sendable {
     get { kind.domain }
     set { kind = Kind(operatorName, domain: newValue, operatorSet: operatorSet) }
   }
+
+  /// What ONNX states of the operator; nil in domains that it does not define.
+  var schema: Schema? { kind.schema }
 
   /// The version of the operator set its domain is imported at.
   var operatorSet: Int {
@@ -224,14 +230,7 @@ extension Graph {
   }
 
   /// For each value, the positions of the nodes that read it (once per reading).
-  func readers() -> [[Int]] {
-    var readers = [[Int]](repeating: [], count: values.count)
-    let nodes = nodes.span
-    for position in nodes.indices {
-      for case let id? in nodes[position].inputs { readers[id].append(position) }
-    }
-    return readers
-  }
+  func readers() -> Readers { Readers(self) }
 
   /// For each value, the position of the node that makes it.
   func producers() -> [Int?] {

@@ -37,11 +37,13 @@ private import Synchronization
   private static let overhead = 256
 
   /// Uninitialised memory of `byteCount` bytes.
-  init(byteCount: Int) {
+  /// - Parameter account: counts them, whatever its limit.
+  init(byteCount: Int, chargedTo account: MemoryAccount? = nil) {
     self.byteCount = byteCount
     unsafe place = Atomic(Self.allocate(byteCount))
     origin = .own
-    account = nil
+    self.account = account
+    account?.charge(byteCount + Self.overhead)
   }
 
   /// Uninitialised memory of a size that comes from a file.

@@ -38,22 +38,24 @@ extension Tensor {
   }
 
   /// Lends the elements converted to a computing type: in place where that is their own.
-  func withNumbers<T: Number, Result>(
-    as _: T.Type, _ body: (UnsafeBufferPointer<T>) -> Result
-  ) -> Result {
+  func withNumbers<T: Number, Result, Failure: Error>(
+    as _: T.Type, _ body: (UnsafeBufferPointer<T>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
     guard T.elementType == type else {
-      return unsafe converted(to: T.self).withUnsafeBufferPointer(body)
+      return try unsafe converted(to: T.self).withUnsafeBufferPointer(body)
     }
-    return unsafe body(UnsafeBufferPointer(start: pointer(as: T.self), count: elementCount))
+    return try unsafe body(UnsafeBufferPointer(start: pointer(as: T.self), count: elementCount))
   }
 
   /// Lends the elements in double, some at a time in row-major order, with where they stand: all at once
-  /// they may take eight times the memory of the tensor, which must be numeric or bool.
+  /// they may take eight times the memory of the tensor, which must be numeric or bool. Fewer where the
+  /// run is to end.
   func forEachStretch<Failure: Error>(
     _ body: (Range<Int>, [Double]) throws(Failure) -> Void
   ) throws(Failure) {
     for first in stride(from: 0, to: elementCount, by: Self.stretch) {
       let range = first..<Swift.min(first + Self.stretch, elementCount)
+      if first > 0, Interruption.isDue { return }
       try body(range, part(range).converted(to: Double.self))
     }
   }
@@ -63,7 +65,8 @@ extension Tensor {
   func mapped<Failure: Error>(
     to type: ElementType, _ body: (Range<Int>, inout [Double]) throws(Failure) -> Void
   ) throws(Failure) -> Tensor {
-    let made = Storage(byteCount: elementCount * type.byteCount)
+    let made = Storage(
+      byteCount: elementCount * type.byteCount, chargedTo: Interruption.crew?.account)
     try forEachStretch { (range, numbers) throws(Failure) in
       var changed = numbers
       try body(range, &changed)

@@ -17,22 +17,32 @@ struct IntegerMatrix: Sendable {
     self.depth = depth
     memory = AlignedMemory(byteCount: lanes * depth * MemoryLayout<Int16>.stride)
     let kernels = InstructionSet.current
-    let row = AlignedMemory(byteCount: depth)
+    let together = min(max(1, depth), Self.bytesAtOnce)
+    let row = AlignedMemory(byteCount: together)
     var interruption = Interruption()
+    // Bytes that lie apart are of a cache line each.
+    let cost = depthStep == 1 ? 1 : 8
     for lane in 0..<lanes {
-      if interruption.isDue(after: 2 &* depth &+ 10) { return }
       let zero = zeroPoints.isEmpty ? 0 : zeroPoints[lane % zeroPoints.count]
-      let target = unsafe values + lane * depth
-      unsafe kernels.kernels.copy_bytes(depth, start + lane * laneStep, depthStep, row.start)
-      if isSigned {
-        unsafe kernels.kernels.center_signed(
-          depth, row.start.assumingMemoryBound(to: Int8.self), zero, target)
-      } else {
-        unsafe kernels.kernels.center_unsigned(
-          depth, row.start.assumingMemoryBound(to: UInt8.self), zero, target)
+      for first in stride(from: 0, to: depth, by: together) {
+        let count = min(together, depth - first)
+        if interruption.isDue(after: cost &* count &+ 10) { return }
+        let target = unsafe values + lane * depth + first
+        unsafe kernels.kernels.copy_bytes(
+          count, start + lane * laneStep + first * depthStep, depthStep, row.start)
+        if isSigned {
+          unsafe kernels.kernels.center_signed(
+            count, row.start.assumingMemoryBound(to: Int8.self), zero, target)
+        } else {
+          unsafe kernels.kernels.center_unsigned(
+            count, row.start.assumingMemoryBound(to: UInt8.self), zero, target)
+        }
       }
     }
   }
+
+  /// Bytes of a lane that are taken together, so that they stay in the first cache.
+  private static let bytesAtOnce = 1 << 14
 
   fileprivate var values: UnsafeMutablePointer<Int16> {
     unsafe memory.start.assumingMemoryBound(to: Int16.self)

@@ -33,33 +33,43 @@ struct Pooling: Sendable {
   private let columnTaps: [Float]
   private let sameTaps: Float?
 
-  init(_ kind: Kind, _ shape: PoolingShape) {
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end.
+  init(_ kind: Kind, _ shape: PoolingShape) throws(ModelError) {
     self.kind = kind
     self.shape = shape
     let last = shape.input.count - 1
-    let axes = (0...last).map { axis in
-      (0..<shape.output[axis]).map { shape.window(at: $0, along: axis) }
-    }
     let countsPadding = kind == .average(countsPadding: true)
-    func count(_ window: PoolingShape.Window) -> Int {
-      countsPadding ? window.paddedTaps : window.indices.count
+    func count(_ axis: WindowAxis, _ output: Int) -> Int {
+      countsPadding ? axis.paddedTapCount(of: output) : axis.taps(of: output).count
     }
-    let columnTaps = axes[last].map { Float(count($0)) }
+    let columns = shape.axis(last)
+    let columnTaps = Interruption.map(columns.output, cost: 10) { Float(count(columns, $0)) }
     self.columnTaps = columnTaps
     sameTaps = columnTaps.allSatisfy { $0 == columnTaps[0] } ? columnTaps.first : nil
     let steps = shape.input.strides
     var rows: [(starts: [Int], taps: Int)] = [([0], 1)]
-    for axis in 0..<last {
-      rows = rows.flatMap { row in
-        axes[axis].map { window in
+    var interruption = Interruption()
+    let claim = Interruption.claim()
+    for number in 0..<last {
+      let axis = shape.axis(number)
+      let outer = rows
+      rows = []
+      for row in outer {
+        for output in 0..<axis.output {
+          let taps = axis.taps(of: output)
+          let startCount = row.starts.count * taps.count
+          claim?.expect(startCount * MemoryLayout<Int>.stride)
+          if interruption.isDue(after: 4 &* startCount &+ 100) { try Interruption.check() }
+          let first = axis.start(of: output)
           let starts = row.starts.flatMap { start in
-            window.indices.map { start + $0 * steps[axis] }
+            taps.map { start + (first + $0 * axis.dilation) * steps[number] }
           }
-          return (starts, row.taps * count(window))
+          rows.append((starts, row.taps * count(axis, output)))
         }
       }
     }
     self.rows = rows
+    try Interruption.check()
   }
 
   func run(
@@ -75,13 +85,14 @@ struct Pooling: Sendable {
       unsafe crew.scratch.withFloats(together * pitch + columns) { lines in
         let nothing: Float = pooling.kind == .maximum ? -.infinity : 0
         unsafe lines.update(repeating: nothing, count: together * pitch)
+        var interruption = Interruption(of: crew)
         for plane in planes {
           for first in stride(from: 0, to: pooling.rows.count, by: together) {
             let rows = first..<min(first + together, pooling.rows.count)
             let place = (plane * pooling.rows.count + first) * columns
             unsafe pooling.pool(
               x + plane * pooling.shape.input.elementCount, rows, lines, into: y + place,
-              with: crew.instructions)
+              with: crew.instructions, &interruption)
           }
         }
       }
@@ -108,21 +119,26 @@ struct Pooling: Sendable {
   /// divisors behind.
   private func pool(
     _ plane: UnsafePointer<Float>, _ range: Range<Int>, _ lines: UnsafeMutablePointer<Float>,
-    into y: UnsafeMutablePointer<Float>, with instructions: InstructionSet
+    into y: UnsafeMutablePointer<Float>, with instructions: InstructionSet,
+    _ interruption: inout Interruption
   ) {
     let last = shape.input.count - 1
     let columns = columnTaps.count
     let (together, pitch) = self.lines
     for (index, row) in rows[range].enumerated() {
-      unsafe gather(plane, row.starts, into: lines + index * pitch, instructions)
+      unsafe gather(plane, row.starts, into: lines + index * pitch, instructions, &interruption)
     }
     let slide =
       unsafe kind == .maximum
       ? instructions.kernels.maximum_of_windows : instructions.kernels.sum_of_windows
-    unsafe slide(
-      range.count * columns, lines, shape.strides[last], shape.kernel[last],
-      shape.dilations[last], y)
-    guard kind != .maximum else { return }
+    let (count, step, taps) = (range.count * columns, shape.strides[last], shape.kernel[last])
+    let windows = max(1, Self.tapsAtOnce / taps)
+    for first in stride(from: 0, to: count, by: windows) {
+      let part = min(windows, count - first)
+      if interruption.isDue(after: part &* taps / 4) { return }
+      unsafe slide(part, lines + first * step, step, taps, shape.dilations[last], y + first)
+    }
+    guard kind != .maximum, !interruption.isDue(after: count) else { return }
     // All at once, where there are as many taps everywhere.
     if let taps = sameTaps, rows[range].allSatisfy({ $0.taps == rows[range.lowerBound].taps }) {
       var divisor = max(1, taps * Float(rows[range.lowerBound].taps))
@@ -134,10 +150,14 @@ struct Pooling: Sendable {
     }
   }
 
+  /// Taps, and floats of a line, that are gone along before the next look at the clock.
+  private static let tapsAtOnce = 1 << 22
+  private static let floatsAtOnce = 1 << 14
+
   /// Makes one line of the rows of input that a row of windows meets.
   private func gather(
     _ plane: UnsafePointer<Float>, _ starts: [Int], into line: UnsafeMutablePointer<Float>,
-    _ instructions: InstructionSet
+    _ instructions: InstructionSet, _ interruption: inout Interruption
   ) {
     let last = shape.input.count - 1
     let pad = shape.padsBegin[last]
@@ -145,13 +165,19 @@ struct Pooling: Sendable {
     let middle = unsafe line + min(pad, rowLength)
     let combine =
       unsafe kind == .maximum ? instructions.kernels.maximum : instructions.kernels.add
-    switch starts.count {
-    case 0: unsafe middle.update(repeating: kind == .maximum ? -.infinity : 0, count: width)
-    case 1: unsafe middle.update(from: plane + starts[0], count: width)
-    default:
-      unsafe combine(width, plane + starts[0], 1, plane + starts[1], 1, middle)
-      for start in starts.dropFirst(2) {
-        unsafe combine(width, middle, 1, plane + start, 1, middle)
+    for first in stride(from: 0, to: width, by: Self.floatsAtOnce) {
+      let count = min(Self.floatsAtOnce, width - first)
+      if interruption.isDue(after: count) { return }
+      let (from, to) = unsafe (plane + first, middle + first)
+      switch starts.count {
+      case 0: unsafe to.update(repeating: kind == .maximum ? -.infinity : 0, count: count)
+      case 1: unsafe to.update(from: from + starts[0], count: count)
+      default:
+        unsafe combine(count, from + starts[0], 1, from + starts[1], 1, to)
+        for start in starts.dropFirst(2) {
+          if interruption.isDue(after: count / 4 &+ 4) { return }
+          unsafe combine(count, to, 1, from + start, 1, to)
+        }
       }
     }
   }
@@ -171,21 +197,10 @@ struct Pooling: Sendable {
 }
 
 extension PoolingShape {
-  /// The part of an axis that a window meets.
-  fileprivate struct Window {
-    /// Of the taps within the input.
-    var indices: [Int]
-    /// Taps within the input and its padding.
-    var paddedTaps: Int
-  }
-
-  fileprivate func window(at output: Int, along axis: Int) -> Window {
-    let window = WindowAxis(
-      input: input[axis], output: self.output[axis], kernel: kernel[axis], stride: strides[axis],
+  /// How windows slide along an axis.
+  fileprivate func axis(_ axis: Int) -> WindowAxis {
+    WindowAxis(
+      input: input[axis], output: output[axis], kernel: kernel[axis], stride: strides[axis],
       dilation: dilations[axis], padBefore: padsBegin[axis], padAfter: padsEnd[axis])
-    let start = window.start(of: output)
-    return Window(
-      indices: window.taps(of: output).map { start + $0 * dilations[axis] },
-      paddedTaps: window.paddedTapCount(of: output))
   }
 }

@@ -199,6 +199,17 @@ extension Destination {
     }
   }
 
+  /// Copies one element of a tensor to each of the places named.
+  func scatter(element: Int, of tensor: Tensor, to offsets: [Int]) {
+    precondition(tensor.type == type && 0..<tensor.elementCount ~= element)
+    precondition(offsets.allSatisfy { $0 >= 0 && $0 < elementCount })
+    let size = type.byteCount
+    let (source, target) = unsafe (tensor.bytes + element * size, bytes)
+    unsafe Self.move(size, offsets.count) { index in
+      unsafe (source, target + offsets[index] * size)
+    }
+  }
+
   /// Moves blocks of `byteCount` bytes; those of an element's size without a call for each.
   @inline(__always)
   private static func move(

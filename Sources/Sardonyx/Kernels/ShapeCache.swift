@@ -7,9 +7,11 @@ final class ShapeCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private let values = Mutex<[(key: Key, value: Value)]>([])
 
   /// The value for a key, made if it is not here; the oldest goes when there are too many.
-  func value(for key: Key, _ make: () -> Value) -> Value {
+  func value<Failure: Error>(
+    for key: Key, _ make: () throws(Failure) -> Value
+  ) throws(Failure) -> Value {
     if let known = values.withLock({ $0.first { $0.key == key }?.value }) { return known }
-    let value = make()
+    let value = try make()
     values.withLock { values in
       if values.count >= capacity { values.removeFirst() }
       values.append((key, value))

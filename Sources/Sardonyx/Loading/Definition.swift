@@ -79,7 +79,8 @@ extension NodeDefinition {
 
   /// The graphs among the attributes, by name in alphabetical order.
   var bodies: [(attribute: String, graph: GraphDefinition)] {
-    attributes.sorted { $0.key < $1.key }.compactMap { name, value in
+    if attributes.isEmpty { return [] }
+    return attributes.sorted { $0.key < $1.key }.compactMap { name, value in
       if case .graph(let graph) = value { (name, graph) } else { nil }
     }
   }

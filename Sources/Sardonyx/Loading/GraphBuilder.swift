@@ -38,9 +38,15 @@ struct GraphBuilder {
   private let inputsHaveDefaults: Bool
   private(set) var missing = MissingOperators()
   /// The last of each operator's name.
-  private var kinds: [String: Node.Kind] = [:]
+  private var calls: [String: Call] = [:]
   /// What had to be assumed.
   private(set) var notes: [Note] = []
+
+  /// What is known of an operator that many nodes call.
+  private struct Call {
+    let kind: Node.Kind
+    let make: OperatorFamily.Value
+  }
 
   init(_ model: ModelDefinition) {
     operatorSets = model.operatorSets
@@ -55,6 +61,7 @@ struct GraphBuilder {
     try scope.addInputs(of: definition, haveDefaults: inputsHaveDefaults)
     try scope.addOutputs(of: definition.nodes)
     scope.add(captures)
+    scope.addInputs(of: definition.nodes)
     let names = definition.nodes.uniqueNames
     scope.graph.nodes.reserveCapacity(names.count)
     let activity = Activity.watched
@@ -63,7 +70,7 @@ struct GraphBuilder {
       node.name = names[position]
       activity?.take("load", count, of: names.count, node.name, node.operatorName)
       do throws(ModelError) {
-        try append(node, to: &scope)
+        try append(node, position, to: &scope)
       } catch {
         throw error.at(node: node.label)
       }
@@ -77,11 +84,13 @@ struct GraphBuilder {
     return scope.graph
   }
 
-  private mutating func append(_ definition: NodeDefinition, to scope: inout GraphScope)
-    throws(ModelError)
-  {
-    var inputs: [Graph.ValueID?] = []
-    for name in definition.inputs { inputs.append(try scope.id(name)) }
+  private mutating func append(
+    _ definition: NodeDefinition, _ position: Int, to scope: inout GraphScope
+  ) throws(ModelError) {
+    let inputs = scope.inputs[position]
+    if let unmade = inputs.firstIndex(of: GraphScope.unmade) {
+      _ = try scope.id(definition.inputs[unmade])
+    }
     let captures = try scope.captures(of: definition)
     let captured = try captures.inputs.map { (input) throws(ModelError) in
       try scope.id(input.name)
@@ -92,34 +101,42 @@ struct GraphBuilder {
         attribute: attribute, graph: try graph(body, captures), captureCount: captured.count)
     }
     let operatorSet = operatorSet(of: definition)
-    guard let make = OperatorTable.find(definition.operatorName, domain: definition.domain) else {
+    guard let call = try call(of: definition, operatorSet) else {
       missing.add(definition, operatorSet: operatorSet)
       return
     }
-    let schema = try schema(of: definition, operatorSet)
-    try schema?.check(definition)
+    try call.kind.schema?.check(definition)
     var reader = NodeReader(
-      definition, operatorSet: operatorSet, version: schema?.since ?? operatorSet,
+      definition, operatorSet: operatorSet, version: call.kind.schema?.since ?? operatorSet,
       captureCount: captured.count, bodies: bodies)
-    let implementation = try make(&reader)
-    try refuse(reader.unreadAttributes, of: definition)
+    let implementation = try call.make(&reader)
+    let unread = reader.unreadAttributes
+    if !unread.isEmpty { try refuse(unread, of: definition) }
     scope.graph.nodes.append(
       Node(
-        name: definition.name, kind: kind(of: definition, operatorSet), inputs: inputs + captured,
-        outputs: definition.outputs.map { scope.ids[$0] },
-        attributes: definition.attributes.filter { bodies[$0.key] == nil },
+        name: definition.name, kind: call.kind,
+        inputs: captured.isEmpty ? inputs : inputs + captured,
+        outputs: scope.outputs[position],
+        attributes: bodies.isEmpty
+          ? definition.attributes : definition.attributes.filter { bodies[$0.key] == nil },
         implementation: implementation))
   }
 
-  private mutating func kind(of node: NodeDefinition, _ operatorSet: Int) -> Node.Kind {
-    if let last = kinds[node.operatorName], last.domain == node.domain,
-      last.operatorSet == operatorSet
+  /// nil where this build lacks the operator.
+  private mutating func call(of node: NodeDefinition, _ operatorSet: Int) throws(ModelError)
+    -> Call?
+  {
+    if let last = calls[node.operatorName], last.kind.domain == node.domain,
+      last.kind.operatorSet == operatorSet
     {
       return last
     }
+    guard let make = OperatorTable.find(node.operatorName, domain: node.domain) else { return nil }
     let kind = Node.Kind(node.operatorName, domain: node.domain, operatorSet: operatorSet)
-    kinds[node.operatorName] = kind
-    return kind
+    if kind.schema == nil { try requireNoSchema(of: node, operatorSet) }
+    let call = Call(kind: kind, make: make)
+    calls[node.operatorName] = call
+    return call
   }
 
   /// The operator set that a node is of: the newest known where the model does not import its
@@ -137,13 +154,10 @@ struct GraphBuilder {
     return newest
   }
 
-  /// The operator's schema; nil in domains that ONNX does not define.
-  private func schema(of node: NodeDefinition, _ operatorSet: Int) throws(ModelError) -> Schema? {
+  /// Refuses an operator that came with a later operator set.
+  private func requireNoSchema(of node: NodeDefinition, _ operatorSet: Int) throws(ModelError) {
     let name = node.operatorName
-    if let schema = Schema.find(name, domain: node.domain, operatorSet: operatorSet) {
-      return schema
-    }
-    guard let first = Schema.sinceVersions(of: name, domain: node.domain).first else { return nil }
+    guard let first = Schema.sinceVersions(of: name, domain: node.domain).first else { return }
     throw ModelError(
       .invalid,
       "\(name) came with operator set \(first), and the model imports operator set \(operatorSet)")
@@ -180,7 +194,7 @@ extension [NodeDefinition] {
   fileprivate var uniqueNames: [String] {
     var taken = Set<String>(minimumCapacity: count)
     return enumerated().map { index, node in
-      unique(node.name.isEmpty ? "\(node.operatorName)_\(index)" : node.name, &taken)
+      unique(node.name.isEmpty ? node.operatorName + "_" + String(index) : node.name, &taken)
     }
   }
 }

@@ -4,6 +4,11 @@ struct GraphScope {
   private(set) var ids: [String: Graph.ValueID] = [:]
   /// What the file declares of values inside the graph.
   private let declarations: [String: ValueDefinition]
+  /// The numbers of the nodes' inputs, ``unmade`` for names that nothing makes, and of their outputs.
+  private(set) var inputs: [[Graph.ValueID?]] = []
+  private(set) var outputs: [[Graph.ValueID?]] = []
+  /// Stands for a value that nothing makes.
+  static let unmade = -1
   /// Outputs of Constant nodes.
   private var constants: [Graph.ValueID: Tensor] = [:]
 
@@ -54,15 +59,26 @@ struct GraphScope {
     let count = nodes.reduce(0) { $0 + $1.outputs.count }
     graph.values.reserveCapacity(graph.values.count + count)
     ids.reserveCapacity(ids.count + count)
+    outputs.reserveCapacity(nodes.count)
     for node in nodes {
-      for name in node.outputs where !name.isEmpty {
-        guard ids[name] == nil else {
-          throw ModelError(.invalid, "the value \"\(name)\" is made twice").at(node: node.label)
-        }
-        let declared = declarations[name]
-        let id = add(name, type: declared?.type, shape: declared?.shape)
-        constants[id] = node.constant
-      }
+      outputs.append(
+        try node.outputs.map { (name) throws(ModelError) in
+          if name.isEmpty { return nil }
+          guard ids.updateValue(graph.values.count, forKey: name) == nil else {
+            throw ModelError(.invalid, "the value \"\(name)\" is made twice").at(node: node.label)
+          }
+          let declared = declarations.isEmpty ? nil : declarations[name]
+          let id = graph.addValue(name, type: declared?.type, shape: declared?.shape)
+          if let constant = node.constant { constants[id] = constant }
+          return id
+        })
+    }
+  }
+
+  /// Looks up what nodes read, once all values are known.
+  mutating func addInputs(of nodes: [NodeDefinition]) {
+    inputs = nodes.map { node in
+      node.inputs.map { $0.isEmpty ? nil : ids[$0] ?? Self.unmade }
     }
   }
 
@@ -118,9 +134,14 @@ struct GraphScope {
   /// - Parameter names: of the nodes, for errors.
   func order(_ nodes: [NodeDefinition], _ names: [String]) throws(ModelError) -> [Int] {
     var producers = [Int?](repeating: nil, count: graph.values.count)
-    for (position, node) in nodes.enumerated() {
-      for name in node.outputs { if let id = ids[name] { producers[id] = position } }
+    for (position, made) in outputs.enumerated() {
+      for case let id? in made { producers[id] = position }
     }
+    // Nearly all files have their nodes in order.
+    let isPlacedBefore = nodes.indices.allSatisfy { position in
+      forEachNeed(of: position, in: nodes, producers) { $0 < position }
+    }
+    if isPlacedBefore { return Array(nodes.indices) }
     var order: [Int] = []
     order.reserveCapacity(nodes.count)
     var isPlaced = [Bool](repeating: false, count: nodes.count)
@@ -157,16 +178,27 @@ struct GraphScope {
     _ position: Int, in nodes: [NodeDefinition], _ producers: [Int?], _ isPlaced: [Bool]
   ) -> [Int] {
     var needs: [Int] = []
-    func need(_ name: String) {
-      if let id = ids[name], let producer = producers[id], !isPlaced[producer] {
-        needs.append(producer)
-      }
-    }
-    nodes[position].inputs.forEach(need)
-    if !nodes[position].attributes.isEmpty {
-      for body in nodes[position].bodies { body.graph.capturedNames.forEach(need) }
+    _ = forEachNeed(of: position, in: nodes, producers) { producer in
+      if !isPlaced[producer] { needs.append(producer) }
+      return true
     }
     return needs
+  }
+
+  /// Calls `body` with the nodes that make what one reads, until it returns false.
+  private func forEachNeed(
+    of position: Int, in nodes: [NodeDefinition], _ producers: [Int?], _ body: (Int) -> Bool
+  ) -> Bool {
+    for case let id? in inputs[position] where id != Self.unmade {
+      if let producer = producers[id], !body(producer) { return false }
+    }
+    guard !nodes[position].attributes.isEmpty else { return true }
+    for (_, graph) in nodes[position].bodies {
+      for name in graph.capturedNames {
+        if let id = ids[name], let producer = producers[id], !body(producer) { return false }
+      }
+    }
+    return true
   }
 }
 

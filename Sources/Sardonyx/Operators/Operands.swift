@@ -49,7 +49,9 @@ struct Inputs: Sendable {
   }
 
   /// The elements of an integer or bool input.
-  func integers(_ index: Int) -> [Int] { self[index].converted(to: Int64.self).map(Int.init) }
+  func integers(_ index: Int) -> [Int] {
+    unsafe self[index].withNumbers(as: Int64.self) { unsafe $0.map { Int($0) } }
+  }
 
   /// The elements of a sequence input.
   func sequence(_ index: Int) -> [Value] {

@@ -66,15 +66,15 @@ enum OperatorTable {
     ("com.microsoft", microsoftQuantizedExpansions),
   ]
 
-  /// Every operator by `domain:name`.
-  private static let byName: OperatorFamily = {
-    var table: OperatorFamily = [:]
+  /// Every operator by domain and name.
+  private static let byDomain: [String: OperatorFamily] = {
+    var table: [String: OperatorFamily] = [:]
     // What derivatives and models in double are written with is no promise to models, so it is in no list.
     let own = [derivatives, quantizationInDouble].map {
       (domain: DerivativeWriter.domain, family: $0)
     }
     for (domain, family) in families + own {
-      for (name, make) in family { table["\(domain):\(name)"] = make }
+      table[domain, default: [:]].merge(family) { _, last in last }
     }
     return table
   }()
@@ -83,18 +83,18 @@ enum OperatorTable {
   static func find(_ name: String, domain: String)
     -> (@Sendable (inout NodeReader) throws(ModelError) -> any Operator)?
   {
-    byName["\(domain):\(name)"]
+    byDomain[domain]?[name]
   }
 
   /// How nodes of the named operator are written as nodes of others, if they are.
   static func expansion(of name: String, domain: String) -> NodeComposition.Rule? {
-    expansionsByName["\(domain):\(name)"]
+    expansionsByDomain[domain]?[name]
   }
 
-  private static let expansionsByName: [String: NodeComposition.Rule] = {
-    var table: [String: NodeComposition.Rule] = [:]
+  private static let expansionsByDomain: [String: [String: NodeComposition.Rule]] = {
+    var table: [String: [String: NodeComposition.Rule]] = [:]
     for (domain, family) in expansions {
-      for (name, rule) in family { table["\(domain):\(name)"] = rule }
+      table[domain, default: [:]].merge(family) { _, last in last }
     }
     return table
   }()

@@ -37,7 +37,7 @@ private struct ChannelBlocking {
   private let isOutput: Set<Graph.ValueID>
   private var names: Set<String>
   private let original: [Node]
-  private let readers: [[Int]]
+  private let readers: Readers
   /// Nodes that are a part of what one before them has become.
   private var taken: Set<Int> = []
 
@@ -236,7 +236,7 @@ private struct ChannelBlocking {
   /// The tensors that a Concat has joined into a value that nobody else reads.
   private func pieces(of x: Blocked) -> [Graph.ValueID?]? {
     guard let producer = producers[x.id], nodes[producer].implementation is Concat,
-      x.id < readers.count, readers[x.id].count == 1, !isOutput.contains(x.id)
+      readers[x.id].count == 1, !isOutput.contains(x.id)
     else { return nil }
     return nodes[producer].inputs
   }

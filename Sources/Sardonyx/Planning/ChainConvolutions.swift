@@ -24,7 +24,7 @@ extension Graph {
   /// The position of the convolution that takes rows of another as they are made.
   /// - Parameter isFirst: whether nothing stands before the other.
   fileprivate func next(
-    behind position: Int, isFirst: Bool, _ readers: [[Int]], _ outputs: Set<ValueID>
+    behind position: Int, isFirst: Bool, _ readers: Readers, _ outputs: Set<ValueID>
   ) -> Int? {
     guard let conv = nodes[position].implementation as? BlockedConv, !conv.conv.addsResidual,
       isFirst && conv.readsPlanes || goesByRows(nodes[position], conv),

@@ -29,7 +29,7 @@ private struct ByteNetwork {
   private let context: RunContext
   private let facts: [SymbolicShapes.Known]
   private let original: [Node]
-  private let readers: [[Int]]
+  private let readers: Readers
   private let producers: [Int?]
   private let isOutput: Set<Graph.ValueID>
   private var names: Set<String>

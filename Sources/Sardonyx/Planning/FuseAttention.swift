@@ -13,7 +13,7 @@ extension Planner {
 
 private struct AttentionFusion {
   var graph: Graph
-  private let readers: [[Int]]
+  private let readers: Readers
   private let producers: [Int?]
   private let facts: [SymbolicShapes.Known]
 

@@ -10,7 +10,7 @@ extension Planner {
 
 private struct EpilogueFusion {
   var graph: Graph
-  private var readers: [[Int]]
+  private var readers: Readers
   private let outputs: Set<Graph.ValueID>
 
   init(_ graph: Graph) {
@@ -22,8 +22,8 @@ private struct EpilogueFusion {
   /// Takes what follows the node at `position` into it, as far as that goes.
   mutating func fuse(from position: Int) {
     guard graph.nodes[position].domain.isEmpty,
-      graph.nodes[position].implementation is any ActivationAccepting,
-      graph.constant(graph.nodes[position], 1)?.type == .float
+      graph.constant(graph.nodes[position], 1)?.type == .float,
+      graph.nodes[position].implementation is any ActivationAccepting
     else { return }
     if let normalization = graph.nodes[position].implementation as? BatchNormalization {
       guard normalization.isInference, soleReader(position) != nil else { return }
@@ -42,8 +42,8 @@ private struct EpilogueFusion {
     node.outputs = follower.outputs
     graph.nodes[next] = node
     for case let id? in node.inputs {
-      readers[id].removeAll { $0 == position }
-      readers[id].append(next)
+      readers.remove(position, from: id)
+      readers.add(next, to: id)
     }
   }
 

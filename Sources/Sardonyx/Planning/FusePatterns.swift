@@ -10,7 +10,7 @@ extension Planner {
 
 private struct PatternFusion {
   var graph: Graph
-  private let readers: [[Int]]
+  private let readers: Readers
   private let producers: [Int?]
 
   init(_ graph: Graph) {

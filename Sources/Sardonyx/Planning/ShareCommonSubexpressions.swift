@@ -6,10 +6,13 @@ extension Planner {
     shareConstants(&graph, outputs)
     // Positions of the first nodes of their kind, by a digest that two kinds do not share in practice.
     var seen: [Int: Int] = [:]
+    seen.reserveCapacity(graph.nodes.count)
     var replacements = Replacements()
     for position in graph.nodes.indices {
       var node = graph.nodes[position]
-      node.inputs = node.inputs.map { $0.map { replacements[$0] } }
+      if !replacements.isEmpty {
+        node.inputs = node.inputs.map { $0.map { replacements[$0] } }
+      }
       guard let digest = digest(node) else { continue }
       guard let first = seen[digest] else {
         seen[digest] = position
@@ -47,9 +50,11 @@ extension Planner {
     hasher.combine(node.operatorName)
     hasher.combine(node.operatorSet)
     hasher.combine(node.inputs)
-    for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
-      hasher.combine(name)
-      combine(attribute, &hasher)
+    if !node.attributes.isEmpty {
+      for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
+        hasher.combine(name)
+        combine(attribute, &hasher)
+      }
     }
     return hasher.finalize()
   }

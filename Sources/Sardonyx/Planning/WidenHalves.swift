@@ -28,7 +28,7 @@ private struct HalfWidening {
   private var exact: [Graph.ValueID: Graph.ValueID] = [:]
   private let types: [ValueType?]
   private let isOutput: Set<Graph.ValueID>
-  private let readers: [[Int]]
+  private let readers: Readers
   private let original: [Node]
   private var names: Set<String>
 

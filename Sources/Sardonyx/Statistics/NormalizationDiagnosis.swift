@@ -252,7 +252,7 @@ private struct Patient {
     "HardSigmoid", "Softplus", "Mish", "Gelu", "Swish",
   ]
 
-  mutating func examineNeighbours(_ producers: [Int?], _ readers: [[Int]]) {
+  mutating func examineNeighbours(_ producers: [Int?], _ readers: Readers) {
     if let x = node.inputs[0], let maker = producers[x],
       Self.activations.contains(graph.nodes[maker].operatorName)
     {

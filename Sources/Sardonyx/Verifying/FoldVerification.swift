@@ -22,11 +22,20 @@ public struct FoldVerification: Sendable {
   ///
   /// A BatchNormalization that only one of them kept is folded here and so compared too, and what a
   /// caller could override counts as its default.
+  /// - Parameters:
+  ///   - original: the model as it was.
+  ///   - folded: what a tool made of it.
+  ///   - timeLimit: seconds after which the folding of either ends with a `limit` error.
+  ///   - memoryLimit: bytes that this may hold, as for ``FoldedModel``.
   /// - Throws: ``ModelError`` of a model that cannot be folded.
-  public init(_ original: Model, against folded: Model) throws(ModelError) {
-    compare(
-      try FoldedModel.graphWithConstantDefaults(of: original),
-      try FoldedModel.graphWithConstantDefaults(of: folded))
+  public init(
+    _ original: Model, against folded: Model, timeLimit: Double? = nil, memoryLimit: Int? = nil
+  ) throws(ModelError) {
+    func graph(_ model: Model) throws(ModelError) -> Graph {
+      try FoldedModel.graphWithConstantDefaults(
+        of: model, timeLimit: timeLimit, memoryLimit: memoryLimit)
+    }
+    compare(try graph(original), try graph(folded))
   }
 
   /// Whether no constant is wrong.

@@ -10,9 +10,18 @@ public struct FoldedModel: Sendable {
   public static let originPrefix = "sardonyx.fold:"
 
   /// Folds what can be folded; what cannot stays as it is.
-  /// - Throws: ``ModelError`` (unsupported) where the model calls nodes of several operator sets.
-  public init(_ model: Model) throws(ModelError) {
-    (definition, notes, graph) = try model.naming { () throws(ModelError) in
+  /// - Parameters:
+  ///   - model: stays as it is.
+  ///   - timeLimit: seconds after which folding ends with a `limit` error.
+  ///   - memoryLimit: bytes that folded constants may hold, together with what making them takes; nil
+  ///     means what the machine has.
+  /// - Throws: ``ModelError``: unsupported where the model calls nodes of several operator sets, limit,
+  ///   or mismatch for a limit below 0.
+  public init(
+    _ model: Model, timeLimit: Double? = nil, memoryLimit: Int? = nil
+  ) throws(ModelError) {
+    (definition, notes, graph) = try Self.within(timeLimit, memoryLimit, model) {
+      () throws(ModelError) in
       let graph = try Self.fold(model.graph)
       var definition = try model.definition.replacing(graph: graph)
       for (name, origin) in graph.allOrigins {
@@ -24,8 +33,25 @@ public struct FoldedModel: Sendable {
   }
 
   /// What a model computes for callers that override no default, folded.
-  static func graphWithConstantDefaults(of model: Model) throws(ModelError) -> Graph {
-    try model.naming { () throws(ModelError) in try fold(model.graph.withConstantDefaults) }
+  static func graphWithConstantDefaults(
+    of model: Model, timeLimit: Double?, memoryLimit: Int?
+  ) throws(ModelError) -> Graph {
+    try within(timeLimit, memoryLimit, model) { () throws(ModelError) in
+      try fold(model.graph.withConstantDefaults)
+    }
+  }
+
+  /// What `body` makes of the model within the limits that a session keeps to.
+  private static func within<Result>(
+    _ timeLimit: Double?, _ memoryLimit: Int?, _ model: Model,
+    _ body: () throws(ModelError) -> Result
+  ) throws(ModelError) -> Result {
+    var options = Session.Options()
+    (options.timeLimit, options.memoryLimit) = (timeLimit, memoryLimit)
+    try options.check()
+    return try options.crew(threads: 1).asCurrent { () throws(ModelError) in
+      try model.naming(body)
+    }
   }
 
   private static func fold(_ original: Graph) throws(ModelError) -> Graph {
@@ -37,6 +63,7 @@ public struct FoldedModel: Sendable {
     let normalizations = Planner.foldBatchNormalizations(copyBudget: budget.byteCount)
     for pass in [folding, Planner.removeIdentities, normalizations] {
       try graph.apply(pass)
+      try Interruption.check()
     }
     graph.forgetUnreadConstants()
     return graph

@@ -98,7 +98,7 @@ public struct OracleComparison: Sendable {
     layers = entries.filter { !outputs.contains($0.name) }
     self.outputs = entries.filter { outputs.contains($0.name) }
     decisions = model.outputs.compactMap { folded.records[$0.name]?.decision }
-    folds = try FoldBounds(model, double, inputs).folds
+    folds = try FoldBounds(model, double, inputs, options).folds
     let direct = try Comparison(model, inputs: inputs, options: options)
     leastTolerance = direct.outputs.reduce(0) { max($0, $1.metrics?.relative ?? .infinity) }
   }
@@ -204,8 +204,15 @@ extension Double {
 private struct FoldBounds {
   private(set) var folds: [OracleComparison.Fold] = []
 
-  init(_ model: Model, _ double: Model, _ inputs: [String: Value]) throws(ModelError) {
-    let (single, truth) = (try FoldedModel(model).graph, try FoldedModel(double).graph)
+  init(
+    _ model: Model, _ double: Model, _ inputs: [String: Value], _ options: Session.Options
+  ) throws(ModelError) {
+    func folded(_ model: Model) throws(ModelError) -> Graph {
+      try FoldedModel(
+        model, timeLimit: options.timeLimit, memoryLimit: options.memoryLimit
+      ).graph
+    }
+    let (single, truth) = (try folded(model), try folded(double))
     let exact = Dictionary(
       truth.nodes.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     let binding = try InputBinding(inputs, single)

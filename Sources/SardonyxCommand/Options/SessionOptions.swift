@@ -46,9 +46,7 @@ struct SessionOptions: ParsableArguments {
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads: expected 1 to 1024, got \(threads)")
     }
-    if let timeout, !(timeout > 0) {
-      throw ValidationError("--timeout: expected a positive number of seconds, got \(timeout)")
-    }
+    try checkTimeout(timeout)
   }
 
   /// What the library calls these options.
@@ -95,6 +93,12 @@ struct SessionOptions: ParsableArguments {
   func note(_ text: String, since start: Double) {
     if verbose { Terminal.note("\(text) (\(((seconds() - start) * 1000).text(decimals: 2)) ms)") }
   }
+}
+
+/// Refuses a time limit that nothing could keep to.
+func checkTimeout(_ timeout: Double?) throws {
+  guard let timeout, !(timeout > 0) else { return }
+  throw ValidationError("--timeout: expected a positive number of seconds, got \(timeout)")
 }
 
 extension Model {

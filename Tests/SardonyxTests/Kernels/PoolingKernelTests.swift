@@ -27,7 +27,7 @@ extension Kernels {
     }()
 
     @Test("Maxima and averages agree with plain loops", arguments: crews)
-    func agrees(on crew: Crew) {
+    func agrees(on crew: Crew) throws {
       var numbers = Numbers(seed: 11)
       for shape in Self.shapes {
         let (inputs, outputs) = (shape.input.elementCount, shape.output.elementCount)
@@ -36,7 +36,8 @@ extension Kernels {
           Pooling.Kind.maximum, .average(countsPadding: false), .average(countsPadding: true),
         ] {
           let (x, y) = (Guarded(values), Guarded<Float>(count: shape.planes * outputs))
-          unsafe Pooling(kind, shape).run(x.start, into: y.start, on: crew)
+          let pooling = try Pooling(kind, shape)
+          unsafe pooling.run(x.start, into: y.start, on: crew)
           #expect(y.isIntact)
           for (index, result) in y.elements.enumerated() {
             let window = Self.window(shape, values, index)
@@ -77,15 +78,37 @@ extension Kernels {
       return (values, padded)
     }
 
+    @Test("Long rows of long windows agree with what a ramp gives", arguments: crews)
+    func ramp(on crew: Crew) throws {
+      let (count, taps) = (1 << 15, 1 << 12)
+      let shape = PoolingShape(
+        planes: 1, input: [count], output: [count - taps + 1], kernel: [taps], strides: [1],
+        dilations: [1], padsBegin: [0], padsEnd: [0])
+      let ramp = (0..<count).map { Float($0) }
+      for (kind, offset) in [
+        (Pooling.Kind.maximum, taps - 1), (.average(countsPadding: false), (taps - 1) / 2),
+      ] {
+        let (x, y) = (Guarded(ramp), Guarded<Float>(count: count - taps + 1))
+        let pooling = try Pooling(kind, shape)
+        unsafe pooling.run(x.start, into: y.start, on: crew)
+        #expect(y.isIntact)
+        for (index, result) in y.elements.enumerated() {
+          #expect(
+            agree(result, Double(index + offset), relative: 1e-3, absolute: 1), "\(kind) \(index)")
+        }
+      }
+    }
+
     @Test("A maximum keeps NaN", arguments: crews)
-    func keepsNaN(on crew: Crew) {
+    func keepsNaN(on crew: Crew) throws {
       var values = [Float](repeating: 1, count: 64)
       values[27] = .nan
       let shape = PoolingShape(
         planes: 1, input: [8, 8], output: [4, 4], kernel: [2, 2], strides: [2, 2],
         dilations: [1, 1], padsBegin: [0, 0], padsEnd: [0, 0])
       let (x, y) = (Guarded(values), Guarded<Float>(count: 16))
-      unsafe Pooling(.maximum, shape).run(x.start, into: y.start, on: crew)
+      let pooling = try Pooling(.maximum, shape)
+      unsafe pooling.run(x.start, into: y.start, on: crew)
       #expect(y.elements.indices.filter { y.elements[$0].isNaN } == [5])
     }
   }

@@ -96,15 +96,44 @@ import Testing
     constants["variance"] = try half([1, 2, 3, 4], [4])
     let model = try model(
       graph([declared("x", .float16, x)], nodes, [declared("y", .float16)], constants: constants))
-    let account = MemoryAccount(limit: Self.constantByteCount)
-    let crew = Crew(threads: 1, deadline: nil, account: account)
-    let folded = try crew.asCurrent { () throws(ModelError) in try FoldedModel(model) }
-    #expect(!account.isExceeded)
+    // What is made has as many bytes, and is made of some of them at a time.
+    let folded = try FoldedModel(model, memoryLimit: Self.constantByteCount + 1 << 21)
     let isFolded = folded.notes.contains { $0.kind == .done }
     #expect(isFolded == (name != "sum that is none of channels"), "\(folded.notes)")
     let listing = ModelListing(folded.definition)
-    crew.asCurrent { _ = listing.weights.map(\.statistics) }
+    let account = MemoryAccount(limit: Self.constantByteCount)
+    Crew(threads: 1, deadline: nil, account: account)
+      .asCurrent { _ = listing.weights.map(\.statistics) }
     #expect(!account.isExceeded)
+  }
+
+  @Test("Folding keeps to limits of time and memory", arguments: [true, false])
+  func foldsWithinLimits(_ isOfTime: Bool) throws {
+    let byteCount = 48 << 20
+    let count = byteCount / 8
+    let weights = try Tensor([Float](repeating: 1, count: 4 * count), shape: [4, count, 1, 1])
+    var constants = ["w": try weights.converted(to: .float16)]
+    for name in ["scale", "shift", "mean", "variance"] {
+      constants[name] = try Tensor([1, 2, 3, 4] as [Float], shape: [4]).converted(to: .float16)
+    }
+    let model = try model(
+      graph(
+        [declared("x", .float16, [1, count, 1, 1])],
+        [
+          node("Conv", ["x", "w"], ["a"]),
+          node("BatchNormalization", ["a", "scale", "shift", "mean", "variance"], ["y"]),
+        ],
+        [declared("y", .float16)], constants: constants))
+    let start = ContinuousClock.now
+    let error = #expect(throws: ModelError.self) {
+      _ =
+        try isOfTime
+        ? FoldedModel(model, timeLimit: 0.02) : FoldedModel(model, memoryLimit: byteCount / 2)
+    }
+    #expect(error?.code == .limit)
+    #expect(ContinuousClock.now - start < .seconds(isOfTime ? 5 : 20))
+    let folded = try FoldedModel(model, timeLimit: 60, memoryLimit: 2 * byteCount)
+    #expect(folded.notes.contains { $0.kind == .done })
   }
 
   @Test("Copies of shared weights take no more than the model brings")

@@ -88,32 +88,35 @@ struct Attention: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let extents = try extents(inputs.facts)
     let bias = try AttentionBias(inputs, extents, isCausal, window, padsMask: padsMask)
-    func compute<T: RealNumber>(_: T.Type) {
-      let query: [T] = extents.query.arranged(inputs[0].converted())
-      let keys: [T] = extents.joined(inputs.tensor(4), inputs[1], extents.key)
-      let values: [T] = extents.joined(inputs.tensor(5), inputs[2], extents.value)
+    func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
+      let query: [T] = try extents.query.arranged(inputs[0].converted())
+      let keys: [T] = try extents.joined(inputs.tensor(4), inputs[1], extents.key)
+      let values: [T] = try extents.joined(inputs.tensor(5), inputs[2], extents.value)
       let crew = outputs.context.crew
-      var scores = extents.products(query, keys, scale: scale, on: crew)
+      var scores = try extents.products(query, keys, scale: scale, on: crew)
       func show(_ mode: Int) {
         if mode == productMode, outputs.wants(3) { outputs[3].store(scores) }
       }
       show(0)
-      if softcap > 0 { scores = scores.map { capped($0) } }
+      if softcap > 0 { scores = scores.interruptibleMap(cost: 40) { capped($0) } }
+      try Interruption.check()
       show(1)
-      let masked = bias.add(to: &scores)
+      let masked = try bias.add(to: &scores)
       show(2)
       softmaxRows(&scores, extents.totalLength, on: crew)
+      var interruption = Interruption()
       for row in masked {
+        if interruption.isDue(after: extents.totalLength) { try Interruption.check() }
         for index in 0..<extents.totalLength { scores[row * extents.totalLength + index] = 0 }
       }
       show(3)
       if outputs.wants(0) {
-        outputs[0].store(extents.output.restored(extents.weighted(scores, values, on: crew)))
+        outputs[0].store(try extents.output.restored(extents.weighted(scores, values, on: crew)))
       }
       if outputs.wants(1) { outputs[1].store(keys) }
       if outputs.wants(2) { outputs[2].store(values) }
     }
-    compute(inputs[0].type.real)
+    try compute(inputs[0].type.real)
   }
 
   private func capped<T: RealNumber>(_ score: T) -> T {

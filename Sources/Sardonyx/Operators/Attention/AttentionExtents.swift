@@ -44,18 +44,24 @@ struct HeadLayout: Sendable {
   var shape: Shape { isPacked ? [batch, length, heads * size] : shape(length: length) }
 
   /// The vectors as batch×heads×length×size.
-  func arranged<T>(_ x: [T]) -> [T] { isPacked ? swapped(x, heads, length) : x }
+  func arranged<T>(_ x: [T]) throws(ModelError) -> [T] {
+    isPacked ? try swapped(x, heads, length) : x
+  }
 
   /// The vectors of batch×heads×length×size as this layout has them.
-  func restored<T>(_ x: [T]) -> [T] { isPacked ? swapped(x, length, heads) : x }
+  func restored<T>(_ x: [T]) throws(ModelError) -> [T] {
+    isPacked ? try swapped(x, length, heads) : x
+  }
 
   /// batch×inner×outer×size to batch×outer×inner×size.
-  private func swapped<T>(_ x: [T], _ outer: Int, _ inner: Int) -> [T] {
+  private func swapped<T>(_ x: [T], _ outer: Int, _ inner: Int) throws(ModelError) -> [T] {
     var y: [T] = []
+    var interruption = Interruption()
     y.reserveCapacity(x.count)
     for b in 0..<batch {
       for first in 0..<outer {
         for second in 0..<inner {
+          if interruption.isDue(after: size &+ 8) { try Interruption.check() }
           let place = ((b * inner + second) * outer + first) * size
           y.append(contentsOf: x[place..<place + size])
         }
@@ -109,19 +115,32 @@ struct AttentionExtents: Sendable {
   }
 
   /// The past followed by what is new, as batch×heads×length×size.
-  func joined<T: Number>(_ past: Tensor?, _ new: Tensor, _ layout: HeadLayout) -> [T] {
-    joined(past, layout.arranged(new.converted()), layout)
+  func joined<T: Number>(
+    _ past: Tensor?, _ new: Tensor, _ layout: HeadLayout
+  ) throws(ModelError) -> [T] {
+    try joined(past, try layout.arranged(new.converted()), layout)
   }
 
   /// The past followed by what is new, both batch×heads×length×size.
-  func joined<T: Number>(_ past: Tensor?, _ arranged: [T], _ layout: HeadLayout) -> [T] {
+  func joined<T: Number>(
+    _ past: Tensor?, _ arranged: [T], _ layout: HeadLayout
+  ) throws(ModelError) -> [T] {
     guard let past: [T] = past?.converted() else { return arranged }
     let (old, added) = (pastLength * layout.size, layout.length * layout.size)
     var joined: [T] = []
     joined.reserveCapacity(past.count + arranged.count)
+    var interruption = Interruption()
+    func append(_ numbers: ArraySlice<T>) throws(ModelError) {
+      let stretch = 1 << 16
+      for first in stride(from: numbers.startIndex, to: numbers.endIndex, by: stretch) {
+        let part = numbers[first...].prefix(stretch)
+        if interruption.isDue(after: part.count) { try Interruption.check() }
+        joined.append(contentsOf: part)
+      }
+    }
     for head in 0..<layout.batch * layout.heads {
-      joined.append(contentsOf: past[head * old..<(head + 1) * old])
-      joined.append(contentsOf: arranged[head * added..<(head + 1) * added])
+      try append(past[head * old..<(head + 1) * old])
+      try append(arranged[head * added..<(head + 1) * added])
     }
     return joined
   }
@@ -133,13 +152,17 @@ struct AttentionExtents: Sendable {
   }
 
   /// Q·Kᵀ·scale of all heads, each query length × total length; scale is 1/√size by default.
-  func products<T: RealNumber>(_ q: [T], _ k: [T], scale: Float?, on crew: Crew) -> [T] {
+  func products<T: RealNumber>(
+    _ q: [T], _ k: [T], scale: Float?, on crew: Crew
+  ) throws(ModelError) -> [T] {
     let factor = T(scale.map { Double($0) } ?? 1 / Double(query.size).squareRoot())
     let batch = ProductBatch(
       m: query.length, n: totalLength, k: query.size, left: MatrixView(columns: query.size),
       right: MatrixView(columns: query.size, isTransposed: true),
       offsets: offsets(query.length * query.size, totalLength * query.size))
-    return batch.multiply(q.map { $0 * factor }, k, on: crew)
+    let scaled = q.interruptibleMap(cost: 1) { $0 * factor }
+    try Interruption.check()
+    return batch.multiply(scaled, k, on: crew)
   }
 
   /// P·V of all heads.
@@ -191,7 +214,10 @@ struct AttentionBias {
         got: "[\(tensor.shape.joined)]")
     }
     let numbers: [Double] = tensor.converted()
-    mask = tensor.type == .bool ? numbers.map { $0 == 0 ? -.infinity : 0 } : numbers
+    mask =
+      tensor.type == .bool
+      ? numbers.interruptibleMap(cost: 1) { $0 == 0 ? -.infinity : 0 } : numbers
+    try Interruption.check()
     maskShape = Array(repeating: 1, count: 4 - tensor.shape.count) + tensor.shape
     maskStrides = zip(maskShape, maskShape.strides).map { $0 == 1 ? 0 : $1 }
     self.padsMask = padsMask
@@ -205,13 +231,16 @@ struct AttentionBias {
   }
 
   /// Adds the bias to the scores of all heads; returns the rows of queries that see no key.
-  func add<T: RealNumber>(to scores: inout [T]) -> [Int] {
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end.
+  func add<T: RealNumber>(to scores: inout [T]) throws(ModelError) -> [Int] {
     if isNothing { return [] }
     let (heads, queries, keys) = (
       extents.query.heads, extents.query.length, extents.totalLength
     )
     var masked: [Int] = []
+    var interruption = Interruption()
     for row in 0..<extents.query.batch * heads * queries {
+      if interruption.isDue(after: 4 &* keys &+ 200) { try Interruption.check() }
       let (head, query) = row.quotientAndRemainder(dividingBy: queries)
       let (sample, headOfSample) = head.quotientAndRemainder(dividingBy: heads)
       let visible = visibleKeys(query, sample)

@@ -32,7 +32,7 @@ struct FlexAttention: Operator {
         inputs[0].converted(), inputs[1].converted(), inputs[2].converted()
       )
       let crew = outputs.context.crew
-      var scores = extents.products(q, k, scale: scale, on: crew)
+      var scores = try extents.products(q, k, scale: scale, on: crew)
       scores = try modified(scores, "score_mod", type, extents, inputs, outputs.context)
       softmaxRows(&scores, extents.totalLength, on: crew)
       scores = try modified(scores, "prob_mod", type, extents, inputs, outputs.context)

@@ -53,15 +53,15 @@ struct RotaryEmbedding: Operator {
     if pairs > 0, let wrong = positions.first(where: { $0 < 0 || $0 >= rows }) {
       throw .unexpected("position_ids", expected: "0 to \(rows - 1)", got: "\(wrong)")
     }
-    func compute<T: RealNumber>(_: T.Type) {
-      var x: [T] = layout.arranged(inputs[0].converted())
+    func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
+      var x: [T] = try layout.arranged(inputs[0].converted())
       Rotation<T>(
         cosines: inputs[1].converted(), sines: inputs[2].converted(), pairs: pairs,
         isInterleaved: isInterleaved
       ).turn(&x, layout, rows: positions)
-      outputs[0].store(layout.restored(x))
+      outputs[0].store(try layout.restored(x))
     }
-    compute(inputs[0].type.real)
+    try compute(inputs[0].type.real)
   }
 
   private func pairs(_ layout: HeadLayout) -> Int { (rotated == 0 ? layout.size : rotated) / 2 }
@@ -79,7 +79,9 @@ struct Rotation<T: RealNumber> {
   /// Turns the vectors of batch×heads×length×size.
   /// - Parameter rows: the row of angles of each position of each sample.
   func turn(_ x: inout [T], _ layout: HeadLayout, rows: [Int]) {
+    var interruption = Interruption()
     for vector in 0..<layout.batch * layout.heads * layout.length {
+      if interruption.isDue(after: 8 &* pairs &+ 10) { return }
       let sample = vector / (layout.heads * layout.length)
       let angle = rows[sample * layout.length + vector % layout.length] * pairs
       for pair in 0..<pairs {

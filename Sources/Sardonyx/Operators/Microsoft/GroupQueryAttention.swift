@@ -162,8 +162,8 @@ struct GroupQueryAttention: Operator {
     let extents = try layouts.extents
     let starts = try starts(inputs, layouts)
     let rows = try angleRows(inputs, layouts, starts)
-    func compute<T: RealNumber>(_: T.Type) {
-      var (query, newKeys, newValues): ([T], [T], [T]) = projections(inputs, layouts)
+    func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
+      var (query, newKeys, newValues): ([T], [T], [T]) = try projections(inputs, layouts)
       if let rows {
         let rotation = Rotation<T>(
           cosines: inputs[7].converted(), sines: inputs[8].converted(),
@@ -174,7 +174,7 @@ struct GroupQueryAttention: Operator {
       let keys = cached(inputs.tensor(3), newKeys, layouts, starts)
       let values = cached(inputs.tensor(4), newValues, layouts, starts)
       let crew = outputs.context.crew
-      var scores = extents.products(query, keys, scale: scale, on: crew)
+      var scores = try extents.products(query, keys, scale: scale, on: crew)
       let total = layouts.totalLength
       let bias: [T] =
         inputs.tensor(10)?.repeated(to: extents.productShape.dropLast() + [total]) ?? []
@@ -187,7 +187,9 @@ struct GroupQueryAttention: Operator {
         guard outputs.wants(3) else { return }
         shown += (0..<total).map { stretch.contains($0) ? line[$0] : 0 }
       }
+      var interruption = Interruption()
       for row in 0..<layouts.query.batch * heads * queries {
+        if interruption.isDue(after: 32 &* width &+ 100) { try Interruption.check() }
         let sample = row / (heads * queries)
         let head = row / queries % heads
         let end =
@@ -207,13 +209,13 @@ struct GroupQueryAttention: Operator {
         scores.replaceSubrange(row * width..<(row + 1) * width, with: line)
       }
       if outputs.wants(0) {
-        outputs[0].store(extents.output.restored(extents.weighted(scores, values, on: crew)))
+        outputs[0].store(try extents.output.restored(extents.weighted(scores, values, on: crew)))
       }
       if outputs.wants(1) { outputs[1].store(keys) }
       if outputs.wants(2) { outputs[2].store(values) }
       if outputs.wants(3) { outputs[3].store(shown) }
     }
-    compute(inputs[0].type.real)
+    try compute(inputs[0].type.real)
   }
 
   /// The softmax of a stretch of a line, zeros elsewhere; a sink takes its share and is no key.
@@ -272,7 +274,9 @@ struct GroupQueryAttention: Operator {
   }
 
   /// Q and what is new of K and V, each batch×heads×length×size.
-  private func projections<T: RealNumber>(_ inputs: Inputs, _ layouts: Layouts) -> ([T], [T], [T]) {
+  private func projections<T: RealNumber>(
+    _ inputs: Inputs, _ layouts: Layouts
+  ) throws(ModelError) -> ([T], [T], [T]) {
     var parts: [[T]] = []
     if layouts.isPacked {
       let all: [T] = inputs[0].converted()
@@ -289,8 +293,8 @@ struct GroupQueryAttention: Operator {
       parts = (0..<3).map { inputs[$0].converted() }
     }
     return (
-      layouts.query.arranged(parts[0]), layouts.new.arranged(parts[1]),
-      layouts.new.arranged(parts[2])
+      try layouts.query.arranged(parts[0]), try layouts.new.arranged(parts[1]),
+      try layouts.new.arranged(parts[2])
     )
   }
 
@@ -301,7 +305,7 @@ struct GroupQueryAttention: Operator {
     let (size, length) = (layouts.new.size, layouts.new.length)
     let (old, present) = (layouts.pastLength, layouts.presentLength)
     let before: [T] = past?.converted() ?? []
-    var cache = [T](repeating: 0, count: layouts.new.batch * keyHeads * present * size)
+    var cache = [T](repeating: 0, untilDue: layouts.new.batch * keyHeads * present * size)
     for head in 0..<layouts.new.batch * keyHeads {
       let start = starts[head / keyHeads]
       let target = head * present * size

@@ -41,14 +41,15 @@ struct UniqueInOrder: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let tensor = inputs[0]
-    let groups = Groups(try tensor.reshaped([tensor.elementCount]).slices(0), isSorted: false)
+    let groups = try Groups(try tensor.reshaped([tensor.elementCount]).slices(0), isSorted: false)
     if outputs.wants(0) {
       try outputs.place(0, tensor.type, [groups.first.count])
         .gather(tensor, blocksOf: 1, at: groups.first)
     }
     for (index, list) in [groups.membership, groups.counts].enumerated()
     where outputs.wants(index + 1) {
-      try outputs.place(index + 1, .int64, [list.count]).store(elements: list.map(Int64.init))
+      try outputs.place(index + 1, .int64, [list.count])
+        .store(elements: list.interruptibleMap(cost: 1) { Int64($0) })
     }
   }
 }

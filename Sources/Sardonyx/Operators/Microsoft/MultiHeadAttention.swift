@@ -47,30 +47,34 @@ struct MultiHeadAttention: Operator {
     let mask = try PaddingMask(
       inputs.tensor(4), extents, isCausal: isCausal, filter: Double(maskFilter))
     let crew = outputs.context.crew
-    func compute<T: RealNumber>(_: T.Type) {
-      let (query, newKeys, newValues): ([T], [T], [T]) = projections(inputs, extents)
-      let keys = extents.joined(inputs.tensor(6), newKeys, extents.key)
-      let values = extents.joined(inputs.tensor(7), newValues, extents.value)
-      var scores = extents.products(query, keys, scale: scale, on: crew)
+    func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
+      let (query, newKeys, newValues): ([T], [T], [T]) = try projections(inputs, extents)
+      let keys = try extents.joined(inputs.tensor(6), newKeys, extents.key)
+      let values = try extents.joined(inputs.tensor(7), newValues, extents.value)
+      var scores = try extents.products(query, keys, scale: scale, on: crew)
       if let bias = inputs.tensor(5) {
         let numbers: [T] = bias.repeated(to: extents.productShape)
-        for place in scores.indices { scores[place] += numbers[place % numbers.count] }
+        var interruption = Interruption()
+        for place in scores.indices {
+          if interruption.isDue(after: 4) { try Interruption.check() }
+          scores[place] += numbers[place % numbers.count]
+        }
       }
       mask.add(to: &scores)
       softmaxRows(&scores, extents.totalLength, on: crew)
       if outputs.wants(0) {
-        outputs[0].store(extents.output.restored(extents.weighted(scores, values, on: crew)))
+        outputs[0].store(try extents.output.restored(extents.weighted(scores, values, on: crew)))
       }
       if outputs.wants(1) { outputs[1].store(keys) }
       if outputs.wants(2) { outputs[2].store(values) }
     }
-    compute(inputs[0].type.real)
+    try compute(inputs[0].type.real)
   }
 
   /// Q and what is new of K and V, each batch×heads×length×size.
   private func projections<T: RealNumber>(
     _ inputs: Inputs, _ extents: AttentionExtents
-  ) -> ([T], [T], [T]) {
+  ) throws(ModelError) -> ([T], [T], [T]) {
     if inputs[0].shape.count == 5 {
       return (part(inputs[0], 0), part(inputs[0], 1), part(inputs[0], 2))
     }
@@ -78,14 +82,14 @@ struct MultiHeadAttention: Operator {
     let bias: [T] = inputs.tensor(3)?.converted() ?? []
     let width = heads * extents.query.size
     add(bias.prefix(width), to: &query)
-    query = extents.query.arranged(query)
+    query = try extents.query.arranged(query)
     if inputs[1].shape.count == 5 { return (query, part(inputs[1], 0), part(inputs[1], 1)) }
     var (keys, values): ([T], [T]) = (inputs[1].converted(), inputs[2].converted())
     if extents.key.isPacked {
       add(bias.dropFirst(width).prefix(width), to: &keys)
       add(bias.dropFirst(2 * width), to: &values)
     }
-    return (query, extents.key.arranged(keys), extents.value.arranged(values))
+    return (query, try extents.key.arranged(keys), try extents.value.arranged(values))
   }
 
   /// Part `index` of batch×length×heads×parts×size, as batch×heads×length×size.
@@ -102,7 +106,9 @@ struct MultiHeadAttention: Operator {
 
   private func add<T: RealNumber>(_ bias: ArraySlice<T>, to rows: inout [T]) {
     if bias.isEmpty { return }
+    var interruption = Interruption()
     for first in stride(from: 0, to: rows.count, by: bias.count) {
+      if interruption.isDue(after: bias.count &+ 4) { return }
       for (offset, number) in bias.enumerated() { rows[first + offset] += number }
     }
   }
@@ -211,7 +217,9 @@ struct PaddingMask {
     if numbers.isEmpty && !isCausal { return }
     let (queries, keys) = (extents.query.length, extents.totalLength)
     let rowsOfSample = extents.query.heads * queries
+    var interruption = Interruption()
     for row in 0..<extents.query.batch * rowsOfSample {
+      if interruption.isDue(after: 4 &* keys &+ 10) { return }
       let (sample, query) = (row / rowsOfSample, row % queries)
       for key in 0..<keys {
         let isBehind = isCausal && query < queries - 1 && key > extents.pastLength + query
@@ -266,15 +274,15 @@ struct OffsetRotaryEmbedding: Operator {
     if let wrong = rows.first(where: { $0 < 0 || $0 >= inputs[2].shape[0] }) {
       throw .unexpected("position_ids", expected: "0 to \(inputs[2].shape[0] - 1)", got: "\(wrong)")
     }
-    func compute<T: RealNumber>(_: T.Type) {
-      var x: [T] = layout.arranged(inputs[0].converted())
+    func compute<T: RealNumber>(_: T.Type) throws(ModelError) {
+      var x: [T] = try layout.arranged(inputs[0].converted())
       Rotation<T>(
         cosines: inputs[2].converted(), sines: inputs[3].converted(), pairs: pairs,
         isInterleaved: isInterleaved
       ).turn(&x, layout, rows: rows)
-      outputs[0].store(layout.restored(x))
+      outputs[0].store(try layout.restored(x))
     }
-    compute(inputs[0].type.real)
+    try compute(inputs[0].type.real)
   }
 
   private func layout(_ inputs: Facts) throws(ModelError) -> HeadLayout {

@@ -121,24 +121,25 @@ struct LRN: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let view = AxisBlock(inputs[0].shape, axis: 1)
     func compute<T: RealNumber>(_: T.Type) {
-      let x: [T] = inputs[0].converted()
-      var y = x
       var interruption = Interruption()
-      for n in 0..<view.outer {
-        for c in 0..<view.count {
-          let neighbours = max(0, c - (size - 1) / 2)...min(view.count - 1, c + size / 2)
-          for place in view.range(outer: n, c) {
-            if interruption.isDue(after: neighbours.count &+ 40) { return }
-            let squares = neighbours.reduce(0.0) { sum, channel in
-              let value = x[place + (channel - c) * view.inner].asDouble
-              return sum + value * value
+      unsafe inputs[0].withNumbers(as: T.self) { x in
+        unsafe outputs[0].writeNumbers(as: T.self) { y in
+          for n in 0..<view.outer {
+            for c in 0..<view.count {
+              let neighbours = max(0, c - (size - 1) / 2)...min(view.count - 1, c + size / 2)
+              for place in view.range(outer: n, c) {
+                if interruption.isDue(after: neighbours.count &+ 80) { return }
+                let squares = neighbours.reduce(0.0) { sum, channel in
+                  let value = unsafe x[place + (channel - c) * view.inner].asDouble
+                  return sum + value * value
+                }
+                let divisor = (bias + alpha / Double(size) * squares).power(beta)
+                unsafe y[place] = T(converting: x[place].asDouble / divisor)
+              }
             }
-            let divisor = (bias + alpha / Double(size) * squares).power(beta)
-            y[place] = T(converting: x[place].asDouble / divisor)
           }
         }
       }
-      outputs[0].store(y)
     }
     compute(inputs[0].type.real)
   }

@@ -24,31 +24,37 @@ struct MaxUnpool: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    let pooled = try pooledShape(inputs, outputs[0].shape)
-    let (extents, strides) = (pooled.strides, outputs[0].shape.strides)
-    func compute<T: Number>(_: T.Type) {
-      var y = [T](zerosUntilDue: outputs[0].elementCount)
-      var interruption = Interruption()
-      for (value, index) in zip(inputs[0].converted(to: T.self), inputs.integers(1)) {
-        if interruption.isDue(after: 8 * pooled.count) { return }
-        let place = pooled.indices.reduce(0) {
-          $0 + index / extents[$1] % pooled[$1] * strides[$1]
+    try unsafe inputs[1].withNumbers(as: Int64.self) { (indices) throws(ModelError) in
+      let pooled = try unsafe pooledShape(inputs, indices, outputs[0].shape)
+      let (extents, strides) = (pooled.strides, outputs[0].shape.strides)
+      func compute<T: Number>(_: T.Type) {
+        var y = [T](zerosUntilDue: outputs[0].elementCount)
+        var interruption = Interruption()
+        unsafe inputs[0].withNumbers(as: T.self) { values in
+          for position in 0..<values.count {
+            if interruption.isDue(after: 8 * pooled.count) { return }
+            let index = unsafe Int(indices[position])
+            let place = pooled.indices.reduce(0) {
+              $0 + index / extents[$1] % pooled[$1] * strides[$1]
+            }
+            y[place] = unsafe values[position]
+          }
         }
-        y[place] = value
+        outputs[0].store(y)
       }
-      outputs[0].store(y)
+      compute(try inputs[0].type.number())
     }
-    compute(try inputs[0].type.number())
   }
 
   /// The shape that the indices count in: the inferred one if each then lies in the window that it
   /// was found in, else that of the output under the same condition, else the first that has them.
-  private func pooledShape(_ inputs: Inputs, _ output: Shape) throws(ModelError) -> Shape {
+  private func pooledShape(
+    _ inputs: Inputs, _ indices: UnsafeBufferPointer<Int64>, _ output: Shape
+  ) throws(ModelError) -> Shape {
     let inferred = try inferredShape(inputs.facts)
-    let indices = inputs.integers(1)
     let fits = zip(inferred, output).allSatisfy { $0 <= $1 }
     let all = fits && inferred != output ? [inferred, output] : [output]
-    let (least, largest) = try Self.bounds(indices)
+    let (least, largest) = try unsafe Self.bounds(indices)
     let candidates = all.filter { least >= 0 && largest < $0.elementCount }
     guard let first = candidates.first else {
       let count = all.map(\.elementCount).max() ?? 0
@@ -65,9 +71,10 @@ struct MaxUnpool: Operator {
     let steps = x.strides
     let found = candidates.first { shape in
       let strides = shape.strides
-      return indices.enumerated().allSatisfy { position, index in
+      return (0..<indices.count).allSatisfy { position in
         // Whatever this says once the run is to end, nobody sees.
         if interruption.isDue(after: placesPerIndex) { return false }
+        let index = unsafe Int(indices[position])
         return axes.indices.allSatisfy { axis in
           let place = index / strides[axis + 2] % shape[axis + 2]
           let start = position / steps[axis + 2] % x[axis + 2] * axes[axis].stride - pads[axis]
@@ -80,15 +87,18 @@ struct MaxUnpool: Operator {
   }
 
   /// The least and the largest index; of none, 0 and -1.
-  private static func bounds(_ indices: [Int]) throws(ModelError) -> (least: Int, largest: Int) {
-    guard let first = indices.first else { return (0, -1) }
+  private static func bounds(
+    _ indices: UnsafeBufferPointer<Int64>
+  ) throws(ModelError) -> (least: Int, largest: Int) {
+    guard let first = unsafe indices.first else { return (0, -1) }
     var bounds = (least: first, largest: first)
     var interruption = Interruption()
-    for index in indices {
+    for position in 0..<indices.count {
       if interruption.isDue(after: 2) { try Interruption.check() }
+      let index = unsafe indices[position]
       bounds = (min(bounds.least, index), max(bounds.largest, index))
     }
-    return bounds
+    return (Int(bounds.least), Int(bounds.largest))
   }
 
   /// The shape of the tensor that was pooled, as far as X tells it.

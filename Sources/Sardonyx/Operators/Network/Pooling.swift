@@ -61,15 +61,15 @@ private struct PreparedPoolings: Sendable {
   /// - Returns: false where kernels cannot pool: other types, or much more padding than input.
   func run(
     _ kind: Pooling.Kind, _ inputs: Inputs, _ outputs: Outputs, _ axes: [WindowAxis], planes: Int
-  ) -> Bool {
+  ) throws(ModelError) -> Bool {
     guard let x = inputs[0].single, axes.paddingIsModest, axes.rowsAreModest else {
       return false
     }
     let shape = PoolingShape(axes, planes: planes)
-    outputs[0].writeSingle { y in
-      poolings.value(for: shape) { Pooling(kind, shape) }
-        .run(x, into: y, on: outputs.context.crew)
+    let pooling = try poolings.value(for: shape) { () throws(ModelError) in
+      try Pooling(kind, shape)
     }
+    outputs[0].writeSingle { y in pooling.run(x, into: y, on: outputs.context.crew) }
     return true
   }
 }
@@ -96,9 +96,9 @@ struct MaxPool: Operator {
     let shape = inputs[0].shape
     let axes = try window.axes(ofInput: shape)
     let planes = shape[0] * shape[1]
-    if outputs.wants(1) || !poolings.run(.maximum, inputs, outputs, axes, planes: planes) {
-      try runPlainly(inputs, outputs, axes, planes: planes)
-    }
+    let kind = Pooling.Kind.maximum
+    if !outputs.wants(1), try poolings.run(kind, inputs, outputs, axes, planes: planes) { return }
+    try runPlainly(inputs, outputs, axes, planes: planes)
   }
 
   /// The specification that the kernels are compared with.
@@ -109,13 +109,13 @@ struct MaxPool: Operator {
       let x: [T] = inputs[0].converted()
       let count = planes * axes.outputCount
       guard outputs.wants(1) else {
-        var maxima = [T](repeating: .lowest, count: count)
+        var maxima = [T](repeating: .lowest, untilDue: count)
         axes.fold(x, planes: planes, into: &maxima) { maximum, value, _ in
           if value > maximum || value.isNaN { maximum = value }
         }
         return outputs[0].store(maxima)
       }
-      var found = [(value: T, index: Int)](repeating: (.lowest, -1), count: count)
+      var found = [(value: T, index: Int)](repeating: (.lowest, -1), untilDue: count)
       axes.fold(x, planes: planes, cost: 64, into: &found) { found, value, index in
         if found.index < 0 || value > found.value || (value.isNaN && !found.value.isNaN) {
           found = (value, index)
@@ -165,7 +165,7 @@ struct AveragePool: Operator {
     let axes = try window.axes(ofInput: shape)
     let planes = shape[0] * shape[1]
     let kind = Pooling.Kind.average(countsPadding: countsPadding)
-    if !poolings.run(kind, inputs, outputs, axes, planes: planes) {
+    if try !poolings.run(kind, inputs, outputs, axes, planes: planes) {
       runPlainly(inputs, outputs, axes, planes: planes)
     }
   }

@@ -96,7 +96,6 @@ private struct IntegerConvolution: Sendable {
     let bytes = x.reinterpreted(as: .uint8).array(of: UInt8.self)
     let runs = extents.axes.runs
     var sums: [Int32] = []
-    sums.reserveCapacity(extents.outputShape.elementCount)
     for image in 0..<extents.batch {
       for (index, factor) in packed.enumerated() {
         let first =
@@ -110,8 +109,10 @@ private struct IntegerConvolution: Sendable {
           Tensor(patches, [depth, columns]).reinterpreted(as: x.type), .right, lanes: columns,
           depth: depth, zeroPoints: [Int32(truncatingIfNeeded: zero)])
         try Interruption.check()
-        sums += IntegerFactor.products(
+        let products = IntegerFactor.products(
           factor, right, [(0, 0)], rows: extents.outputChannelsPerGroup, columns: columns, on: crew)
+        try Interruption.check()
+        if sums.isEmpty { sums = products } else { sums += products }
       }
     }
     return sums
@@ -125,7 +126,7 @@ private struct IntegerConvolution: Sendable {
     let axes = extents.axes
     let (columns, taps, stride) = (axes.outputCount, axes.tapCount, axes.last?.stride ?? 1)
     var patches = [UInt8](
-      repeating: padding, count: extents.inputChannelsPerGroup * taps * columns)
+      repeating: padding, untilDue: extents.inputChannelsPerGroup * taps * columns)
     var interruption = Interruption()
     for channel in 0..<extents.inputChannelsPerGroup {
       let plane = first + channel * axes.inputCount

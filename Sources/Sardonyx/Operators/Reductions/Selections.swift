@@ -116,14 +116,19 @@ struct OneHot: Operator {
     let axis = try axis.axis(ofRank: shape.count)
     let depth = shape[axis]
     let inner = Shape(shape[(axis + 1)...]).elementCount
-    var choices = [Int](repeating: 0, count: outputs[0].elementCount)
+    var chosen: [Int] = []
     var interruption = Interruption()
-    for (position, index) in inputs[0].converted(to: Int64.self).enumerated() {
-      if interruption.isDue(after: 8) { return }
-      let place = index < 0 ? Int(index) + depth : Int(index)
-      guard place >= 0 && place < depth else { continue }
-      choices[(position / inner * depth + place) * inner + position % inner] = 1
+    unsafe inputs[0].withNumbers(as: Int64.self) { indices in
+      for position in 0..<indices.count {
+        if interruption.isDue(after: 8) { return }
+        let index = unsafe Int(indices[position])
+        let place = index < 0 ? index + depth : index
+        guard place >= 0 && place < depth else { continue }
+        chosen.append((position / inner * depth + place) * inner + position % inner)
+      }
     }
-    outputs[0].gather(inputs[2], blocksOf: 1, at: choices)
+    try Interruption.check()
+    outputs[0].fill(inputs[2], on: outputs.context.crew)
+    outputs[0].scatter(element: 1, of: inputs[2], to: chosen)
   }
 }

@@ -16,21 +16,30 @@ struct Unique: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let shape = axis == nil ? [inputs[0].elementCount] : inputs[0].shape
     let axis = try (axis ?? 0).axis(ofRank: shape.count)
-    let groups = Groups(try inputs[0].reshaped(shape).slices(axis), isSorted: isSorted)
+    let groups = try Groups(try inputs[0].reshaped(shape).slices(axis), isSorted: isSorted)
     var uniqueShape = shape
     uniqueShape[axis] = groups.first.count
     if outputs.wants(0) {
       let unique = try outputs.place(0, inputs[0].type, uniqueShape)
-      let (source, target) = (Region(shape), Region(uniqueShape))
-      for (place, first) in groups.first.enumerated() {
-        unique.copy(
-          inputs[0], from: source.sliced(axis, from: first, count: 1),
-          to: target.sliced(axis, from: place, count: 1), on: outputs.context.crew)
+      if Shape(shape[..<axis]).elementCount == 1 {
+        let length = Shape(shape[(axis + 1)...]).elementCount
+        let places = groups.first.interruptibleMap(cost: 1) { $0 * length }
+        try Interruption.check()
+        unique.gather(inputs[0], blocksOf: length, at: places)
+      } else {
+        let (source, target) = (Region(shape), Region(uniqueShape))
+        for (place, first) in groups.first.enumerated() {
+          try Interruption.check()
+          unique.copy(
+            inputs[0], from: source.sliced(axis, from: first, count: 1),
+            to: target.sliced(axis, from: place, count: 1), on: outputs.context.crew)
+        }
       }
     }
     for (index, list) in [groups.first, groups.membership, groups.counts].enumerated()
     where outputs.wants(index + 1) {
-      try outputs.place(index + 1, .int64, [list.count]).store(elements: list.map(Int64.init))
+      try outputs.place(index + 1, .int64, [list.count])
+        .store(elements: list.interruptibleMap(cost: 1) { Int64($0) })
     }
   }
 }
@@ -42,14 +51,17 @@ extension Tensor {
     let inner = Shape(parts.shape[(axis + 1)...]).elementCount
     let extent = shape[axis]
     let outer = Shape(parts.shape[..<axis]).elementCount
-    func list<T: Comparable>(_ elements: [T]) -> any SliceList {
-      Slices(elements: elements, outer: outer, extent: extent, inner: inner)
+    func list<T: Comparable>(_ elements: [T]) throws(ModelError) -> any SliceList {
+      try Interruption.check()
+      return Slices(elements: elements, outer: outer, extent: extent, inner: inner)
     }
-    if type == .string { return list(try strings().map(CodePoints.init)) }
-    func numbers<T: Number>(_: T.Type) -> any SliceList {
-      list(parts.converted(to: T.self).map(Ordered.init))
+    if type == .string {
+      return try list(try strings().interruptibleMap(cost: 50) { CodePoints($0) })
     }
-    return numbers(try parts.type.number())
+    func numbers<T: Number>(_: T.Type) throws(ModelError) -> any SliceList {
+      try list(parts.converted(to: T.self))
+    }
+    return try numbers(try parts.type.number())
   }
 }
 
@@ -68,26 +80,22 @@ private struct Slices<T: Comparable>: SliceList {
   let inner: Int
 
   func precedes(_ left: Int, _ right: Int) -> Bool? {
+    var interruption = Interruption()
     for block in 0..<outer {
-      if Interruption.isDue { return nil }
       for index in 0..<inner {
+        if interruption.isDue(after: 16) { return nil }
         let a = elements[(block * extent + left) * inner + index]
         let b = elements[(block * extent + right) * inner + index]
-        if a != b { return a < b }
+        if a == b { continue }
+        // NaN, which differs from itself, is taken as one number above all others.
+        guard a == a else {
+          if b == b { return false }
+          continue
+        }
+        return b == b ? a < b : true
       }
     }
     return nil
-  }
-}
-
-/// A number under a total order, in which NaN equals itself and is above all others.
-private struct Ordered<T: Number>: Comparable {
-  let number: T
-  static func == (left: Ordered, right: Ordered) -> Bool {
-    left.number == right.number || (left.number.isNaN && right.number.isNaN)
-  }
-  static func < (left: Ordered, right: Ordered) -> Bool {
-    left.number < right.number || (right.number.isNaN && !left.number.isNaN)
   }
 }
 
@@ -103,15 +111,21 @@ private struct CodePoints: Comparable {
 /// Equal slices put together.
 struct Groups {
   /// The first slice of each group.
-  var first: [Int] = []
+  let first: [Int]
   /// The group of each slice.
-  var membership: [Int]
-  var counts: [Int] = []
+  let membership: [Int]
+  let counts: [Int]
 
-  init(_ slices: some SliceList, isSorted: Bool) {
-    membership = Array(repeating: 0, count: slices.extent)
-    let sorted = Array(0..<slices.extent).sortedUntilDue { slices.precedes($0, $1) ?? ($0 < $1) }
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end.
+  init(_ slices: some SliceList, isSorted: Bool) throws(ModelError) {
+    var (first, counts): ([Int], [Int]) = ([], [])
+    var membership = [Int](repeating: 0, untilDue: slices.extent)
+    let sorted = Interruption.map(slices.extent, cost: 1) { $0 }
+      .sortedUntilDue { slices.precedes($0, $1) ?? ($0 < $1) }
+    try Interruption.check()
+    var interruption = Interruption()
     for (position, slice) in sorted.enumerated() {
+      if interruption.isDue(after: 32) { try Interruption.check() }
       if position == 0 || slices.precedes(sorted[position - 1], slice) != nil {
         first.append(slice)
         counts.append(0)
@@ -119,12 +133,20 @@ struct Groups {
       membership[slice] = first.count - 1
       counts[first.count - 1] += 1
     }
-    guard !isSorted else { return }
-    let order = first.indices.sorted { first[$0] < first[$1] }
-    var place = order
-    for (new, old) in order.enumerated() { place[old] = new }
-    first = order.map { first[$0] }
-    counts = order.map { counts[$0] }
-    membership = membership.map { place[$0] }
+    if !isSorted {
+      let order = Interruption.map(first.count, cost: 1) { $0 }
+        .sortedUntilDue { first[$0] < first[$1] }
+      var place = [Int](repeating: 0, untilDue: order.count)
+      try Interruption.check()
+      for (new, old) in order.enumerated() {
+        if interruption.isDue(after: 4) { try Interruption.check() }
+        place[old] = new
+      }
+      first = order.interruptibleMap(cost: 4) { first[$0] }
+      counts = order.interruptibleMap(cost: 4) { counts[$0] }
+      membership = membership.interruptibleMap(cost: 4) { place[$0] }
+      try Interruption.check()
+    }
+    (self.first, self.membership, self.counts) = (first, membership, counts)
   }
 }

@@ -7,20 +7,20 @@ extension Node {
   /// Checks the types of the inputs, by position; nil for those left out or not yet known.
   /// - Throws: ``ModelError`` (invalid).
   func check(types: [ValueType?]) throws(ModelError) -> TypesChecked {
-    try Schema.check(types: types, of: operatorName, domain: domain, operatorSet: operatorSet)
+    try schema?.check(types: types) ?? TypesChecked()
   }
 
   /// Checks the types of the outputs that an operator tells.
   /// - Throws: ``ModelError`` (invalid).
   func check(made types: [ValueType?]) throws(ModelError) {
-    let schema = Schema.find(operatorName, domain: domain, operatorSet: operatorSet)
+    guard let schema else { return }
     for (position, type) in types.enumerated() {
       guard let type, position < outputs.count, outputs[position] != nil,
-        let output = schema?.parameter(at: position, of: schema!.outputs),
+        let output = schema.parameter(at: position, of: schema.outputs),
         !output.types.contains(type)
       else { continue }
       throw .unexpected(
-        "type of output \(output.name) of \(schema!.label)", expected: output.types.description,
+        "type of output \(output.name) of \(schema.label)", expected: output.types.description,
         got: "\(type)", code: .invalid)
     }
   }
@@ -29,7 +29,6 @@ extension Node {
   /// - Throws: ``ModelError`` (invalid) also where one is needed that nobody has given a value, as
   ///   the caller of a graph may leave its inputs out.
   func check(given types: [ValueType?]) throws(ModelError) -> TypesChecked {
-    let schema = Schema.find(operatorName, domain: domain, operatorSet: operatorSet)
     for (position, type) in types.enumerated() where type == nil {
       if let name = schema?.requiredInput(at: position) {
         throw ModelError(
@@ -41,8 +40,7 @@ extension Node {
 
   /// Whether the schema lets input `index` have a type.
   func allows(_ type: ValueType, at index: Int) -> Bool {
-    Schema.find(operatorName, domain: domain, operatorSet: operatorSet)?.allows(type, at: index)
-      ?? true
+    schema?.allows(type, at: index) ?? true
   }
 }
 
@@ -61,8 +59,10 @@ extension Schema {
   func check(_ node: NodeDefinition) throws(ModelError) {
     try check(node.inputs, as: inputs, "input")
     try check(node.outputs, as: outputs, "output")
-    for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
-      try check(name, attribute)
+    if !node.attributes.isEmpty {
+      for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
+        try check(name, attribute)
+      }
     }
     for rule in attributes where rule.isRequired && node.attributes[String(rule.name)] == nil {
       if Self.obsolete.contains(rule.name) { continue }
@@ -74,11 +74,11 @@ extension Schema {
   /// - Parameter types: by position; nil for inputs left out or not yet known.
   /// - Throws: ``ModelError`` (invalid).
   @discardableResult func check(types: [ValueType?]) throws(ModelError) -> TypesChecked {
-    var bound: [Substring: (type: ValueType, position: Int)] = [:]
     for (position, type) in types.enumerated() {
       guard let type, let input = parameter(at: position, of: inputs) else { continue }
-      let variable = input.isHomogeneous ? input.variable : nil
-      if let variable, let (other, earlier) = bound[variable], other != type {
+      if input.isHomogeneous, let variable = input.variable,
+        let (other, earlier) = last(of: variable, in: types[..<position]), other != type
+      {
         throw conflict(earlier, other, position, type)
       }
       guard input.types.contains(type) else {
@@ -87,9 +87,22 @@ extension Schema {
           expected: input.types.description, got: Self.word(type), code: .invalid,
           hint: newerVersion(allowing: type, at: position))
       }
-      if let variable { bound[variable] = (type, position) }
     }
     return TypesChecked()
+  }
+
+  /// The last of these inputs with a known type of the variable, and where it stands.
+  private func last(
+    of variable: Substring, in types: ArraySlice<ValueType?>
+  ) -> (type: ValueType, position: Int)? {
+    for position in types.indices.reversed() {
+      if let type = types[position], let input = parameter(at: position, of: inputs),
+        input.isHomogeneous, input.variable == variable
+      {
+        return (type, position)
+      }
+    }
+    return nil
   }
 
   /// The name of the input at a position, where no call can do without it.

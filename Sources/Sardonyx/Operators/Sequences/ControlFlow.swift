@@ -307,7 +307,7 @@ private struct LoopIteration: Sendable {
         graph.nodes[position].operatorName == "SequenceInsert",
         !graph.nodes[position].hasInput(2), graph.nodes[position].inputs.first == old,
         graph.nodes[position].hasInput(1), let element = graph.nodes[position].inputs[1],
-        element != old, readers[old] == [position], readers[new].isEmpty,
+        element != old, readers[old].elementsEqual([position]), readers[new].isEmpty,
         !graph.outputs.contains(old), graph.outputs.count(where: { $0 == new }) == 1
       else {
         kept.append(state)

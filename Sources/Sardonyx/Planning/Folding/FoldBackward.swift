@@ -237,7 +237,7 @@ extension BatchNormalizationFold {
     let tensor = try identity.rounded(rest.offsets, to: rest.type, shape: shape)
     let constant = addConstant("\(node.name)_bias", tensor, "(b − mean)·s + B", from: nil)
     graph.nodes[position] = try node.becoming("Add", [source, constant], [node.outputs[0]])
-    readers[source] = [position]
+    readers.set(position, of: source)
   }
 }
 

@@ -30,7 +30,7 @@ extension Planner {
 /// The state of the pass; its ways to fold stand in the files beside this one.
 struct BatchNormalizationFold {
   var graph: Graph
-  var readers: [[Int]]
+  var readers: Readers
   var producers: [Int?]
   let outputs: Set<Graph.ValueID>
   /// The node that is being folded.
@@ -94,6 +94,7 @@ struct BatchNormalizationFold {
   }
 
   private mutating func foldNormalization(_ position: Int, _ node: Node) throws(ModelError) {
+    try Interruption.check()
     do throws(FoldObstacle) {
       try node.requireInference()
       try joinArithmetic(behind: position)
@@ -113,6 +114,7 @@ struct BatchNormalizationFold {
     guard node.operatorSet >= 7,
       let (source, operand) = ChannelNormalization.arithmetic(node, graph)
     else { return }
+    try Interruption.check()
     do throws(FoldObstacle) {
       guard let rank = weightedRank(around: position, source),
         let channels = try channels(of: source) ?? (operand.count > 1 ? operand.count : nil)
@@ -231,7 +233,6 @@ struct BatchNormalizationFold {
   ) -> Graph.ValueID {
     let id = withNames { graph, taken in graph.addConstant(name, tensor, &taken) }
     graph.origins[graph.values[id].name] = origin(formula, old)
-    readers.append([])
     producers.append(nil)
     return id
   }
@@ -243,7 +244,6 @@ struct BatchNormalizationFold {
     let id = withNames { graph, taken in
       graph.addValue(unique(name, &taken), type: record.type, shape: shape)
     }
-    readers.append([])
     producers.append(nil)
     return id
   }
@@ -272,7 +272,7 @@ struct BatchNormalizationFold {
 
   /// Takes out a node whose work another one does.
   mutating func drop(_ position: Int) {
-    for case let id? in graph.nodes[position].inputs { readers[id].removeAll { $0 == position } }
+    for case let id? in graph.nodes[position].inputs { readers.remove(position, from: id) }
     graph.nodes[position].inputs = []
     graph.nodes[position].outputs = []
   }
