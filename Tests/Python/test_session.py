@@ -1,5 +1,7 @@
 import gc
 import pathlib
+import subprocess
+import sys
 import threading
 import time
 
@@ -219,6 +221,18 @@ def test_errors_have_the_words_of_the_command(digits):
         session.run(["scores"], {"image": numpy.zeros((1, 1, 8, 8), numpy.float32)})
     with pytest.raises(sardonyx.Error, match="a type that ONNX has, got datetime64"):
         session.run(None, {"image": numpy.zeros(1, "M8[s]")})
+    for value, words in (
+        (None, "expected an array, got None"),
+        ([["one"]], "expected an array: could not convert string to float"),
+        ([[1], [2, 3]], "expected an array: setting an array element with a sequence"),
+    ):
+        with pytest.raises(sardonyx.Error, match=f'^input "image": {words}') as caught:
+            session.run(None, {"image": value})
+        assert caught.value.code == "mismatch"
+    with pytest.raises(TypeError, match="input_feed: expected values by name, got list"):
+        session.run(None, [numpy.zeros((1, 1, 8, 8), numpy.float32)])
+    with pytest.raises(TypeError, match="output_names: expected a list of names, got 'probabilities'"):
+        session.run("probabilities", {"image": numpy.zeros((1, 1, 8, 8), numpy.float32)})
     with pytest.raises(ValueError, match="CUDAExecutionProvider"):
         sardonyx.InferenceSession(digits, providers=["CUDAExecutionProvider"])
 
@@ -304,6 +318,19 @@ def test_runs_may_overlap(digits):
         thread.join()
     for result, wanted in zip(results, expected, strict=True):
         assert numpy.array_equal(result, wanted)
+
+
+def test_the_library_stays_where_its_threads_are(digits):
+    program = f"""
+import numpy, sardonyx
+from sardonyx._library import ffi, library
+session = sardonyx.InferenceSession({str(digits)!r}, threads=2)
+session.run(None, {{"image": numpy.zeros((64, 1, 8, 8), numpy.float32)}})
+del session
+ffi.dlclose(library)
+assert "libsardonyx" in open("/proc/self/maps").read()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def resident_bytes() -> int:

@@ -18,6 +18,8 @@
 /// - Handles never change after they were made, but for cancellations, and may be used by any number of
 ///   threads at a time. A handle is released when no other thread uses it any more.
 /// - No function lets a signal, an exception or a long jump pass through it, and none prints.
+/// - Once loaded, the shared library stays until the process ends, whatever `dlclose` is told: its threads
+///   wait in it for the next run.
 ///
 /// # Compatibility
 ///

@@ -4,6 +4,7 @@ extension ModelDefinition {
   /// Reads a model from its file.
   /// - Parameter folder: where external data is looked for; nil refuses it.
   init(_ file: ModelFile, folder: String?) throws(ModelError) {
+    guard file.byteCount > 0 else { throw ModelError(.malformed, "the file is empty") }
     self = unsafe try withMessage(of: file, onnx__model_proto__init) { (proto) throws(ModelError) in
       guard unsafe proto.graph != nil else {
         throw ModelError(.malformed, "the file holds no graph", hint: file.appearance)

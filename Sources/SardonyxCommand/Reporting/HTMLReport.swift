@@ -140,11 +140,13 @@ struct HTMLReport {
   mutating func bars(_ captions: [String], _ counts: [Int]) {
     let most = counts.max() ?? 0
     guard most > 0 else { return }
-    let (width, height) = (26 * counts.count, 200.0)
+    // The first caption is wider than its bar.
+    let margin = 4
+    let (width, height) = (margin + 26 * counts.count, 200.0)
     var marks = ""
     for (index, count) in counts.enumerated() {
       let extent = count == 0 ? 0 : max(2, 150 * Double(count) / Double(most))
-      let left = 26 * index
+      let left = margin + 26 * index
       marks +=
         "<rect class=\"dot1\" x=\"\(left + 2)\" y=\"\((170 - extent).short)\" width=\"22\" height=\"\(extent.short)\">"
         + "<title>\(captions[index].escaped): \(count)</title></rect>"

@@ -702,6 +702,55 @@ import Testing
 
   @Test func coversEveryPattern() { #expect(Self.cases.count >= 90) }
 
+  /// Several folds into the same weights and biases, from before and from behind.
+  static var chains: [Case] {
+    var constants = parameters(4, "before").merging(parameters(6)) { first, _ in first }
+    constants["b"] = randomTensor([6], seed: 2)
+    constants["m"] = randomTensor([1, 6, 1, 1], seed: 3)
+    constants["a"] = randomTensor([1, 6, 1, 1], seed: 4)
+    let before = normalize("x", "n", prefix: "before")
+    let behind = [
+      node("Mul", ["c", "m"], ["d"]), node("Add", ["d", "a"], ["e"]), normalize("e", "y"),
+    ]
+    let joined = [
+      normalize("c", "d"), node("Mul", ["d", "m"], ["e"]), node("Add", ["e", "a"], ["y"]),
+    ]
+    func example(
+      _ name: String, _ shape: [Int], _ operatorName: String, _ weights: [Int],
+      _ rest: [NodeDefinition], _ attributes: [String: Attribute] = [:]
+    ) -> Case {
+      var constants = constants
+      constants["w"] = randomTensor(weights)
+      return Case(
+        description: name, shape: shape,
+        nodes: [before, node(operatorName, ["n", "w", "b"], ["c"], attributes)] + rest,
+        constants: constants)
+    }
+    return [
+      example("Conv, arithmetic", [2, 4, 5, 5], "Conv", [6, 4, 3, 3], behind),
+      example("Conv, joined", [2, 4, 5, 5], "Conv", [6, 4, 3, 3], joined),
+      example("Conv of groups", [2, 4, 5, 5], "Conv", [6, 2, 3, 3], behind, ["group": .int(2)]),
+      example("Gemm", [2, 4], "Gemm", [4, 6], [normalize("c", "y")], ["beta": .float(0.3)]),
+      example(
+        "Gemm, transposed", [2, 4], "Gemm", [6, 4], [normalize("c", "y")], ["transB": .int(1)]),
+    ]
+  }
+
+  @Test("What several folds make is rounded once", arguments: chains)
+  func isRoundedOnce(_ example: Case) throws {
+    let single = try FoldedModel(try example.model(.float)).graph
+    let double = try FoldedModel(try example.model(.double)).graph
+    #expect(single.nodes.count == 1)
+    #expect(single.nodes.map(\.operatorName) == double.nodes.map(\.operatorName))
+    for (node, exact) in zip(single.nodes, double.nodes) {
+      for index in 1...2 {
+        let numbers = try #require(single.constant(node, index)).converted(to: Double.self)
+        let expected = try #require(double.constant(exact, index)).converted(to: Double.self)
+        #expect(numbers == expected.map { Double(Float($0)) })
+      }
+    }
+  }
+
   @Test(arguments: cases) func isAsInDouble(_ example: Case) throws {
     let x = randomTensor(example.shape, seed: 11)
     var unfolded = Session.Options()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 
 from ._library import Error, Texts, ffi, library, make, new, check, open_model, owned, structure, text
-from ._values import from_library, to_library
+from ._values import Given, from_library, to_library
 
 PROVIDER = "CPUExecutionProvider"
 _MODES = ("folded", "unfolded", "batch")
@@ -244,13 +244,17 @@ class InferenceSession:
         """
         if run_options is not None:
             raise TypeError("run_options: expected None")
+        if isinstance(output_names, str):
+            raise TypeError(f"output_names: expected a list of names, got {output_names!r}")
+        if not isinstance(input_feed, Mapping):
+            raise TypeError(f"input_feed: expected values by name, got {type(input_feed).__name__}")
         if output_names is None:
             wanted = [output.name for output in self._outputs]
             wanted += [tap for tap in self._taps if tap not in wanted]
         else:
             wanted = list(output_names)
         names = Texts(list(input_feed))
-        given = [to_library(value, self._types.get(name)) for name, value in input_feed.items()]
+        given = [self._given(name, value) for name, value in input_feed.items()]
         handles = ffi.new("const sardonyx_value *[]", [value.handle for value in given])
         outputs = Texts(wanted)
         results = ffi.new("sardonyx_value *[]", len(wanted))
@@ -268,6 +272,12 @@ class InferenceSession:
                 _check_fit(name, out[name], values[index])
                 values[index] = out[name]
         return values
+
+    def _given(self, name: str, value: Any) -> Given:
+        try:
+            return to_library(value, self._types.get(name))
+        except Error as error:
+            raise Error(error.code, f"input \"{name}\": {error.message}", error.hint) from None
 
 
 def _check_fit(name: str, array: numpy.ndarray[Any, Any], value: Any) -> None:

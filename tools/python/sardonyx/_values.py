@@ -113,9 +113,13 @@ def _map(value: Any, key: str, element: str) -> Given:
 
 
 def _tensor(value: Any, expected: numpy.dtype[Any] | None) -> Given:
-    # What is no array yet has no type of its own to insist on.
-    array = value if hasattr(value, "dtype") else numpy.asarray(value, dtype=expected)
-    array = numpy.asarray(array)
+    if value is None:
+        raise Error("mismatch", "expected an array, got None")
+    try:
+        # What is no array yet has no type of its own to insist on.
+        array = numpy.asarray(value, dtype=None if hasattr(value, "dtype") else expected)
+    except (TypeError, ValueError) as error:
+        raise Error("mismatch", f"expected an array: {error}") from None
     extents = ffi.new("int64_t[]", list(array.shape))
     if array.dtype.kind in "OUST":
         texts = Texts([_text(element) for element in array.ravel()])

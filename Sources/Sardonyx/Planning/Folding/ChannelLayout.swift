@@ -1,5 +1,5 @@
 /// How a weight tensor is seen as outer × channels × inner for scaling by output channel.
-struct ChannelLayout {
+struct ChannelLayout: Equatable {
   let outer: Int
   let channels: Int
   let inner: Int
@@ -71,9 +71,11 @@ struct ChannelLayout {
   }
 
   /// For each output, the sum of its weights times the offset of the input channel each belongs to.
-  func sums(_ weights: Tensor, _ offsets: [Double], outputCount: Int) -> [Double] {
+  func sums(_ weights: UnroundedWeights, _ offsets: [Double], outputCount: Int) -> [Double] {
     var sums = [Double](repeating: 0, count: outputCount)
-    weights.forEachStretch { range, numbers in
+    weights.tensor.forEachStretch { range, unscaled in
+      var numbers = unscaled
+      weights.scale(&numbers, in: range)
       forEachRun(in: range) { run, row, channel in
         let firstColumn = run.lowerBound % inner
         for position in run {

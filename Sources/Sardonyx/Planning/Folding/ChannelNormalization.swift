@@ -8,7 +8,10 @@ struct ChannelNormalization {
   var channelCount: Int { scale.count }
 
   /// Reads the constant parameters of a BatchNormalization node.
-  init(_ node: Node, _ graph: Graph) throws(FoldObstacle) {
+  /// - Parameter unrounded: what constants would be if nothing had been rounded.
+  init(_ node: Node, _ graph: Graph, unrounded: [Graph.ValueID: [Double]] = [:])
+    throws(FoldObstacle)
+  {
     func parameter(_ index: Int, _ name: String) throws(FoldObstacle) -> Tensor {
       guard let tensor = graph.constant(node, index) else {
         throw .reason("its \(name) is not a constant, or one the caller may override")
@@ -27,11 +30,12 @@ struct ChannelNormalization {
       throw .reason("its parameters differ in length")
     }
     guard count <= AxisPath.largestExtent else { throw .reason("it has \(count) channels") }
-    let (gamma, variance) = (
-      parameters[0].converted(to: Double.self), parameters[3].converted(to: Double.self)
-    )
-    shift = parameters[1].converted()
-    mean = parameters[2].converted()
+    let values = parameters.enumerated().map { index, tensor in
+      node.inputs[index + 1].flatMap { unrounded[$0] } ?? tensor.converted(to: Double.self)
+    }
+    let (gamma, variance) = (values[0], values[3])
+    shift = values[1]
+    mean = values[2]
     let epsilon = node.attributes.float("epsilon").map { Double($0) } ?? 1e-5
     for (channel, value) in variance.enumerated() where !(value + epsilon > 0) {
       throw .reason("variance + epsilon is \(value + epsilon) in channel \(channel)")
@@ -208,10 +212,18 @@ struct ChannelNormalization {
   }
 
   /// W′ = s·W, each product rounded once to the type of W.
-  func scaled(_ weights: Tensor, _ layout: ChannelLayout) throws(FoldObstacle) -> Tensor {
+  /// - Parameter unrounded: what W would be if nothing had been rounded; it becomes that of W′.
+  func scaled(
+    _ weights: Tensor, _ layout: ChannelLayout, _ unrounded: inout UnroundedWeights
+  ) throws(FoldObstacle) -> Tensor {
     try requireNormal(weights, layout)
-    if let scaled = scaledSingle(weights, layout) { return scaled }
-    return try mapped(weights, layout) { number, channel in number * scale[channel] }
+    unrounded.multiply(by: scale, layout)
+    if let scaled = scaledSingle(weights, unrounded) { return scaled }
+    let (product, type) = (unrounded, weights.type)
+    return try product.tensor.mapped(to: type) { (range, numbers) throws(FoldObstacle) in
+      product.scale(&numbers, in: range)
+      try requireFinite(numbers, as: type)
+    }
   }
 
   /// That no channel's weights all become so small that they lose digits, which take long to compute with too.
@@ -237,17 +249,15 @@ struct ChannelNormalization {
 
   /// The same for single precision, computed when somebody reads it; nil for other types, and where
   /// a result could be too large.
-  private func scaledSingle(_ weights: Tensor, _ layout: ChannelLayout) -> Tensor? {
+  private func scaledSingle(_ weights: Tensor, _ product: UnroundedWeights) -> Tensor? {
     guard weights.type == .float else { return nil }
     let largestScale = scale.reduce(0) { max($0, abs($1)) }
-    guard Double(weights.largestMagnitude) * largestScale <= Self.largestFinite(.float) else {
-      return nil
-    }
+    // With room for the rounding of the weights.
+    guard Double(weights.largestMagnitude) * largestScale <= Self.largestFinite(.float) * 0.999
+    else { return nil }
     return Tensor(
       .float, weights.shape,
-      storage: Storage(
-        byteCount: weights.byteCount,
-        from: ScaledWeights(weights: weights, factors: scale, layout: layout)))
+      storage: Storage(byteCount: weights.byteCount, from: ScaledWeights(product)))
   }
 
   /// A tensor of the numbers rounded to `type`, all of which must be finite there.

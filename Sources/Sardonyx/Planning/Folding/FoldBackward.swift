@@ -208,11 +208,13 @@ extension BatchNormalizationFold {
     let layout = try ChannelLayout(
       axis: weightAxis, of: weights.shape, channels: normalization.channelCount)
     let index = isRight ? 1 : 0
-    let scaled = try normalization.scaled(weights, layout)
+    var unrounded = unrounded(node, index, weights)
+    let scaled = try normalization.scaled(weights, layout, &unrounded)
     // Checked before anything is changed.
     _ = try normalization.rounded(normalization.offsets, to: weights.type)
     graph.nodes[place].inputs[index] = addConstant(
-      graph.values[node.inputs[index]!].name + "_folded", scaled, "s·W", from: node.inputs[index])
+      graph.values[node.inputs[index]!].name + "_folded",
+      FoldedConstant(tensor: scaled, formula: "s·W", weights: unrounded), from: node.inputs[index])
     return Rest(offsets: normalization.offsets, type: weights.type)
   }
 

@@ -41,6 +41,9 @@ struct BatchNormalizationFold {
   var copyBudget = Int.max
   /// Products that maps of borders may still take; as many more are left to the run.
   var mapBudget = 1 << 28
+  /// What biases, and parameters of joined normalisations, would be if no fold had rounded them.
+  private(set) var unroundedNumbers: [Graph.ValueID: [Double]] = [:]
+  private var unroundedWeights: [Graph.ValueID: UnroundedWeights] = [:]
   /// The names of all values; gathered when the first constant is added.
   private var names: Set<String>?
   private var shapes: [[Dimension]?]?
@@ -99,7 +102,7 @@ struct BatchNormalizationFold {
       try node.requireInference()
       try joinArithmetic(behind: position)
       let joined = graph.nodes[position]
-      note(.done, node, try fold(position, joined, try ChannelNormalization(joined, graph)))
+      note(.done, node, try fold(position, joined, try channelNormalization(joined)))
     } catch {
       switch error {
       case .reason(let reason): note(.declined, node, reason)
@@ -222,7 +225,35 @@ struct BatchNormalizationFold {
     return tensor
   }
 
+  func channelNormalization(_ node: Node) throws(FoldObstacle) -> ChannelNormalization {
+    try ChannelNormalization(node, graph, unrounded: unroundedNumbers)
+  }
+
+  /// What a node's weights would be if no fold before had rounded them.
+  func unrounded(_ node: Node, _ index: Int, _ weights: Tensor) -> UnroundedWeights {
+    node.inputs[index].flatMap { unroundedWeights[$0] } ?? UnroundedWeights(weights)
+  }
+
   // MARK: - Changing the graph
+
+  /// A constant that a fold makes.
+  struct FoldedConstant {
+    let tensor: Tensor
+    /// What it was made by, of what it stands for from now on and the node that is folded.
+    let formula: String
+    var weights: UnroundedWeights?
+    var numbers: [Double]?
+  }
+
+  /// Adds a constant that the next fold can start from without its rounding.
+  mutating func addConstant(
+    _ name: String, _ constant: FoldedConstant, from old: Graph.ValueID?
+  ) -> Graph.ValueID {
+    let id = addConstant(name, constant.tensor, constant.formula, from: old)
+    unroundedWeights[id] = constant.weights
+    unroundedNumbers[id] = constant.numbers
+    return id
+  }
 
   /// Adds a constant, with how it came about.
   /// - Parameters:

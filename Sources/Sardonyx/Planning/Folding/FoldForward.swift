@@ -67,7 +67,7 @@ extension BatchNormalizationFold {
     case "BatchNormalization":
       guard index == 0, axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
       try reader.requireInference()
-      try join(place, normalization, try ChannelNormalization(reader, graph))
+      try join(place, normalization, try channelNormalization(reader))
       return [reader.label]
     case "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool":
       guard axis == 1 else { throw .reason("\(reader.label) reads it otherwise") }
@@ -145,23 +145,28 @@ extension BatchNormalizationFold {
     let weights = try constant(node, 1, "the weights of \(node.label)")
     let layout = try ChannelLayout(
       inputsOf: node, weights.shape, channels: normalization.channelCount)
-    let newWeights = (try normalization.scaled(weights, layout), "W·s")
+    let before = unrounded(node, 1, weights)
+    var behind = before
+    let newWeights = FoldedConstant(
+      tensor: try normalization.scaled(weights, layout, &behind), formula: "W·s", weights: behind)
     guard normalization.offsets.contains(where: { $0 != 0 }) else {
       return try replaceWeights(position, newWeights, bias: nil)
     }
     if node.hasBorder || !padding.isEmpty {
-      let map = try borderMap(node, normalization, weights, behind: padding)
+      let map = try borderMap(node, normalization, before, behind: padding)
       graph.nodes[position].inputs = Array(node.inputs.prefix(2))
       try replaceWeights(position, newWeights, bias: nil)
       return try add(map, behind: position, "b + W∗(B − mean·s)", in: node.inputs)
     }
     let outputs = try node.outputChannels(weights.shape)
-    let shifts = layout.sums(weights, normalization.offsets, outputCount: outputs)
+    let shifts = layout.sums(before, normalization.offsets, outputCount: outputs)
     let factor = node.operatorName == "Gemm" ? Double(node.attributes.float("alpha") ?? 1) : 1
     let old = try bias(node, channels: outputs) ?? Array(repeating: 0, count: outputs)
-    let newBias = try normalization.rounded(
-      zip(old, shifts).map { $0 + factor * $1 }, to: weights.type)
-    try replaceWeights(position, newWeights, bias: (newBias, "b + Σ W·(B − mean·s)"))
+    let numbers = zip(old, shifts).map { $0 + factor * $1 }
+    let newBias = FoldedConstant(
+      tensor: try normalization.rounded(numbers, to: weights.type),
+      formula: "b + Σ W·(B − mean·s)", numbers: numbers)
+    try replaceWeights(position, newWeights, bias: newBias)
   }
 
   /// The sum would lose what the difference of a value and its mean keeps.
@@ -174,8 +179,10 @@ extension BatchNormalizationFold {
 
   /// What a convolution makes, in double, of an image that has the normalisation's offset at every place.
   private mutating func borderMap(
-    _ node: Node, _ normalization: ChannelNormalization, _ weights: Tensor, behind padding: [Node]
+    _ node: Node, _ normalization: ChannelNormalization, _ unrounded: UnroundedWeights,
+    behind padding: [Node]
   ) throws(FoldObstacle) -> Tensor {
+    let weights = unrounded.tensor
     guard let input = (padding.first ?? node).inputs[0], let output = node.outputs[0],
       let from = shape(of: input)?.dropFirst(2).map(\.extent),
       let to = shape(of: output)?.dropFirst(2).map(\.extent), !from.contains(nil),
@@ -207,7 +214,7 @@ extension BatchNormalizationFold {
     }
     var operands = [
       padded,
-      .tensor(weights.mapped(to: .double) { _, _ in }),
+      .tensor(weights.mapped(to: .double) { unrounded.scale(&$1, in: $0) }),
     ]
     if let bias = try bias(node, channels: channels) {
       operands.append(.tensor(Tensor(bias, [channels])))
@@ -249,12 +256,15 @@ extension BatchNormalizationFold {
     // What is summed over is axis 0 of a right operand, axis 1 of a left one.
     let layout = try ChannelLayout(
       axis: index, of: weights.shape, channels: normalization.channelCount)
-    let scaled = try normalization.scaled(weights, layout)
+    let before = unrounded(node, 1 - index, weights)
+    var behind = before
+    let scaled = try normalization.scaled(weights, layout, &behind)
     let count = weights.shape[1 - index]
-    let sums = layout.sums(weights, normalization.offsets, outputCount: count)
+    let sums = layout.sums(before, normalization.offsets, outputCount: count)
     let old = node.inputs[1 - index]
     graph.nodes[place].inputs[1 - index] = addConstant(
-      graph.values[old!].name + "_folded", scaled, "W·s", from: old)
+      graph.values[old!].name + "_folded",
+      FoldedConstant(tensor: scaled, formula: "W·s", weights: behind), from: old)
     guard sums.contains(where: { $0 != 0 }) else { return }
     let shift = try normalization.rounded(
       sums, to: weights.type, shape: index == 0 ? [count] : [count, 1])
@@ -295,7 +305,9 @@ extension BatchNormalizationFold {
       let name = graph.values[node.inputs[index + 1]!].name
       let tensor = try first.rounded(numbers, to: type)
       node.inputs[index + 1] = addConstant(
-        name + "_joined", tensor, "one for two", from: node.inputs[index + 1])
+        name + "_joined",
+        FoldedConstant(tensor: tensor, formula: "one for two", numbers: numbers),
+        from: node.inputs[index + 1])
     }
     node.attributes["epsilon"] = .float(0)
     do throws(ModelError) { try node.remake() } catch { throw .fault(error) }
@@ -314,7 +326,7 @@ extension BatchNormalizationFold {
         let rank = shape(of: result)?.count
       else { return }
       let node = graph.nodes[position]
-      let normalization = try ChannelNormalization(node, graph)
+      let normalization = try channelNormalization(node)
       guard let spread = try? operand.spread(over: normalization.channelCount, rank: rank) else {
         return
       }
