@@ -289,12 +289,14 @@ extension CompareCommand {
           isAlarming: !entry.passed)
         continue
       }
+      let indefinite =
+        metrics.indefiniteCount > 0 ? ", \(metrics.indefiniteCount) NaN or infinite" : ""
       table.append(
         entry.name, entry.operatorName, shape, metrics.maxAbsolute.text(digits: 3),
         entry.allowed?.text(digits: 3) ?? "", metrics.relative.text(digits: 3),
         metrics.rms.text(digits: 3),
-        max(0, 1 - metrics.cosine).text(digits: 3), metrics.ulp.map { "\($0)" } ?? "", verdict,
-        isAlarming: !entry.passed)
+        max(0, 1 - metrics.cosine).text(digits: 3), metrics.ulp.map { "\($0)" } ?? "",
+        verdict + indefinite, isAlarming: !entry.passed)
     }
     return table.text
   }
@@ -331,6 +333,7 @@ extension CompareCommand {
       ("rms", metrics.map { .number($0.rms) } ?? .null),
       ("cosine", metrics.map { .number($0.cosine) } ?? .null),
       ("ulp", metrics?.ulp.map { .number("\($0)") } ?? .null),
+      ("indefinite", metrics.map { .number($0.indefiniteCount) } ?? .null),
       ("remark", entry.remark.map(JSON.string) ?? .null),
     ])
   }

@@ -261,6 +261,16 @@ import Testing
     let bad = try Command("run", Self.digits, "--inputs", folder.path("bad.npz"))
     #expect(bad.status == 1)
     #expect(bad.error.contains("array \"in:imgae\" is no input of the model"))
+    try Data(NPY.write(image)).write(to: folder.url.appending(path: "image.npy"))
+    let unnamed = try Command("run", Self.digits, "--inputs", folder.path("image.npy"))
+    #expect(unnamed.status == 1)
+    #expect(unnamed.error.contains("array \"arr_0\" is no input of the model"))
+    #expect(unnamed.error.contains("--input NAME=FILE"))
+    let nothing = try Tensor([Float](repeating: .nan, count: 64), shape: [1, 1, 8, 8])
+    try Data(NPZ.write([("image", nothing)])).write(to: folder.url.appending(path: "nan.npz"))
+    let same = try Command("compare", Self.digits, "--inputs", folder.path("nan.npz"))
+    #expect(same.status == 0)
+    #expect(same.output.contains("ok, 10 NaN or infinite"))
     let twice = try Command(
       "run", Self.digits, "--input", "image=Models/digits/0a.png", "--input",
       "image=Models/digits/1a.png")

@@ -46,7 +46,8 @@ extension Model {
       case channels: return numbers
       default:
         throw .unexpected(
-          "\(name) of input \"\(input.name)\"", expected: "1 or \(channels) numbers",
+          "\(name) of input \"\(input.name)\"",
+          expected: channels == 1 ? "one number" : "1 or \(channels) numbers",
           got: "\(numbers.count)")
       }
     }

@@ -28,14 +28,16 @@ public struct Drift: Sendable {
     public let sampleCount: Int
 
     /// The root mean square over the channels of the 2-Wasserstein distance of the Gaussian met from the stored
-    /// one, in deviations of the latter: √(shift² + (√ratio − 1)²). Layers are ranked by it.
+    /// one, in deviations of the latter: √(shift² + (√ratio − 1)²). Layers are ranked by it; it is infinite
+    /// where numbers that are not finite were met.
     public var distance: Double {
       guard !meanShift.isEmpty else { return 0 }
       let squares = zip(meanShift, varianceRatio).map { shift, ratio in
         let deviation = ratio.squareRoot() - 1
         return shift * shift + deviation * deviation
       }
-      return (squares.reduce(0, +) / Double(squares.count)).squareRoot()
+      let distance = (squares.reduce(0, +) / Double(squares.count)).squareRoot()
+      return distance.isNaN ? .infinity : distance
     }
 
     /// The distance from which on the data are others than those stored: ``Drift/tolerance``, and what chance

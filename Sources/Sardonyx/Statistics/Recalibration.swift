@@ -24,7 +24,8 @@ public struct Recalibration: Sendable {
   ///   - options: how it is run.
   ///   - batches: calls its argument with the inputs of each run; it is asked once for each layer.
   /// - Throws: ``ModelError``: invalid where the model has no such layer, or one in a function; mismatch where
-  ///   there are fewer than two numbers for a channel; and what runs and `batches` throw.
+  ///   there are fewer than two numbers for a channel, or some that are not finite; and what runs and `batches`
+  ///   throw.
   public init(
     _ model: Model, options: Session.Options = Session.Options(),
     batches: (_ run: ([String: Value]) throws(ModelError) -> Void) throws(ModelError) -> Void
@@ -44,6 +45,12 @@ public struct Recalibration: Sendable {
           .mismatch,
           "node \"\(stored.node)\": expected at least two numbers for each channel, got "
             + "\(channels.first?.count ?? 0)", hint: "give more data")
+      }
+      if let channel = channels.firstIndex(where: { !$0.mean.isFinite || !$0.variance.isFinite }) {
+        throw ModelError(
+          .mismatch,
+          "node \"\(stored.node)\": expected finite numbers, got others in channel \(channel)",
+          hint: "leave out samples that hold NaN or infinity, or that make them")
       }
       let drift = Drift.Layer(stored, statistics[0])
       layers.append(Layer(node: stored.node, distance: drift.distance, count: count))

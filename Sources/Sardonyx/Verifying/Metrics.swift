@@ -20,6 +20,9 @@ public struct Metrics: Sendable, Equatable {
   /// float and double.
   public var ulp: UInt64?
 
+  /// How many numbers of the reference are NaN or infinite, of which nothing but that can be compared.
+  public var indefiniteCount = 0
+
   /// ``maxAbsolute`` relative to ``magnitude``.
   public var relative: Double {
     maxAbsolute == 0 ? 0 : magnitude == 0 ? .infinity : maxAbsolute / magnitude
@@ -31,7 +34,7 @@ public struct Metrics: Sendable, Equatable {
     var dot = 0.0
     var norms = (0.0, 0.0)
     for (x, y) in zip(numbers, reference) {
-      if y.isFinite { magnitude = max(magnitude, abs(y)) }
+      if y.isFinite { magnitude = max(magnitude, abs(y)) } else { indefiniteCount += 1 }
       guard x != y, !(x.isNaN && y.isNaN) else {
         if y.isFinite { accumulate(x, y, &dot, &norms) }
         continue

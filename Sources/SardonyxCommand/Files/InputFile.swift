@@ -39,12 +39,14 @@ struct InputFile {
     }
   }
 
-  /// The arrays of an archive whose names are wanted.
+  /// The arrays of an archive whose names are wanted; an array file's is `arr_0`, as NumPy would name it.
   func arrays(
     where isWanted: (String) -> Bool = { _ in true }
   ) throws(ModelError) -> [(name: String, tensor: Tensor)] {
     try naming { () throws(ModelError) in
-      if NPY.isNPY(contents) { return [("arr_0", try NPY.read(contents))] }
+      if NPY.isNPY(contents) {
+        return isWanted("arr_0") ? [("arr_0", try NPY.read(contents))] : []
+      }
       guard NPZ.isNPZ(contents) else {
         throw ModelError(.malformed, "not a NumPy array or archive (.npy, .npz)")
       }

@@ -171,8 +171,11 @@ struct InputOptions: ParsableArguments {
         unknown.count == 1 ? "array \(unknown.quotedList) is" : "arrays \(unknown.quotedList) are"
       let message = "\(isAre) no input of the model; its inputs are \(known.quotedList)"
       guard !arrays.isEmpty, !unknown.contains(where: { $0.hasPrefix("in:") }) else {
-        throw ModelError(
-          .mismatch, message, hint: "name arrays as the inputs, or in:NAME", file: path)
+        let hint =
+          unknown == ["arr_0"]
+          ? "an array without a name goes to the input that --input NAME=FILE names"
+          : "name arrays as the inputs, or in:NAME"
+        throw ModelError(.mismatch, message, hint: hint, file: path)
       }
       Terminal.warn("\(path): \(message)")
     }

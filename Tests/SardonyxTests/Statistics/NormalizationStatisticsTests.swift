@@ -115,6 +115,25 @@ func normalizedModel(
     #expect(throws: ModelError.self) { _ = try Recalibration(try normalizedModel()) { _ in } }
   }
 
+  @Test(
+    "Numbers that are not finite are no data a model was trained on",
+    arguments: [Float.nan, .infinity])
+  func numbersThatAreNotFinite(_ number: Float) throws {
+    var numbers = randomTensor([8, 3, 8, 8], seed: 7).floats
+    numbers[100] = number
+    let x = Value.tensor(Tensor(numbers, [8, 3, 8, 8]))
+    let model = try normalizedModel()
+    let drift = try Drift(model) { run throws(ModelError) in try run(["x": x]) }
+    #expect(drift.hasDrifted)
+    #expect(drift.layers[0].distance == .infinity)
+    let error = #expect(throws: ModelError.self) {
+      _ = try Recalibration(model) { run throws(ModelError) in try run(["x": x]) }
+    }
+    let node = drift.layers[0].node
+    #expect(
+      error?.message == "node \"\(node)\": expected finite numbers, got others in channel 0")
+  }
+
   @Test func batchStatisticsAreThoseOfTraining() throws {
     let inference = try normalizedModel()
     let training = try normalizedModel(

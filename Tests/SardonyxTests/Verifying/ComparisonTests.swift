@@ -120,6 +120,7 @@ import Testing
 
   @Test func metricsTellNotANumberFromNumbers() {
     #expect(Metrics([.nan, 1], reference: [.nan, 1]).maxAbsolute == 0)
+    #expect(Metrics([.nan, 1, -.infinity], reference: [.nan, 1, -.infinity]).indefiniteCount == 2)
     #expect(Metrics([.nan, 1], reference: [0, 1]).maxAbsolute == .infinity)
     #expect(Metrics([.infinity], reference: [.infinity]).maxAbsolute == 0)
     #expect(Metrics([.infinity], reference: [-.infinity]).maxAbsolute == .infinity)
