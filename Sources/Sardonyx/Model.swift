@@ -48,7 +48,12 @@ public struct Model: Sendable {
 
   /// The names of the values that nodes of the graph make, bodies left out, in the graph's order.
   public var valueNames: [String] {
-    graph.nodes.flatMap(\.outputs).compactMap { id in id.map { graph.values[$0].name } }
+    let nodes = graph.nodes.span
+    var names: [String] = []
+    for position in nodes.indices {
+      for case let id? in nodes[position].outputs { names.append(graph.values[id].name) }
+    }
+    return names
   }
 
   /// The names of inputs that an initializer of the file stands in for.

@@ -37,12 +37,14 @@ private import Synchronization
   private static let overhead = 256
 
   /// Uninitialised memory of `byteCount` bytes.
-  /// - Parameter account: counts them, whatever its limit.
+  /// - Parameter account: counts them, and has the run end where they pass its limit.
   init(byteCount: Int, chargedTo account: MemoryAccount? = nil) {
     self.byteCount = byteCount
     unsafe place = Atomic(Self.allocate(byteCount))
     origin = .own
     self.account = account
+    // Whoever fills it may leave off where the limit is passed, whatever is given back afterwards.
+    account?.expect(byteCount + Self.overhead)
     account?.charge(byteCount + Self.overhead)
   }
 

@@ -58,9 +58,14 @@ struct NodeExpansion {
 extension GraphDefinition {
   /// Whether a node here or in a graph inside is to be replaced.
   var hasCompositions: Bool {
-    nodes.contains { node in
-      OperatorTable.expansion(of: node.operatorName, domain: node.domain) != nil
-        || node.bodies.contains { $0.graph.hasCompositions }
+    // Nodes of one operator often follow each other.
+    var (name, domain) = ("", "")
+    return nodes.contains { node in
+      if node.operatorName != name || node.domain != domain {
+        (name, domain) = (node.operatorName, node.domain)
+        if OperatorTable.expansion(of: name, domain: domain) != nil { return true }
+      }
+      return node.bodies.contains { $0.graph.hasCompositions }
     }
   }
 }

@@ -6,6 +6,7 @@ extension Planner {
     Pass(name: "fold constants") { graph throws(ModelError) in
       let activity = Activity.watched
       for position in graph.nodes.indices {
+        guard graph.readsConstantsAlone(position) else { continue }
         let node = graph.nodes[position]
         guard !spared.contains(node.operatorName),
           let inputs = constantInputs(of: node, in: graph)
@@ -87,11 +88,19 @@ final class FoldingBudget: Sendable {
 }
 
 extension Graph {
+  /// Whether the node at a position reads nothing but constants; asked before a node is copied, which costs
+  /// more than most of them need.
+  fileprivate func readsConstantsAlone(_ position: Int) -> Bool {
+    nodes[position].inputs.allSatisfy { id in id.map { values[$0].constant != nil } ?? true }
+  }
+
   /// Bytes of the constants here and in the bodies of nodes; what bodies share counts each time.
   var constantByteCount: Int {
-    let own = values.reduce(0) { $0 &+ ($1.constant?.byteCount ?? 0) }
-    return nodes.reduce(own) { sum, node in
-      node.implementation.bodies.reduce(sum) { $0 &+ $1.graph.constantByteCount }
+    var sum = values.reduce(0) { $0 &+ ($1.constant?.byteCount ?? 0) }
+    let nodes = nodes.span
+    for position in nodes.indices {
+      for body in nodes[position].implementation.bodies { sum &+= body.graph.constantByteCount }
     }
+    return sum
   }
 }

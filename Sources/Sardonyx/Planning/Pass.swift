@@ -10,17 +10,28 @@ struct Pass: Sendable {
 extension Graph {
   /// Applies a pass here and in the bodies of all nodes, then drops what nothing needs any more.
   mutating func apply(_ pass: Pass) throws(ModelError) {
-    for position in nodes.indices {
+    for position in nodesWithBodies {
       var bodies = nodes[position].implementation.bodies
-      guard !bodies.isEmpty else { continue }
       for index in bodies.indices { try bodies[index].graph.apply(pass) }
       nodes[position].implementation.bodies = bodies
     }
     try Interruption.check()
     Activity.begin(pass.name)
     try pass.rewrite(&self)
+    // What was made since the end was due is not whole.
+    try Interruption.check()
     removeDeadNodes()
     assert(isConsistent, "pass \(pass.name) broke the graph")
+  }
+
+  private var nodesWithBodies: [Int] {
+    // Nodes are not copied, as this is done before each pass.
+    let nodes = nodes.span
+    var positions: [Int] = []
+    for position in nodes.indices where !nodes[position].implementation.bodies.isEmpty {
+      positions.append(position)
+    }
+    return positions
   }
 
   /// Drops nodes none of whose outputs is read.

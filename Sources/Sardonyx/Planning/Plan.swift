@@ -213,14 +213,14 @@ final class Plan: Sendable {
     var wanted = [Bool](repeating: false, count: graph.values.count)
     for id in graph.outputs { wanted[id] = true }
     var running: [Int] = []
-    for position in graph.nodes.indices.reversed() {
-      let node = graph.nodes[position]
-      let makesUnknown = node.outputs.contains { id in
+    let nodes = graph.nodes.span
+    for position in nodes.indices.reversed() {
+      let makesUnknown = nodes[position].outputs.contains { id in
         id.map { wanted[$0] && inference.facts[$0]?.value == nil } ?? false
       }
       guard makesUnknown else { continue }
       running.append(position)
-      for case let id? in node.inputs { wanted[id] = true }
+      for case let id? in nodes[position].inputs { wanted[id] = true }
     }
     return running.reversed()
   }

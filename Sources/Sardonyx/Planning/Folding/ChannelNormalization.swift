@@ -146,10 +146,10 @@ struct ChannelNormalization {
     }
   }
 
-  /// An Add, Sub, Mul or Div of a value and a floating-point constant, seen as (x − 0)·scale + shift.
-  /// - Returns: the value, and the numbers as they lie in the constant; nil for all else.
-  static func arithmetic(_ node: Node, _ graph: Graph)
-    -> (value: Graph.ValueID, normalization: ConstantOperand)?
+  /// The operands of an Add, Sub, Mul or Div of a value and a floating-point constant that may stand for
+  /// channels; nil for all else.
+  static func arithmeticOperands(_ node: Node, _ graph: Graph)
+    -> (value: Graph.ValueID, constant: Tensor, constantIsRight: Bool)?
   {
     guard ["Add", "Sub", "Mul", "Div"].contains(node.operatorName), node.attributes.isEmpty,
       node.inputs.count == 2, let left = node.inputs[0], let right = node.inputs[1]
@@ -162,6 +162,13 @@ struct ChannelNormalization {
     guard tensor.elementCount <= AxisPath.largestExtent,
       tensor.shape.count(where: { $0 != 1 }) <= 1
     else { return nil }
+    return (constantIsRight ? left : right, tensor, constantIsRight)
+  }
+
+  /// An Add, Sub, Mul or Div of a value and a floating-point constant, seen as (x − 0)·scale + shift.
+  /// - Returns: the numbers as they lie in the constant; nil for all else.
+  static func arithmetic(_ node: Node, _ graph: Graph) -> ConstantOperand? {
+    guard let (_, tensor, constantIsRight) = arithmeticOperands(node, graph) else { return nil }
     let numbers = tensor.converted(to: Double.self)
     func all(_ number: Double) -> [Double] { Array(repeating: number, count: numbers.count) }
     let normalization: ChannelNormalization
@@ -174,10 +181,7 @@ struct ChannelNormalization {
       normalization = .init(scale: numbers.map { 1 / $0 }, shift: all(0))
     default: return nil
     }
-    return (
-      constantIsRight ? left : right,
-      ConstantOperand(shape: tensor.shape, normalization: normalization)
-    )
+    return ConstantOperand(shape: tensor.shape, normalization: normalization)
   }
 
   /// A constant of arithmetic as it lies in the graph: a number, or one for each channel.

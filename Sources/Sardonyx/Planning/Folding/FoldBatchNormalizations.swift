@@ -76,7 +76,7 @@ struct BatchNormalizationFold {
   private func isForFolding(_ node: Node) -> Bool {
     node.domain.isEmpty
       && (node.operatorName == "BatchNormalization"
-        || ChannelNormalization.arithmetic(node, graph) != nil)
+        || ChannelNormalization.arithmeticOperands(node, graph) != nil)
   }
 
   private mutating func runOnce() throws(ModelError) {
@@ -115,11 +115,13 @@ struct BatchNormalizationFold {
   /// without a word.
   private mutating func foldArithmetic(_ position: Int, _ node: Node) throws(ModelError) {
     guard node.operatorSet >= 7,
-      let (source, operand) = ChannelNormalization.arithmetic(node, graph)
+      let source = ChannelNormalization.arithmeticOperands(node, graph)?.value,
+      let rank = weightedRank(around: position, source),
+      let operand = ChannelNormalization.arithmetic(node, graph)
     else { return }
     try Interruption.check()
     do throws(FoldObstacle) {
-      guard let rank = weightedRank(around: position, source),
+      guard
         let channels = try channels(of: source) ?? (operand.count > 1 ? operand.count : nil)
       else { return }
       // A shape may state more channels than any weights have.

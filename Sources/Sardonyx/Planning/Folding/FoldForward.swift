@@ -322,7 +322,7 @@ extension BatchNormalizationFold {
       let place = readers[result][0]
       let reader = graph.nodes[place]
       guard reader.domain.isEmpty, reader.operatorSet >= 7,
-        let (_, operand) = ChannelNormalization.arithmetic(reader, graph),
+        let operand = ChannelNormalization.arithmetic(reader, graph),
         let rank = shape(of: result)?.count
       else { return }
       let node = graph.nodes[position]

@@ -35,7 +35,7 @@ import Testing
     #expect(packed.shape == [2, 3, 12])
     func unpacked(_ x: Tensor, _ heads: Int) throws -> Tensor {
       let layout = try HeadLayout("X", x.shape, heads: heads)
-      return Tensor(layout.arranged(x.floats), layout.shape(length: layout.length))
+      return try Tensor(layout.arranged(x.floats), layout.shape(length: layout.length))
     }
     let apart = try run("Attention", [unpacked(q, 4), unpacked(k, 2), unpacked(v, 2)])
     #expect(try unpacked(packed, 4).isClose(to: apart.floats))
