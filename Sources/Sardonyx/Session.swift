@@ -267,12 +267,15 @@ public final class Session: Sendable {
 
   /// An executor to be walked step by step.
   func executor(_ inputs: [String: Value]) throws(ModelError) -> Executor {
-    let context = makeContext(nil)
-    let (plan, values) = try plan(for: inputs, context)
-    var executor = try Executor(plan, context)
-    executor.activity = context.activity
-    executor.begin(values)
-    return executor
+    try model.naming { () throws(ModelError) in
+      let context = makeContext(nil)
+      let (plan, values) = try plan(for: inputs, context)
+      var executor = try Executor(plan, context)
+      executor.activity = context.activity
+      executor.file = model.definition.file
+      executor.begin(values)
+      return executor
+    }
   }
 
   /// The plan for the values given, and these in the order of its inputs.

@@ -63,6 +63,7 @@ struct Mutator {
     if random.below(12) == 0, let name = names.randomElement(using: &random) {
       return addConstant(name, to: &model)
     }
+    if random.below(64) == 0 { return chainNode(of: &model) }
     apply(&model, path[...], names, spare)
   }
 
@@ -108,6 +109,9 @@ struct Mutator {
   ) {
     switch random.below(14) {
     case 0: message.fields.remove(at: index)
+    case 4 where random.below(16) == 0:
+      let copies = Array(repeating: message.fields[index], count: many())
+      message.fields.insert(contentsOf: copies, at: index)
     case 1: message.fields.insert(message.fields[index], at: random.below(message.fields.count + 1))
     case 2: message.fields.swapAt(index, random.below(message.fields.count))
     case 3:
@@ -142,6 +146,32 @@ struct Mutator {
       message.fields[index].content = .fixed64(bytes.shuffled(using: &random))
     case .message: message.fields.remove(at: index)
     }
+  }
+
+  /// A count up to a thousand, smaller ones as often as larger ones.
+  private mutating func many() -> Int { 1 + random.below(1 << random.below(11)) }
+
+  /// Lets a node of the graph be followed by many like it, each reading what the one before it makes.
+  private mutating func chainNode(of model: inout Message) {
+    guard let place = model.fields.firstIndex(where: { $0.number == 7 }),
+      case .message(var graph) = model.fields[place].content
+    else { return }
+    let positions = graph.fields.indices.filter { graph.fields[$0].number == 1 }
+    guard !positions.isEmpty else { return }
+    let position = positions[random.below(positions.count)]
+    guard case .message(let node) = graph.fields[position].content,
+      let input = node.fields.firstIndex(where: { $0.number == 1 }),
+      let output = node.fields.firstIndex(where: { $0.number == 2 })
+    else { return }
+    let count = many()
+    let chain = (0...count).map { index in
+      var copy = node
+      if index > 0 { copy.fields[input].content = .bytes(Array("link \(index)".utf8)) }
+      if index < count { copy.fields[output].content = .bytes(Array("link \(index + 1)".utf8)) }
+      return Message.Field(number: 1, content: .message(copy))
+    }
+    graph.fields.replaceSubrange(position...position, with: chain)
+    model.fields[place].content = .message(graph)
   }
 
   private mutating func elementType() -> UInt64 { UInt64(random.below(30)) }

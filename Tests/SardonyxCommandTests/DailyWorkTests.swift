@@ -375,6 +375,14 @@ import Testing
     #expect(against.output.contains("values without one of the same name: "))
   }
 
+  @Test("A comparison says which model an input does not fit")
+  func namesTheModelThatLacksAnInput() throws {
+    let other = "Models/edge/bnedge_gemm_transb.onnx"
+    let command = try Command("compare", Self.digits, "--dim", "N=2", "--against", other)
+    #expect(command.status == 2)
+    #expect(command.error.hasPrefix("error: \(other): the model has no input \"image\"\n"))
+  }
+
   @Test("Only a model with BatchNormalization is said to be folded")
   func claimsNoFold() throws {
     let folder = try TemporaryFolder()

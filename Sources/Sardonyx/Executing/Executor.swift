@@ -5,6 +5,8 @@ struct Executor {
   private let workspace: Workspace
   /// Is told of each step.
   var activity: Activity?
+  /// The model's, which errors of ``advance()`` name.
+  var file: String?
   private(set) var position = 0
 
   /// Runs a plan.
@@ -60,7 +62,9 @@ struct Executor {
   /// Runs the next step.
   /// - Returns: what it made, valid until the next call; nil after the last step.
   mutating func advance() throws(ModelError) -> [(id: Graph.ValueID, value: Value)]? {
-    guard try step() else { return nil }
+    do throws(ModelError) { guard try step() else { return nil } } catch {
+      throw file.map(error.in(file:)) ?? error
+    }
     return plan.outputs(of: plan.steps[position - 1]).compactMap { id in
       id.flatMap { id in workspace.table[id].map { (id, $0) } }
     }

@@ -52,6 +52,12 @@ struct Readers: Sendable {
   /// Makes the node at a position the only one that reads a value.
   mutating func set(_ position: Int, of id: Graph.ValueID) { changed[id] = [Int32(position)] }
 
+  /// What was made of those of a value, to be put back; nil for nothing.
+  subscript(changesOf id: Graph.ValueID) -> [Int32]? {
+    get { changed[id] }
+    set { changed[id] = newValue }
+  }
+
   /// The positions of the readers of a value.
   struct List: RandomAccessCollection {
     fileprivate let positions: [Int32]

@@ -225,11 +225,13 @@ private struct Substitution {
 /// A name that starts with `name` and is not taken; it is from now on.
 func unique(_ name: String, _ taken: inout Set<String>) -> String {
   var result = name
-  var suffix = 1
-  // Ever larger steps, so that a million of one name cost no more than as many different ones.
+  var suffix: UInt64 = 2
+  // How many names there are is hardly one of them, so that a million of one name cost no more than as many
+  // different ones; where it is, numbers follow that nobody guesses for all of them.
+  var next = UInt64(taken.count)
   while !taken.insert(result).inserted {
-    suffix += 1 + suffix / 8
     result = "\(name)_\(suffix)"
+    (suffix, next) = (next, next &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407)
   }
   return result
 }

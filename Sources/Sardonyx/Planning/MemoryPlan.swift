@@ -64,14 +64,14 @@ struct MemoryPlan {
 
   private mutating func place(_ step: Int) {
     let node = graph.nodes[running[step]]
+    // An operator that tells only some of its shapes is asked for all of them in the run.
+    let isComplete = node.outputs.allSatisfy { id in
+      id.map { facts[$0]?.byteCount != nil } ?? true
+    }
     placements.append(
       node.outputs.enumerated().map { index, id in
         guard let id, lastReader[id] >= step || escaping[id] else { return .unwanted }
-        // An operator that tells only some of its shapes is asked for all of them in the run.
-        let complete = node.outputs.allSatisfy { id in
-          id.map { facts[$0]?.byteCount != nil } ?? true
-        }
-        guard complete, let byteCount = facts[id]?.byteCount else { return .own }
+        guard isComplete, let byteCount = facts[id]?.byteCount else { return .own }
         if index == 0, let shared = share(step, node, id, byteCount) { return shared }
         blocks.append(
           Block(

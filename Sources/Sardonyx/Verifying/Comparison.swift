@@ -251,19 +251,15 @@ extension Session {
   fileprivate func walk(
     _ inputs: [String: Value], _ body: (String, String, Value, Double) -> Void
   ) throws(ModelError) {
-    try model.naming { () throws(ModelError) in
-      var executor = try executor(inputs)
-      defer { executor.finish() }
-      while true {
-        // Asked before the step runs, which may overwrite its input.
-        let resolution = executor.nextResolution
-        guard let made = try executor.advance() else { return }
-        for (id, value) in made {
-          let record = executor.plan.graph.values[id]
-          body(
-            record.name, executor.lastOperatorName,
-            value.asWritten(record), resolution)
-        }
+    var executor = try executor(inputs)
+    defer { executor.finish() }
+    while true {
+      // Asked before the step runs, which may overwrite its input.
+      let resolution = executor.nextResolution
+      guard let made = try executor.advance() else { return }
+      for (id, value) in made {
+        let record = executor.plan.graph.values[id]
+        body(record.name, executor.lastOperatorName, value.asWritten(record), resolution)
       }
     }
   }

@@ -25,6 +25,15 @@ private func run(_ model: ModelDefinition, _ x: [Float] = [1, -2]) throws -> [Fl
   return try #require(results["y"]?.tensor).elements()
 }
 
+@Test("A name is made different from as many as there are, numbered ones among them")
+func namesAreUnique() {
+  var taken = Set((0..<1000).map { "n_\($0)" })
+  let names = (0..<100_000).map { _ in unique("n", &taken) }
+  #expect(Set(names).count == names.count && names[0] == "n")
+  #expect(names.allSatisfy { $0.hasPrefix("n") })
+  #expect(taken.count == 101_000)
+}
+
 private let input = [declared("x", .float, [-1])]
 private let output = [declared("y")]
 

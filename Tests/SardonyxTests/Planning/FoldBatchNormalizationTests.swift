@@ -155,6 +155,23 @@ import Testing
     #expect(folded.notes.contains { $0.kind == .declined && $0.text.contains("whose copy") })
   }
 
+  @Test("A thousand of one name fold, each into weights of its own")
+  func foldsManyOfOneName() throws {
+    let count = 1000
+    var constants = parameters(2)
+    constants["w"] = randomTensor([2, 2, 1, 1])
+    var nodes: [NodeDefinition] = []
+    for index in 0..<count {
+      let input = index == 0 ? "x" : "y\(index - 1)"
+      nodes.append(node("Conv", [input, "w"], ["a\(index)"]))
+      nodes.append(normalization("a\(index)", "y\(index)"))
+    }
+    let graph = graph(
+      [declared("x", .float, [1, 2, 3, 3])], nodes, [declared("y\(count - 1)")],
+      constants: constants)
+    #expect(try operators(model(graph)) == Array(repeating: "Conv", count: count))
+  }
+
   // MARK: - Folded
 
   @Test(

@@ -16,18 +16,16 @@ extension BatchNormalizationFold {
       let index = node.inputs.firstIndex(where: { $0.map { producers[$0] != nil } ?? false }),
       let source = node.inputs[index], let producer = producers[source]
     else { throw .reason("its input is made by no node") }
-    var trial = self
-    let rest = try trial.absorb(index, of: position, normalization, axis: 1)
     let label = graph.nodes[producer].label
     let hasWeights = graph.nodes[producer].hasWeights
     let target = "into the weights \(hasWeights ? "of" : "before") \(label)"
+    let rest = try absorb(index, of: position, normalization, axis: 1)
     if rest.isNothing {
-      trial.redirect(producer, from: position)
+      redirect(producer, from: position)
     } else {
       guard node.operatorName == "BatchNormalization" else { throw .reason("nothing would be won") }
-      try trial.replace(position, source, byAdding: rest)
+      try replace(position, source, byAdding: rest)
     }
-    self = trial
     return rest.isNothing ? target : "\(target), but for what is added"
   }
 
@@ -51,7 +49,7 @@ extension BatchNormalizationFold {
     try requireSoleReader(value)
     let rest: Rest
     switch node.operatorName {
-    case "Conv", "ConvTranspose", "Gemm":
+    case _ where node.holdsBias:
       guard axis == 1 else {
         throw .reason("its channels are not those of \(node.label)")
       }
@@ -90,8 +88,9 @@ extension BatchNormalizationFold {
       throw .reason("the rank of \"\(graph.values[node.outputs[0]!].name)\" is not known")
     }
     let changed = try normalization.applied(to: constant, rank: rank, axis: axis)
-    graph.nodes[place].inputs[index] = addConstant(
+    let folded = addConstant(
       graph.values[old].name + "_folded", changed, "(b − mean)·s + B", from: old)
+    change(place) { $0.inputs[index] = folded }
     return Rest(
       offsets: [Double](repeating: 0, count: normalization.channelCount), type: constant.type)
   }
@@ -210,11 +209,11 @@ extension BatchNormalizationFold {
     let index = isRight ? 1 : 0
     var unrounded = unrounded(node, index, weights)
     let scaled = try normalization.scaled(weights, layout, &unrounded)
-    // Checked before anything is changed.
     _ = try normalization.rounded(normalization.offsets, to: weights.type)
-    graph.nodes[place].inputs[index] = addConstant(
+    let folded = addConstant(
       graph.values[node.inputs[index]!].name + "_folded",
       FoldedConstant(tensor: scaled, formula: "s·W", weights: unrounded), from: node.inputs[index])
+    change(place) { $0.inputs[index] = folded }
     return Rest(offsets: normalization.offsets, type: weights.type)
   }
 
@@ -222,8 +221,8 @@ extension BatchNormalizationFold {
   mutating func redirect(_ producer: Int, from position: Int) {
     let result = graph.nodes[position].outputs[0]!
     drop(position)
-    graph.nodes[producer].outputs[0] = result
-    producers[result] = producer
+    change(producer) { $0.outputs[0] = result }
+    setProducer(of: result, producer)
   }
 
   /// Turns a node into the addition of what is left of it.
@@ -238,13 +237,17 @@ extension BatchNormalizationFold {
     let identity = ChannelNormalization(adding: rest.offsets)
     let tensor = try identity.rounded(rest.offsets, to: rest.type, shape: shape)
     let constant = addConstant("\(node.name)_bias", tensor, "(b − mean)·s + B", from: nil)
-    graph.nodes[position] = try node.becoming("Add", [source, constant], [node.outputs[0]])
-    readers.set(position, of: source)
+    let addition = try node.becoming("Add", [source, constant], [node.outputs[0]])
+    change(position) { $0 = addition }
+    changeReaders(of: source) { $0.set(position, of: source) }
   }
 }
 
 extension Node {
-  var hasWeights: Bool { ["Conv", "ConvTranspose", "Gemm", "MatMul"].contains(operatorName) }
+  /// Whether the operator takes a bias as input 2, so that weights can take in all of a normalisation.
+  var holdsBias: Bool { ["Conv", "ConvTranspose", "Gemm"].contains(operatorName) }
+
+  var hasWeights: Bool { holdsBias || operatorName == "MatMul" }
 
   /// Whether scale and shift of what it makes may go to what it reads.
   fileprivate var passesNormalization: Bool {

@@ -47,6 +47,9 @@ struct BatchNormalizationFold {
   /// The names of all values; gathered when the first constant is added.
   private var names: Set<String>?
   private var shapes: [[Dimension]?]?
+  /// What takes back the changes of the fold that is being tried, in their order; nil where none is. A copy of
+  /// the graph for each fold would let them cost the square of their number.
+  private var undos: [(inout BatchNormalizationFold) -> Void]?
 
   private let leftOut: Set<String>
 
@@ -136,7 +139,7 @@ struct BatchNormalizationFold {
   /// The rank of the weights of the convolution before or behind some arithmetic, and so of its values.
   private func weightedRank(around position: Int, _ source: Graph.ValueID) -> Int? {
     if let producer = producers[source], graph.nodes[producer].domain.isEmpty,
-      ["Conv", "ConvTranspose", "Gemm"].contains(graph.nodes[producer].operatorName)
+      graph.nodes[producer].holdsBias
     {
       return graph.constant(graph.nodes[producer], 1)?.shape.count
     }
@@ -153,14 +156,15 @@ struct BatchNormalizationFold {
     _ position: Int, _ node: Node, _ normalization: ChannelNormalization
   ) throws(FoldObstacle) -> String {
     do throws(FoldObstacle) {
-      return try foldBackward(position, node, normalization)
+      return try attempt { fold throws(FoldObstacle) in
+        try fold.foldBackward(position, node, normalization)
+      }
     } catch {
       guard case .reason(let reason) = error else { throw error }
-      var trial = self
       do throws(FoldObstacle) {
-        let target = try trial.foldForward(position, node, normalization)
-        self = trial
-        return target
+        return try attempt { fold throws(FoldObstacle) in
+          try fold.foldForward(position, node, normalization)
+        }
       } catch {
         guard case .reason(let other) = error else { throw error }
         throw .reason(other.isEmpty ? reason : "\(reason), and \(other)")
@@ -176,10 +180,18 @@ struct BatchNormalizationFold {
 
   /// What is known of a value's shape; nil where not even its rank is.
   mutating func shape(of value: Graph.ValueID) -> [Dimension]? {
-    let known =
-      shapes ?? graph.symbolicShapes().facts.enumerated().map { $1.shape ?? graph.values[$0].shape }
-    shapes = known
+    let known = knownShapes()
     return value < known.count ? known[value] : graph.values[value].shape
+  }
+
+  /// Of the values that were there when they were first asked for; no fold changes one.
+  private mutating func knownShapes() -> [[Dimension]?] {
+    if let shapes { return shapes }
+    let known = graph.symbolicShapes().facts.enumerated().map {
+      $1.shape ?? graph.values[$0].shape
+    }
+    shapes = known
+    return known
   }
 
   /// The channels of a value, on axis 1; nil where not known.
@@ -238,6 +250,47 @@ struct BatchNormalizationFold {
 
   // MARK: - Changing the graph
 
+  /// Changes the graph as `body` does or, where that fails, not at all.
+  private mutating func attempt<Result>(
+    _ body: (inout Self) throws(FoldObstacle) -> Result
+  ) throws(FoldObstacle) -> Result {
+    // Of the graph before, as what is taken back has no shape.
+    _ = knownShapes()
+    let (copyBudget, mapBudget) = (copyBudget, mapBudget)
+    undos = []
+    defer { undos = nil }
+    do throws(FoldObstacle) { return try body(&self) } catch {
+      while let undo = undos?.popLast() { undo(&self) }
+      (self.copyBudget, self.mapBudget) = (copyBudget, mapBudget)
+      throw error
+    }
+  }
+
+  /// Changes the node at a position.
+  mutating func change(_ position: Int, _ body: (inout Node) -> Void) {
+    if undos != nil {
+      let old = graph.nodes[position]
+      undos!.append { $0.graph.nodes[position] = old }
+    }
+    body(&graph.nodes[position])
+  }
+
+  /// Changes who reads a value.
+  mutating func changeReaders(of value: Graph.ValueID, _ body: (inout Readers) -> Void) {
+    if undos != nil {
+      let old = readers[changesOf: value]
+      undos!.append { $0.readers[changesOf: value] = old }
+    }
+    body(&readers)
+  }
+
+  /// Notes which node makes a value.
+  mutating func setProducer(of value: Graph.ValueID, _ position: Int) {
+    let old = producers[value]
+    undos?.append { $0.producers[value] = old }
+    producers[value] = position
+  }
+
   /// A constant that a fold makes.
   struct FoldedConstant {
     let tensor: Tensor
@@ -252,6 +305,10 @@ struct BatchNormalizationFold {
     _ name: String, _ constant: FoldedConstant, from old: Graph.ValueID?
   ) -> Graph.ValueID {
     let id = addConstant(name, constant.tensor, constant.formula, from: old)
+    undos?.append {
+      $0.unroundedWeights[id] = nil
+      $0.unroundedNumbers[id] = nil
+    }
     unroundedWeights[id] = constant.weights
     unroundedNumbers[id] = constant.numbers
     return id
@@ -266,7 +323,7 @@ struct BatchNormalizationFold {
   ) -> Graph.ValueID {
     let id = withNames { graph, taken in graph.addConstant(name, tensor, &taken) }
     graph.origins[graph.values[id].name] = origin(formula, old)
-    producers.append(nil)
+    noteAddition()
     return id
   }
 
@@ -277,14 +334,29 @@ struct BatchNormalizationFold {
     let id = withNames { graph, taken in
       graph.addValue(unique(name, &taken), type: record.type, shape: shape)
     }
-    producers.append(nil)
+    noteAddition()
     return id
+  }
+
+  private mutating func noteAddition() {
+    producers.append(nil)
+    undos?.append {
+      $0.producers.removeLast()
+      let name = $0.graph.values.removeLast().name
+      $0.graph.origins[name] = nil
+      $0.names?.remove(name)
+    }
   }
 
   /// Gives a value whose numbers have changed another name, as values of two plans match by name.
   mutating func rename(_ value: Graph.ValueID) {
     let name = graph.values[value].name
-    graph.values[value].name = withNames { _, taken in unique(name + "_scaled", &taken) }
+    let other = withNames { _, taken in unique(name + "_scaled", &taken) }
+    undos?.append {
+      $0.graph.values[value].name = name
+      $0.names?.remove(other)
+    }
+    graph.values[value].name = other
   }
 
   private mutating func withNames<Result>(
@@ -298,6 +370,11 @@ struct BatchNormalizationFold {
 
   /// Puts a node behind the one at a position.
   mutating func insert(_ node: Node, behind position: Int) {
+    let (oldReaders, oldProducers) = (readers, producers)
+    undos?.append {
+      $0.graph.nodes.remove(at: position + 1)
+      ($0.readers, $0.producers) = (oldReaders, oldProducers)
+    }
     graph.nodes.insert(node, at: position + 1)
     readers = graph.readers()
     producers = graph.producers()
@@ -305,9 +382,11 @@ struct BatchNormalizationFold {
 
   /// Takes out a node whose work another one does.
   mutating func drop(_ position: Int) {
-    for case let id? in graph.nodes[position].inputs { readers.remove(position, from: id) }
-    graph.nodes[position].inputs = []
-    graph.nodes[position].outputs = []
+    // Constants have lists that many share, and are asked for nodes that read them no more.
+    for case let id? in graph.nodes[position].inputs where graph.values[id].constant == nil {
+      changeReaders(of: id) { $0.remove(position, from: id) }
+    }
+    change(position) { ($0.inputs, $0.outputs) = ([], []) }
   }
 
   private func origin(_ formula: String, _ old: Graph.ValueID?) -> FoldOrigin {

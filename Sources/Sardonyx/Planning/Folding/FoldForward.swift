@@ -10,14 +10,12 @@ extension BatchNormalizationFold {
     forwardAllowance = node.operatorName == "BatchNormalization" ? .infinity : 2
     let targets = try carry(result, normalization, axis: 1)
     for place in readers[result] {
-      for index in graph.nodes[place].inputs.indices
-      where graph.nodes[place].inputs[index] == result {
-        graph.nodes[place].inputs[index] = source
+      change(place) { reader in
+        reader.inputs = reader.inputs.map { $0 == result ? source : $0 }
       }
+      changeReaders(of: source) { $0.add(place, to: source) }
     }
     drop(position)
-    readers = graph.readers()
-    producers = graph.producers()
     return "into \(Set(targets).sorted().joined(separator: ", "))"
   }
 
@@ -154,7 +152,7 @@ extension BatchNormalizationFold {
     }
     if node.hasBorder || !padding.isEmpty {
       let map = try borderMap(node, normalization, before, behind: padding)
-      graph.nodes[position].inputs = Array(node.inputs.prefix(2))
+      change(position) { $0.inputs = Array(node.inputs.prefix(2)) }
       try replaceWeights(position, newWeights, bias: nil)
       return try add(map, behind: position, "b + W∗(B − mean·s)", in: node.inputs)
     }
@@ -262,9 +260,10 @@ extension BatchNormalizationFold {
     let count = weights.shape[1 - index]
     let sums = layout.sums(before, normalization.offsets, outputCount: count)
     let old = node.inputs[1 - index]
-    graph.nodes[place].inputs[1 - index] = addConstant(
+    let folded = addConstant(
       graph.values[old!].name + "_folded",
       FoldedConstant(tensor: scaled, formula: "W·s", weights: behind), from: old)
+    change(place) { $0.inputs[1 - index] = folded }
     guard sums.contains(where: { $0 != 0 }) else { return }
     let shift = try normalization.rounded(
       sums, to: weights.type, shape: index == 0 ? [count] : [count, 1])
@@ -283,7 +282,7 @@ extension BatchNormalizationFold {
     let name = weights.map { graph.values[$0].name } ?? node.name
     let constant = addConstant(name + "_border", tensor, formula, from: weights)
     let unshifted = addValue(graph.values[output].name + "_unshifted", like: output)
-    graph.nodes[position].outputs[0] = unshifted
+    change(position) { $0.outputs[0] = unshifted }
     var addition = try node.becoming("Add", [unshifted, constant], [output])
     addition.name = node.name + "_border"
     insert(addition, behind: position)
@@ -311,7 +310,7 @@ extension BatchNormalizationFold {
     }
     node.attributes["epsilon"] = .float(0)
     do throws(ModelError) { try node.remake() } catch { throw .fault(error) }
-    graph.nodes[position] = node
+    change(position) { $0 = node }
   }
 
   /// Lets a BatchNormalization do the sums and products with numbers of channels behind it too.
@@ -333,9 +332,9 @@ extension BatchNormalizationFold {
       // With all its numbers in range, or not at all.
       guard (try? join(position, normalization, spread)) != nil else { return }
       note(.done, reader, "into \(node.label)")
-      graph.nodes[position].outputs[0] = reader.outputs[0]
+      change(position) { $0.outputs[0] = reader.outputs[0] }
       drop(place)
-      producers[reader.outputs[0]!] = position
+      setProducer(of: reader.outputs[0]!, position)
     }
   }
 }

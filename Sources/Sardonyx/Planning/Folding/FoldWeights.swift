@@ -56,7 +56,7 @@ extension BatchNormalizationFold {
       if node.operatorName == "Gemm" { changed.attributes["beta"] = .float(1) }
     }
     do throws(ModelError) { try changed.remake() } catch { throw .fault(error) }
-    graph.nodes[position] = changed
+    change(position) { $0 = changed }
   }
 
   /// Counts a copy of weights that others read too.
@@ -66,10 +66,11 @@ extension BatchNormalizationFold {
     guard readers[weights].count > 1 || outputs.contains(weights),
       let size = graph.values[weights].constant?.byteCount
     else { return }
-    let isRead = graph.nodes.indices.contains {
+    // Those that read others meanwhile are listed still, at the front, as nodes fold in their order.
+    let other = readers[weights].lastIndex {
       $0 != position && graph.nodes[$0].inputs.contains(weights)
     }
-    guard isRead || outputs.contains(weights) else { return }
+    guard other != nil || outputs.contains(weights) else { return }
     guard size <= copyBudget else {
       throw .reason("others read the weights of \(node.label), whose copy would take \(size) bytes")
     }
