@@ -36,7 +36,7 @@ public struct Model: Sendable {
   public init(_ definition: ModelDefinition) throws(ModelError) {
     self.definition = definition
     do throws(ModelError) { graph = try Graph(definition) } catch {
-      throw definition.file.map(error.in(file:)) ?? error
+      throw error.in(file: definition.file)
     }
   }
 
@@ -62,7 +62,7 @@ public struct Model: Sendable {
   /// Runs `body` and adds the model's file to what it throws.
   func naming<Result>(_ body: () throws(ModelError) -> Result) throws(ModelError) -> Result {
     do throws(ModelError) { return try body() } catch {
-      throw definition.file.map(error.in(file:)) ?? error
+      throw error.in(file: definition.file)
     }
   }
 }

@@ -62,7 +62,7 @@ public struct ModelError: Error, Sendable, Equatable {
   }
 
   /// This error with the file it arose in, unless a deeper layer has said that already.
-  package func `in`(file path: String) -> ModelError {
+  package func `in`(file path: String?) -> ModelError {
     guard file == nil else { return self }
     var copy = self
     copy.file = path

@@ -109,14 +109,14 @@ struct Mutator {
   ) {
     switch random.below(14) {
     case 0: message.fields.remove(at: index)
-    case 4 where random.below(16) == 0:
-      let copies = Array(repeating: message.fields[index], count: many())
-      message.fields.insert(contentsOf: copies, at: index)
     case 1: message.fields.insert(message.fields[index], at: random.below(message.fields.count + 1))
     case 2: message.fields.swapAt(index, random.below(message.fields.count))
     case 3:
       guard let spare else { return }
       message.fields.insert(spare, at: random.below(message.fields.count + 1))
+    case 4 where random.below(16) == 0:
+      let copies = Array(repeating: message.fields[index], count: many())
+      message.fields.insert(contentsOf: copies, at: index)
     default: changeContent(&message, index, names)
     }
   }

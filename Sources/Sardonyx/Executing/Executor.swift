@@ -63,7 +63,7 @@ struct Executor {
   /// - Returns: what it made, valid until the next call; nil after the last step.
   mutating func advance() throws(ModelError) -> [(id: Graph.ValueID, value: Value)]? {
     do throws(ModelError) { guard try step() else { return nil } } catch {
-      throw file.map(error.in(file:)) ?? error
+      throw error.in(file: file)
     }
     return plan.outputs(of: plan.steps[position - 1]).compactMap { id in
       id.flatMap { id in workspace.table[id].map { (id, $0) } }

@@ -89,7 +89,6 @@ extension Array where Element: BitwiseCopyable {
       }
     }
   }
-
 }
 
 extension Array where Element: Number {

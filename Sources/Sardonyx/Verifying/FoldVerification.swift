@@ -26,14 +26,12 @@ public struct FoldVerification: Sendable {
   ///   - original: the model as it was.
   ///   - folded: what a tool made of it.
   ///   - timeLimit: seconds after which the folding of either ends with a `limit` error.
-  ///   - memoryLimit: bytes that this may hold, as for ``FoldedModel``.
   /// - Throws: ``ModelError`` of a model that cannot be folded.
   public init(
-    _ original: Model, against folded: Model, timeLimit: Double? = nil, memoryLimit: Int? = nil
+    _ original: Model, against folded: Model, timeLimit: Double? = nil
   ) throws(ModelError) {
     func graph(_ model: Model) throws(ModelError) -> Graph {
-      try FoldedModel.graphWithConstantDefaults(
-        of: model, timeLimit: timeLimit, memoryLimit: memoryLimit)
+      try FoldedModel.graphWithConstantDefaults(of: model, timeLimit: timeLimit)
     }
     compare(try graph(original), try graph(folded))
   }

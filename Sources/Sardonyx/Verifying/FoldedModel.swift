@@ -34,9 +34,9 @@ public struct FoldedModel: Sendable {
 
   /// What a model computes for callers that override no default, folded.
   static func graphWithConstantDefaults(
-    of model: Model, timeLimit: Double?, memoryLimit: Int?
+    of model: Model, timeLimit: Double?
   ) throws(ModelError) -> Graph {
-    try within(timeLimit, memoryLimit, model) { () throws(ModelError) in
+    try within(timeLimit, nil, model) { () throws(ModelError) in
       try fold(model.graph.withConstantDefaults)
     }
   }
@@ -63,7 +63,6 @@ public struct FoldedModel: Sendable {
     let normalizations = Planner.foldBatchNormalizations(copyBudget: budget.byteCount)
     for pass in [folding, Planner.removeIdentities, normalizations] {
       try graph.apply(pass)
-      try Interruption.check()
     }
     graph.forgetUnreadConstants()
     return graph

@@ -110,7 +110,7 @@ import Testing
       "condition": .tensor(Tensor(scalar: true)),
     ])
     #expect(outputs[result] != nil)
-    // A tenth of a second or some where it is alone; what grows with the square takes far more.
+    // 3,000 steps take 0.1 to 0.7 s; copies of the graph for each let them take 15 to 20 (Cascade Lake).
     #expect(ContinuousClock.now - start < .seconds(20), "\(name)")
   }
 }

@@ -268,19 +268,15 @@ struct BatchNormalizationFold {
 
   /// Changes the node at a position.
   mutating func change(_ position: Int, _ body: (inout Node) -> Void) {
-    if undos != nil {
-      let old = graph.nodes[position]
-      undos!.append { $0.graph.nodes[position] = old }
-    }
+    let old = graph.nodes[position]
+    undos?.append { $0.graph.nodes[position] = old }
     body(&graph.nodes[position])
   }
 
   /// Changes who reads a value.
   mutating func changeReaders(of value: Graph.ValueID, _ body: (inout Readers) -> Void) {
-    if undos != nil {
-      let old = readers[changesOf: value]
-      undos!.append { $0.readers[changesOf: value] = old }
-    }
+    let old = readers[changesOf: value]
+    undos?.append { $0.readers[changesOf: value] = old }
     body(&readers)
   }
 
