@@ -65,14 +65,17 @@ struct GraphBuilder {
     let names = definition.nodes.uniqueNames
     scope.graph.nodes.reserveCapacity(names.count)
     let activity = Activity.watched
+    let nodes = definition.nodes.span
     for (count, position) in try scope.order(definition.nodes, names).enumerated() {
-      var node = definition.nodes[position]
-      node.name = names[position]
-      activity?.take("load", count, of: names.count, node.name, node.operatorName)
-      do throws(ModelError) {
+      activity?.take(
+        "load", count, of: names.count, names[position], nodes[position].operatorName)
+      // Hardly any node needs another name, and a copy for it.
+      if names[position] == nodes[position].name {
+        try append(nodes[position], position, to: &scope)
+      } else {
+        var node = nodes[position]
+        node.name = names[position]
         try append(node, position, to: &scope)
-      } catch {
-        throw error.at(node: node.label)
       }
     }
     for output in definition.outputs {
@@ -85,6 +88,16 @@ struct GraphBuilder {
   }
 
   private mutating func append(
+    _ definition: NodeDefinition, _ position: Int, to scope: inout GraphScope
+  ) throws(ModelError) {
+    do throws(ModelError) {
+      try appendUnlabelled(definition, position, to: &scope)
+    } catch {
+      throw error.at(node: definition.label)
+    }
+  }
+
+  private mutating func appendUnlabelled(
     _ definition: NodeDefinition, _ position: Int, to scope: inout GraphScope
   ) throws(ModelError) {
     let inputs = scope.inputs[position]
@@ -193,8 +206,11 @@ extension [NodeDefinition] {
   /// Names of the nodes that are unique among them, such as `Conv_12` for the nameless.
   fileprivate var uniqueNames: [String] {
     var taken = Set<String>(minimumCapacity: count)
-    return enumerated().map { index, node in
-      unique(node.name.isEmpty ? node.operatorName + "_" + String(index) : node.name, &taken)
+    let nodes = span
+    return indices.map { index in
+      let name = nodes[index].name
+      return unique(
+        name.isEmpty ? nodes[index].operatorName + "_" + String(index) : name, &taken)
     }
   }
 }

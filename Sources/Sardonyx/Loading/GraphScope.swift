@@ -56,20 +56,22 @@ struct GraphScope {
 
   /// Adds the values that nodes make.
   mutating func addOutputs(of nodes: [NodeDefinition]) throws(ModelError) {
-    let count = nodes.reduce(0) { $0 + $1.outputs.count }
+    let nodes = nodes.span
+    let count = nodes.indices.reduce(0) { $0 + nodes[$1].outputs.count }
     graph.values.reserveCapacity(graph.values.count + count)
     ids.reserveCapacity(ids.count + count)
     outputs.reserveCapacity(nodes.count)
-    for node in nodes {
+    for position in nodes.indices {
       outputs.append(
-        try node.outputs.map { (name) throws(ModelError) in
+        try nodes[position].outputs.map { (name) throws(ModelError) in
           if name.isEmpty { return nil }
           guard ids.updateValue(graph.values.count, forKey: name) == nil else {
-            throw ModelError(.invalid, "the value \"\(name)\" is made twice").at(node: node.label)
+            throw ModelError(.invalid, "the value \"\(name)\" is made twice")
+              .at(node: nodes[position].label)
           }
           let declared = declarations.isEmpty ? nil : declarations[name]
           let id = graph.addValue(name, type: declared?.type, shape: declared?.shape)
-          if let constant = node.constant { constants[id] = constant }
+          if let constant = nodes[position].constant { constants[id] = constant }
           return id
         })
     }
@@ -77,14 +79,16 @@ struct GraphScope {
 
   /// Looks up what nodes read, once all values are known.
   mutating func addInputs(of nodes: [NodeDefinition]) {
-    inputs = nodes.map { node in
-      node.inputs.map { $0.isEmpty ? nil : ids[$0] ?? Self.unmade }
+    let nodes = nodes.span
+    inputs = nodes.indices.map { position in
+      nodes[position].inputs.map { $0.isEmpty ? nil : ids[$0] ?? Self.unmade }
     }
   }
 
   /// Adds what a body captures; a name the body has itself hides the captured one.
   mutating func add(_ captures: Captures) {
     for (name, tensor) in captures.constants where ids[name] == nil { addConstant(name, tensor) }
+    guard !captures.inputs.isEmpty else { return }
     var taken = Set(ids.keys)
     for input in captures.inputs {
       if ids[input.name] == nil {

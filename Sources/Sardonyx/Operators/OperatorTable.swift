@@ -66,24 +66,21 @@ enum OperatorTable {
     ("com.microsoft", microsoftQuantizedExpansions),
   ]
 
-  /// Every operator by domain and name.
-  private static let byDomain: [String: OperatorFamily] = {
-    var table: [String: OperatorFamily] = [:]
+  /// The families of each domain: those of the few operators that a model has are looked through faster
+  /// than all are put into one table.
+  private static let byDomain: [String: [OperatorFamily]] = {
     // What derivatives and models in double are written with is no promise to models, so it is in no list.
     let own = [derivatives, quantizationInDouble].map {
       (domain: DerivativeWriter.domain, family: $0)
     }
-    for (domain, family) in families + own {
-      table[domain, default: [:]].merge(family) { _, last in last }
-    }
-    return table
+    return Dictionary(grouping: families + own, by: \.domain).mapValues { $0.map(\.family) }
   }()
 
   /// How to make the named operator, if this build has it.
   static func find(_ name: String, domain: String)
     -> (@Sendable (inout NodeReader) throws(ModelError) -> any Operator)?
   {
-    byDomain[domain]?[name]
+    byDomain[domain]?.lazy.compactMap { $0[name] }.first
   }
 
   /// How nodes of the named operator are written as nodes of others, if they are.
