@@ -40,7 +40,9 @@ extension [Int] {
   /// The shape that both broadcast to by ONNX's multidirectional (numpy's) rule.
   /// - Throws: ``ModelError`` where an axis differs and neither extent is 1.
   static func broadcast(_ shapes: [[Int]]) throws(ModelError) -> [Int] {
-    let rank = shapes.map(\.count).max() ?? 0
+    // As they are nearly always.
+    if let first = shapes.first, shapes.allSatisfy({ $0 == first }) { return first }
+    let rank = shapes.lazy.map { $0.count }.max() ?? 0
     var result = [Int](repeating: 1, count: rank)
     for shape in shapes {
       for (axis, extent) in zip((rank - shape.count)..., shape) where extent != 1 {

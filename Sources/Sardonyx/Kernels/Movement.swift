@@ -86,7 +86,8 @@ enum Movement {
     let outer = (0..<first).filter { $0 != axis }
     let (extents, strides) = (outer.map { walk.extents[$0] }, outer.map { walk.strides[$0] })
     let outerTargets = outer.map { targets[$0] }
-    let work = places.count * min(columns, 16)
+    // There are fewer places, or none, where the run is to end.
+    let work = max(1, places.count * min(columns, 16))
     let bands = (columns + 15) / 16
     crew.performRanges(of: extents.elementCount * bands, by: max(1, (1 << 15) / work)) { range in
       for index in range {

@@ -48,7 +48,8 @@ struct ProductBatch: Sendable {
     columnBias: [Float]? = nil, residual: [Float]? = nil, _ activation: Activation = .none,
     into c: Destination, on crew: Crew
   ) {
-    precondition(c.elementCount == resultCount)
+    // There are fewer products where the run is to end.
+    precondition(c.elementCount >= resultCount)
     unsafe (columnBias ?? []).withUnsafeBufferPointer { bias in
       unsafe (residual ?? []).withUnsafeBufferPointer { residual in
         let epilogue = unsafe MatrixProduct.Epilogue(
@@ -105,7 +106,7 @@ struct ProductBatch: Sendable {
   func multiplyPlainly<T: Number>(
     _ a: UnsafeBufferPointer<T>, _ b: UnsafeBufferPointer<T>, into c: UnsafeMutableBufferPointer<T>
   ) {
-    precondition(c.count == resultCount)
+    precondition(c.count >= resultCount)
     guard let start = c.baseAddress, resultCount > 0 else { return }
     for (index, offset) in offsets.enumerated() {
       precondition(left.fits(rows: m, columns: k, from: offset.left, in: a.count))

@@ -168,10 +168,9 @@ final class Plan: Sendable {
     guard step.isTold, let checked = step.checked else { return nil }
     let inputs = node.inputs.map { id in id.map { facts[$0] ?? .unknown } }
     let outputs = node.outputs.map { id in id.flatMap { facts[$0] } ?? .unknown }
-    var byteCount = 0
-    for case let fact? in inputs + outputs.map(Optional.some) {
-      byteCount += fact.byteCount ?? 0
-    }
+    let byteCount =
+      inputs.reduce(0) { $0 + ($1?.byteCount ?? 0) }
+      + outputs.reduce(0) { $0 + ($1.byteCount ?? 0) }
     let operands = Facts(inputs, checked)
     guard inputs.indices.allSatisfy({ !operands.has($0) || operands[$0].shape != nil }) else {
       return nil

@@ -31,6 +31,8 @@ struct TopK: Operator {
     let count =
       outputs.wants(0) ? outputs[0].shape[axis] : outputs.wants(1) ? outputs[1].shape[axis] : 0
     let ranking = Ranking(shape, axis, count: count, wantsLargest: wantsLargest)
+    // Not all rows may have been listed.
+    try Interruption.check()
     let places = try ranking.places(inputs[0])
     if outputs.wants(1) { outputs[1].store(elements: places.map(Int64.init)) }
     if outputs.wants(0) {

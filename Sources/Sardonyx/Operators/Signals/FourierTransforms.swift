@@ -49,6 +49,8 @@ struct DFT: Operator {
     let target = LineTransform.Lines(
       starts: to.lines(axis), step: to.strides[axis],
       count: output.shape[axis], isComplex: output.shape.last == 2)
+    // Not all lines may have been listed.
+    if Interruption.isDue { return }
     unsafe transform.run(
       isHalf ? .inverseOfHalf : isInverse ? .inverse : .forward, input.pointer(as: T.self), source,
       into: output.pointer(as: T.self), target, on: outputs.context.crew)
