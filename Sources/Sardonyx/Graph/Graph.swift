@@ -127,38 +127,21 @@ struct Node: Sendable {
     }
   }
 
-  /// What there is of a node, in a place of its own: passes and plans copy millions of nodes.
-  private var content: Content
-
-  private struct Fields {
-    var name: String
-    var kind: Kind
-    var inputs: [Graph.ValueID?]
-    var outputs: [Graph.ValueID?]
-    var attributes: [String: Attribute]
-    var implementation: any Operator
-  }
-
-  private final class Content: Sendable {
-    let fields: Fields
-
-    init(_ fields: Fields) { self.fields = fields }
-  }
-
-  private mutating func change(_ body: (inout Fields) -> Void) {
-    var fields = content.fields
-    body(&fields)
-    content = Content(fields)
-  }
+  var name: String
+  private var kind: Kind
+  var inputs: [Graph.ValueID?]
+  var outputs: [Graph.ValueID?]
+  /// As in the file, but for graphs, which are the operator's ``Operator/bodies``.
+  var attributes: [String: Attribute]
+  /// The operator with its attributes read.
+  var implementation: any Operator
 
   init(
     name: String, kind: Kind, inputs: [Graph.ValueID?], outputs: [Graph.ValueID?],
     attributes: [String: Attribute], implementation: any Operator
   ) {
-    content = Content(
-      Fields(
-        name: name, kind: kind, inputs: inputs, outputs: outputs, attributes: attributes,
-        implementation: implementation))
+    (self.name, self.kind, self.inputs, self.outputs) = (name, kind, inputs, outputs)
+    (self.attributes, self.implementation) = (attributes, implementation)
   }
 
   init(
@@ -169,38 +152,6 @@ struct Node: Sendable {
     self.init(
       name: name, kind: Kind(operatorName, domain: domain, operatorSet: operatorSet),
       inputs: inputs, outputs: outputs, attributes: attributes, implementation: implementation)
-  }
-
-  var name: String {
-    get { content.fields.name }
-    set { change { $0.name = newValue } }
-  }
-
-  var inputs: [Graph.ValueID?] {
-    get { content.fields.inputs }
-    set { change { $0.inputs = newValue } }
-  }
-
-  var outputs: [Graph.ValueID?] {
-    get { content.fields.outputs }
-    set { change { $0.outputs = newValue } }
-  }
-
-  /// As in the file, but for graphs, which are the operator's ``Operator/bodies``.
-  var attributes: [String: Attribute] {
-    get { content.fields.attributes }
-    set { change { $0.attributes = newValue } }
-  }
-
-  /// The operator with its attributes read.
-  var implementation: any Operator {
-    get { content.fields.implementation }
-    set { change { $0.implementation = newValue } }
-  }
-
-  private var kind: Kind {
-    get { content.fields.kind }
-    set { change { $0.kind = newValue } }
   }
 
   var operatorName: String {

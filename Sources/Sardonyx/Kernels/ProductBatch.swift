@@ -20,6 +20,11 @@ struct ProductBatch: Sendable {
 
   var resultCount: Int { offsets.count * m * n }
 
+  /// Whether the products make so many numbers; fewer products are listed where the run is to end.
+  private func isResult(ofCount count: Int) -> Bool {
+    count == resultCount || count > resultCount && Interruption.isDue
+  }
+
   /// The products: of single precision by kernels, of all other numbers plainly.
   /// - Parameter packedRight: the right factor of them all, packed before.
   func multiply<T: Number>(
@@ -48,8 +53,7 @@ struct ProductBatch: Sendable {
     columnBias: [Float]? = nil, residual: [Float]? = nil, _ activation: Activation = .none,
     into c: Destination, on crew: Crew
   ) {
-    // There are fewer products where the run is to end.
-    precondition(c.elementCount >= resultCount)
+    precondition(isResult(ofCount: c.elementCount))
     unsafe (columnBias ?? []).withUnsafeBufferPointer { bias in
       unsafe (residual ?? []).withUnsafeBufferPointer { residual in
         let epilogue = unsafe MatrixProduct.Epilogue(
@@ -106,7 +110,7 @@ struct ProductBatch: Sendable {
   func multiplyPlainly<T: Number>(
     _ a: UnsafeBufferPointer<T>, _ b: UnsafeBufferPointer<T>, into c: UnsafeMutableBufferPointer<T>
   ) {
-    precondition(c.count >= resultCount)
+    precondition(isResult(ofCount: c.count))
     guard let start = c.baseAddress, resultCount > 0 else { return }
     for (index, offset) in offsets.enumerated() {
       precondition(left.fits(rows: m, columns: k, from: offset.left, in: a.count))

@@ -40,20 +40,10 @@ struct DueRunsTests {
   ]
 
   @Test(arguments: calls) func endsInOrder(_ call: InterruptionTests.Call) throws {
-    let values = call.inputs().map { $0.map(Value.tensor) }
-    let definition = lone(
-      call.name, domain: call.domain, givenInputs: values.map { $0 != nil }, call.attributes,
-      outputs: call.outputs)
-    let implementation = try OperatorTable.make(definition, operatorSet: call.opset)
-    let checked = try Schema.check(
-      types: values.map { $0?.type }, of: call.name, domain: call.domain, operatorSet: call.opset)
+    let evaluate = try call.evaluation()
     let context = RunContext(
       crew: Crew(threads: 1, deadline: .now - .seconds(1)), memoryLimit: 1 << 31)
-    let error = #expect(throws: ModelError.self) {
-      _ = try implementation.evaluate(
-        Inputs(values, checked), wanted: Array(repeating: true, count: call.outputs),
-        context: context)
-    }
+    let error = #expect(throws: ModelError.self) { try evaluate(context) }
     #expect(error?.code == .limit, "\(error as Any)")
   }
 }

@@ -18,6 +18,20 @@ struct InterruptionTests {
     let inputs: @Sendable () -> [Tensor?]
 
     var testDescription: String { name }
+
+    /// What computes the call by itself.
+    func evaluation() throws -> (RunContext) throws(ModelError) -> Void {
+      let values = inputs().map { $0.map(Value.tensor) }
+      let definition = lone(
+        name, domain: domain, givenInputs: values.map { $0 != nil }, attributes, outputs: outputs)
+      let implementation = try OperatorTable.make(definition, operatorSet: opset)
+      let checked = try Schema.check(
+        types: values.map { $0?.type }, of: name, domain: domain, operatorSet: opset)
+      return { (context) throws(ModelError) in
+        _ = try implementation.evaluate(
+          Inputs(values, checked), wanted: Array(repeating: true, count: outputs), context: context)
+      }
+    }
   }
 
   private static func numbers(_ type: ElementType, _ shape: Int...) -> Tensor {
@@ -236,22 +250,11 @@ struct InterruptionTests {
   private static let tolerance = 100.0
 
   @Test(arguments: calls) func endsSoonAfterItsLimit(_ call: Call) throws {
-    let values = call.inputs().map { $0.map(Value.tensor) }
-    let definition = lone(
-      call.name, domain: call.domain, givenInputs: values.map { $0 != nil }, call.attributes,
-      outputs: call.outputs)
-    let implementation = try OperatorTable.make(definition, operatorSet: call.opset)
-    let checked = try Schema.check(
-      types: values.map { $0?.type }, of: call.name, domain: call.domain, operatorSet: call.opset)
-    let (lateness, error) = Self.lateness { context throws(ModelError) in
-      _ = try implementation.evaluate(
-        Inputs(values, checked), wanted: Array(repeating: true, count: call.outputs),
-        context: context)
-    }
+    let (lateness, error) = Self.lateness(try call.evaluation())
     let isEnded = error != nil
     if let error { #expect(error.code == .limit, "\(error)") }
     if ProcessInfo.processInfo.environment["SARDONYX_TRACE"] != nil {
-      let type = values.first??.tensor.map { "\($0.type)" } ?? ""
+      let type = call.inputs().first?.map { "\($0.type)" } ?? ""
       print("late \(call.name) \(type) \(Int(lateness)) ms\(isEnded ? "" : ", in time")")
     }
     #expect(lateness < Self.tolerance)
