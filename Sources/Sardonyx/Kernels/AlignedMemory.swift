@@ -22,6 +22,18 @@ enum LargePages {
     byteCount >= self.byteCount ? self.byteCount : 64
   }
 
+  /// Has the system bring in the pages of memory that is about to be written whole: one call costs a
+  /// quarter less than a fault for each page (104 MB: 57 ms instead of 76, Cascade Lake).
+  static func bringIn(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
+    #if os(Linux)
+      let page = 4096
+      guard byteCount >= 4 * page else { return }
+      let offset = Int(bitPattern: start) % page
+      // MADV_POPULATE_WRITE, which Linux has since 5.14; an earlier one declines, as do larger pages.
+      unsafe _ = madvise(start - offset, offset + byteCount, 23)
+    #endif
+  }
+
   /// Lets the system make large pages of what has been filled.
   static func gather(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
     #if os(Linux)
@@ -110,7 +122,13 @@ final class WeightArena: Sendable {
   }
 
   private func take(_ byteCount: Int) -> AlignedMemory {
-    guard byteCount <= blockByteCount / 2 else { return block(byteCount) }
+    let memory = byteCount <= blockByteCount / 2 ? part(byteCount) : block(byteCount)
+    // What is larger is filled bit by bit, while what it is made of goes.
+    if byteCount <= 8 * LargePages.byteCount { unsafe LargePages.bringIn(memory.start, byteCount) }
+    return memory
+  }
+
+  private func part(_ byteCount: Int) -> AlignedMemory {
     let room = (byteCount + 63) / 64 * 64
     return last.withLock { last in
       if let (block, taken) = last, taken + room <= block.byteCount {

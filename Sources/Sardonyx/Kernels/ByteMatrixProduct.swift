@@ -7,7 +7,7 @@ extension PackedBytes {
     let rows: Int
     var isTransposed = false
     let isSigned: Bool
-    /// One for all rows, one for each, or none.
+    /// One for all rows, one for each, some that the rows repeat, or none.
     let zeroPoints: [Int32]
   }
 
@@ -39,7 +39,7 @@ extension PackedBytes {
           unsafe center(sums, all, count: rows.count)
         } else {
           for (place, row) in rows.enumerated() {
-            let one = unsafe Rows(start: start, step: step, zero: zeros[row] + shift)
+            let one = unsafe Rows(start: start, step: step, zero: zeros[row % zeros.count] + shift)
             unsafe center(sums + place * width, one, from: place, count: 1)
           }
         }

@@ -79,12 +79,14 @@ enum IntegerProduct {
 struct IntegerFactor: Sendable {
   enum Side: Sendable { case left, right }
 
+  /// Fewer where the run is to end.
   private let matrices: [IntegerMatrix]
 
   /// Takes off the zero points and packs each matrix.
   /// - Parameters:
   ///   - tensor: int8 or uint8, matrices of `lanes` rows (left) or columns (right) on its last axes.
-  ///   - zeroPoints: none, one, one for each lane, or one for each lane of each matrix.
+  ///   - zeroPoints: none, one, one for each lane, one for each lane of each matrix, or some that the
+  ///     lanes repeat.
   init(
     _ tensor: Tensor, _ side: Side, lanes: Int, depth: Int, zeroPoints: [Int32],
     isTransposed: Bool = false
@@ -92,7 +94,7 @@ struct IntegerFactor: Sendable {
     let size = lanes * depth
     let count = size == 0 ? 0 : tensor.elementCount / size
     let isLaneContiguous = (side == .left) != isTransposed
-    matrices = (0..<count).map { index in
+    matrices = Interruption.map(count, cost: size &+ 300) { index in
       let isPerMatrix = zeroPoints.count == count * lanes && count > 1
       let zeros =
         isPerMatrix ? Array(zeroPoints[index * lanes..<(index + 1) * lanes]) : zeroPoints
@@ -116,7 +118,10 @@ struct IntegerFactor: Sendable {
         return unsafe buffer.initialize(repeating: 0)
       }
       guard let start = buffer.baseAddress else { return }
+      var interruption = Interruption()
       for (index, pair) in pairs.enumerated() {
+        let isAtHand = pair.left < left.matrices.count && pair.right < right.matrices.count
+        guard isAtHand, !interruption.isDue(after: 300) else { break }
         unsafe IntegerProduct.multiply(
           left.matrices[pair.left], right.matrices[pair.right], into: start + index * size,
           step: columns, on: crew)

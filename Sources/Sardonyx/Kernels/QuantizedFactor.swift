@@ -29,11 +29,12 @@ struct QuantizedFactor: Sendable {
     let width = places.count
     let ordered = AlignedMemory(byteCount: matrix.depth * width)
     unsafe ordered.start.initializeMemory(as: UInt8.self, repeating: 0, count: matrix.depth * width)
-    for (first, last, source) in Self.runs(places) {
-      for k in 0..<matrix.depth {
+    let runs = Self.runs(places)
+    for k in 0..<matrix.depth {
+      let row = unsafe matrix.bytes.bytes + matrix.offset + k * matrix.columns
+      for (first, last, source) in runs {
         unsafe (ordered.start + k * width + first).copyMemory(
-          from: matrix.bytes.bytes + matrix.offset + k * matrix.columns + source,
-          byteCount: last - first)
+          from: row + source, byteCount: last - first)
       }
     }
     bytes = unsafe PackedBytes(

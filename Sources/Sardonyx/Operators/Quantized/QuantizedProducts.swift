@@ -29,9 +29,8 @@ struct MatMulInteger: Operator {
       return multiply(inputs[0], inputs.tensor(2), packed, extents, outputs)
     }
     let sums = IntegerFactor.products(
-      inputs[0].factor(.left, zeroPoint: inputs.tensor(2)),
-      inputs[1].factor(.right, zeroPoint: inputs.tensor(3)), extents.pairs,
-      rows: extents.m, columns: extents.n, on: outputs.context.crew)
+      inputs[0], inputs[1], zeroPoints: (inputs.tensor(2), inputs.tensor(3)), extents,
+      on: outputs.context.crew)
     outputs[0].store(elements: sums)
   }
 
@@ -39,16 +38,20 @@ struct MatMulInteger: Operator {
     _ a: Tensor, _ zeroPoint: Tensor?, _ packed: [PackedBytes], _ extents: MatMulExtents,
     _ outputs: Outputs
   ) {
-    let (m, n, k) = (extents.m, extents.n, extents.k)
+    let (rows, pairs) = extents.stacked
     let zeros = zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? []
     let start = unsafe a.bytes.assumingMemoryBound(to: UInt8.self)
-    for (index, pair) in extents.pairs.enumerated() {
-      let isPerMatrix = zeros.count > m
-      let own = isPerMatrix ? Array(zeros[pair.left * m..<(pair.left + 1) * m]) : zeros
+    var interruption = Interruption()
+    for (index, pair) in pairs.enumerated() {
+      if interruption.isDue(after: 300) { return }
+      let isPerMatrix = zeros.count > rows
+      let own = isPerMatrix ? Array(zeros[pair.left * rows..<(pair.left + 1) * rows]) : zeros
       unsafe packed[pair.right].multiply(
         PackedBytes.Matrix(
-          start: start + pair.left * m * k, rows: m, isSigned: a.type == .int8, zeroPoints: own),
-        into: outputs[0].pointer(as: Int32.self) + index * m * n, on: outputs.context.crew)
+          start: start + pair.left * rows * extents.k, rows: rows, isSigned: a.type == .int8,
+          zeroPoints: own),
+        into: outputs[0].pointer(as: Int32.self) + index * rows * extents.n,
+        on: outputs.context.crew)
     }
   }
 }
@@ -63,30 +66,43 @@ extension Tensor {
     let count = elementCount / (depth * columns)
     let zeros = zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? [0]
     guard [1, columns, count * columns].contains(zeros.count) else { return nil }
-    return (0..<count).map { index in
+    let packed = Interruption.map(count, cost: 4 &* depth &* columns &+ 300) { index in
       let own =
         zeros.count > columns ? Array(zeros[index * columns..<(index + 1) * columns]) : zeros
       return unsafe PackedBytes(
         depth: depth, columns: columns, from: bytes + index * depth * columns,
         isSigned: type == .int8, depthStep: columns, columnStep: 1, zeroPoints: own)
     }
+    return packed.count == count ? packed : nil
   }
+}
 
-  /// This tensor of matrices as a factor of integer products; a vector is a row on the left and a
-  /// column on the right.
-  fileprivate func factor(_ side: IntegerFactor.Side, zeroPoint: Tensor?) -> IntegerFactor {
-    let isVector = shape.count == 1
-    let (rows, columns) =
-      side == .left
-      ? (isVector ? 1 : shape[shape.count - 2], shape[shape.count - 1])
-      : (isVector ? shape[0] : shape[shape.count - 2], isVector ? 1 : shape[shape.count - 1])
-    return IntegerFactor(
-      self, side, lanes: side == .left ? rows : columns, depth: side == .left ? columns : rows,
-      zeroPoints: zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? [])
+extension IntegerFactor {
+  /// The products of the matrices of two tensors less their zero points, in 32 bits that wrap.
+  fileprivate static func products(
+    _ a: Tensor, _ b: Tensor, zeroPoints: (a: Tensor?, b: Tensor?), _ extents: MatMulExtents,
+    on crew: Crew
+  ) -> [Int32] {
+    func numbers(_ zeroPoint: Tensor?) -> [Int32] {
+      zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? []
+    }
+    let (rows, pairs) = extents.stacked
+    return products(
+      IntegerFactor(
+        a, .left, lanes: rows, depth: extents.k, zeroPoints: numbers(zeroPoints.a)),
+      IntegerFactor(
+        b, .right, lanes: extents.n, depth: extents.k, zeroPoints: numbers(zeroPoints.b)),
+      pairs, rows: rows, columns: extents.n, on: crew)
   }
 }
 
 extension MatMulExtents {
+  /// The rows of each product and the products: one of all rows where ``isOne``, as a product of few
+  /// rows costs more than its sums.
+  fileprivate var stacked: (rows: Int, pairs: [(left: Int, right: Int)]) {
+    isOne && productCount > 0 ? (productCount * m, [(0, 0)]) : (m, pairs)
+  }
+
   /// Checks that a scale or zero point is one number, one for each row or column of a factor, or one
   /// for each row or column of each of its matrices.
   fileprivate func checkLanes(
@@ -152,8 +168,7 @@ struct QLinearMatMul: Operator {
     let (a, b) = (inputs[0], inputs[3])
     if a.type.isInteger, b.type.isInteger {
       let sums = IntegerFactor.products(
-        a.factor(.left, zeroPoint: inputs[2]), b.factor(.right, zeroPoint: inputs[5]),
-        extents.pairs, rows: extents.m, columns: extents.n, on: crew)
+        a, b, zeroPoints: (inputs[2], inputs[5]), extents, on: crew)
       let numbers = sums.interruptibleMap(cost: 4) { Double($0) }
       try Interruption.check()
       return numbers

@@ -194,14 +194,14 @@ extension BatchNormalizationFold {
       let count = ([channels] + to.compactMap(\.self)).checkedElementCount,
       let inputCount = ([normalization.channelCount] + extents).checkedElementCount
     else { throw .reason("\(node.label) has a border, and its map would be too large") }
-    let (sums, overflows) = count.multipliedReportingOverflow(
-      by: weights.elementCount / max(1, weights.shape[0]))
+    let taps = weights.shape.dropFirst(2).reduce(1, *)
+    let (sums, overflows) = count.multipliedReportingOverflow(by: taps)
     guard count <= Self.largestMap, inputCount <= 1 << 22, !overflows, sums <= mapBudget,
       Double(count) <= forwardAllowance * Double(inputCount)
     else { throw .reason("\(node.label) has a border, and its map would have \(count) numbers") }
-    let image = normalization.offsets.flatMap { Array(repeating: $0, count: area) }
     let context = mapContext(costing: sums)
-    var padded = Value.tensor(Tensor(image, [1, normalization.channelCount] + extents))
+    // One channel of ones stands for all of them.
+    var padded = Value.tensor(Tensor(Array(repeating: 1.0, count: area), [1, 1] + extents))
     for pad in padding {
       // Without the number to pad with, which is 0 in double too.
       let amounts = pad.operatorSet < 11 ? [] : [graph.constant(pad, 1).map(Value.tensor)]
@@ -210,15 +210,14 @@ extension BatchNormalizationFold {
       }
       padded = result
     }
-    var operands = [
-      padded,
-      .tensor(weights.mapped(to: .double) { unrounded.scale(&$1, in: $0) }),
-    ]
+    let ofOnes = node.weightsOfOnes(unrounded, normalization.offsets, outputCount: channels)
+    var operands = [padded, .tensor(ofOnes)]
     if let bias = try bias(node, channels: channels) {
       operands.append(.tensor(Tensor(bias, [channels])))
     }
     var double = node
     double.inputs = operands.indices.map { $0 }
+    double.attributes["group"] = nil
     do throws(ModelError) { try double.remake() } catch { throw .fault(error) }
     guard let map = try? double.evaluate(operands, context: context).first??.tensor else {
       throw .reason("\(node.label) has a border, whose map could not be made in time")
@@ -343,5 +342,38 @@ extension Dimension {
   /// The number, where it is one.
   fileprivate var extent: Int? {
     if case .known(let extent) = self { extent } else { nil }
+  }
+}
+
+extension Node {
+  /// The weights by which this Conv or ConvTranspose makes of one channel of ones what it makes of channels
+  /// that have an offset at every place: for each output and tap, the sum over the input channels.
+  fileprivate func weightsOfOnes(
+    _ weights: UnroundedWeights, _ offsets: [Double], outputCount: Int
+  ) -> Tensor {
+    let shape = weights.tensor.shape
+    let kernel = Shape(shape.dropFirst(2))
+    let taps = kernel.reduce(1, *)
+    let isTransposed = operatorName == "ConvTranspose"
+    let rowsPerGroup = max(1, shape[0] / max(1, attributes.int("group") ?? 1))
+    var sums = [Double](repeating: 0, count: outputCount * taps)
+    weights.tensor.forEachStretch { range, unscaled in
+      var numbers = unscaled
+      weights.scale(&numbers, in: range)
+      var position = range.lowerBound
+      while position < range.upperBound {
+        let (row, tap) = position.quotientAndRemainder(dividingBy: taps)
+        let (first, second) = row.quotientAndRemainder(dividingBy: shape[1])
+        let across = first / rowsPerGroup * shape[1] + second
+        let (output, input) = isTransposed ? (across, first) : (first, across)
+        let end = min(position + taps - tap, range.upperBound)
+        for index in position..<end {
+          sums[output * taps + tap + index - position] +=
+            numbers[index - range.lowerBound] * offsets[input]
+        }
+        position = end
+      }
+    }
+    return Tensor(sums, (isTransposed ? [1, outputCount] : [outputCount, 1]) + kernel)
   }
 }

@@ -30,6 +30,45 @@ import Testing
         == [0, 3])
   }
 
+  /// A right factor for all batches or one for each, given as it runs or before; zero points for all
+  /// rows, for the rows of a matrix, or for those of all matrices.
+  @Test(arguments: [1, 3], [false, true]) func batchesMultiplyLessTheirZeroPoints(
+    rightBatch: Int, isPrepared: Bool
+  ) throws {
+    let (batch, m, k, n) = (3, 5, 7, 4)
+    let a = (0..<batch * m * k).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+    let b = (0..<rightBatch * k * n).map { Int8(truncatingIfNeeded: $0 &* 59) }
+    for zeroCount in [1, m, batch * m] {
+      let zeros = (0..<zeroCount).map { UInt8(truncatingIfNeeded: 250 - 11 * $0) }
+      let inputs = [
+        Tensor(a, [batch, m, k]),
+        Tensor(b, rightBatch == 1 ? [k, n] : [batch, k, n]),
+        Tensor(zeros, zeroCount == batch * m ? [batch, m, 1] : [zeroCount]),
+      ]
+      var reader = NodeReader(
+        NodeDefinition(
+          operatorName: "MatMulInteger", inputs: ["a", "b", "az"], outputs: ["y"]),
+        operatorSet: 10, version: 10)
+      var product = try MatMulInteger(&reader)
+      if isPrepared {
+        try product.prepare(Facts([nil, Fact(inputs[1]), Fact(inputs[2])], .trusting()))
+      }
+      let y = try product.evaluate(
+        Inputs(inputs.map { .tensor($0) }, .trusting()), wanted: [true], context: RunContext())[0]!
+        .tensor!
+      #expect(y.shape == [batch, m, n])
+      let expected = (0..<batch * m * n).map { place in
+        let (row, column) = (place / n, place % n)
+        let right = rightBatch == 1 ? 0 : row / m * k * n
+        let zero = Int32(zeros[zeroCount == 1 ? 0 : row % zeroCount])
+        return (0..<k).reduce(Int32(0)) { sum, depth in
+          sum + (Int32(a[row * k + depth]) - zero) * Int32(b[right + depth * n + column])
+        }
+      }
+      #expect(try y.elements() == expected)
+    }
+  }
+
   @Test func zeroPointsHaveOneNumberOrOnePerLane() {
     let a = Tensor(zeros: .int8, [2, 3])
     let error = #expect(throws: ModelError.self) {
