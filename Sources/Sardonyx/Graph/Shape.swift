@@ -34,8 +34,11 @@ extension [Int] {
     return strides
   }
 
-  /// `[2, 3, 4]` as `2,3,4`.
-  var joined: String { map(String.init).joined(separator: ",") }
+  /// `[2, 3, 4]` as `2,3,4`; of more axes than anybody reads, the first ones and how many there are.
+  var joined: String {
+    let shown = prefix(32).map(String.init).joined(separator: ",")
+    return count > 32 ? "\(shown),… (\(count) axes)" : shown
+  }
 
   /// The shape that both broadcast to by ONNX's multidirectional (numpy's) rule.
   /// - Throws: ``ModelError`` where an axis differs and neither extent is 1.

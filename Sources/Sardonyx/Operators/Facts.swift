@@ -69,21 +69,27 @@ struct Facts: Sendable {
   /// The elements of an integer or bool input, such as axes or a target shape.
   /// - Throws: ``ModelError`` (undetermined) while they are not known.
   func integers(_ index: Int) throws(ModelError) -> [Int] {
-    let tensor = try tensor(index)
     // The first operator sets let some of them be floats.
-    guard tensor.type.computed != nil else {
-      throw .unexpected("type of input \(index)", expected: "integers", got: "\(tensor.type)")
-    }
-    return tensor.converted(to: Int64.self).map(Int.init)
+    try list(index, of: "integers").converted(to: Int64.self).map(Int.init)
   }
 
   /// The elements of a floating-point input, such as scales.
   /// - Throws: ``ModelError`` (undetermined) while they are not known.
   func numbers(_ index: Int) throws(ModelError) -> [Double] {
+    try list(index, of: "numbers").converted(to: Double.self)
+  }
+
+  /// An input that a shape follows from, and so one of few elements: a small file can make a long one.
+  private func list(_ index: Int, of kind: String) throws(ModelError) -> Tensor {
     let tensor = try tensor(index)
     guard tensor.type.computed != nil else {
-      throw .unexpected("type of input \(index)", expected: "numbers", got: "\(tensor.type)")
+      throw .unexpected("type of input \(index)", expected: kind, got: "\(tensor.type)")
     }
-    return tensor.converted(to: Double.self)
+    guard tensor.elementCount <= 1 << 20 else {
+      throw .unexpected(
+        "elements of input \(index), which a shape follows from", expected: "at most \(1 << 20)",
+        got: "\(tensor.elementCount)")
+    }
+    return tensor
   }
 }

@@ -29,4 +29,10 @@ import Testing
     #expect([2, 3, 4].strides == [12, 4, 1])
     #expect(Shape().strides == [])
   }
+
+  @Test func longShapesAreShownShort() {
+    #expect([2, 3, 4].joined == "2,3,4")
+    #expect(Shape(repeating: 1, count: 32).joined.hasSuffix(",1"))
+    #expect(Shape(repeating: 1, count: 30_000).joined.hasSuffix(",1,… (30000 axes)"))
+  }
 }

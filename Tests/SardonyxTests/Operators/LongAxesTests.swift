@@ -32,6 +32,16 @@ import Testing
     }
   }
 
+  /// A small file can make the list that a shape is read from.
+  @Test func shapesOfMillionsOfAxesAreRefused() throws {
+    let error = #expect(throws: ModelError.self) {
+      try run("ConstantOfShape", opset: 9, [Tensor(zeros: .int64, [1 << 21])])
+    }
+    #expect(
+      error?.message
+        == "elements of input 0, which a shape follows from: expected at most 1048576, got 2097152")
+  }
+
   @Test(arguments: ["AveragePool", "MaxPool", "LpPool"])
   func poolingsEndInTime(_ operatorName: String) throws {
     let long = Self.largest
