@@ -143,13 +143,18 @@ extension Tensor {
   }
 
   /// The texts of a string tensor in row-major order.
-  /// - Throws: ``ModelError`` (mismatch) where the elements are not strings.
+  /// - Throws: ``ModelError``: mismatch where the elements are not strings; limit or cancelled where the run that
+  ///   asks is to end.
   public func strings() throws(ModelError) -> [String] {
     guard type == .string else {
       throw .unexpected("element type", expected: "string", got: "\(type)")
     }
     let references = unsafe pointer(as: TextReference.self)
-    return (0..<elementCount).map { unsafe TextPool.text(references[$0]) }
+    let texts = Interruption.map(elementCount, cost: 40) {
+      unsafe TextPool.text(references[$0])
+    }
+    try Interruption.check()
+    return texts
   }
 
   /// The elements of a tensor whose type is known to be `T`'s.

@@ -52,15 +52,29 @@ enum LargePages {
   private let account: MemoryAccount?
   /// The memory that this is a part of, if it is.
   private let whole: AlignedMemory?
+  /// Whether there are addresses alone.
+  private let isPromised: Bool
 
   /// The memory is not initialised; a count of 0 gives a valid place of some bytes.
+  ///
+  /// Where the machine has not so much, the run that it is for is over by its limit of memory, and gets
+  /// addresses to write to until it notices.
   init(byteCount: Int) {
     self.byteCount = byteCount
     account = Interruption.crew?.account
     account?.charge(byteCount)
     whole = nil
-    unsafe start = UnsafeMutableRawPointer.allocate(
-      byteCount: max(byteCount, 64), alignment: LargePages.alignment(of: byteCount))
+    let (room, alignment) = (max(byteCount, 64), LargePages.alignment(of: byteCount))
+    var memory: UnsafeMutableRawPointer?
+    isPromised = unsafe posix_memalign(&memory, alignment, room) != 0
+    if isPromised {
+      let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+      unsafe memory = mmap(nil, room, PROT_READ | PROT_WRITE, flags, -1, 0)
+    }
+    guard let memory = unsafe memory, unsafe memory != MAP_FAILED else {
+      fatalError("no room for \(byteCount) bytes")
+    }
+    unsafe start = memory
   }
 
   /// A part of other memory, which lives as long.
@@ -69,12 +83,14 @@ enum LargePages {
     byteCount = range.count
     account = nil
     self.whole = whole
+    isPromised = false
     unsafe start = whole.start + range.lowerBound
   }
 
   deinit {
     account?.release(byteCount)
-    if whole == nil { unsafe start.deallocate() }
+    guard whole == nil else { return }
+    if isPromised { unsafe munmap(start, byteCount) } else { unsafe free(start) }
   }
 
   var floats: UnsafeMutablePointer<Float> { unsafe start.assumingMemoryBound(to: Float.self) }

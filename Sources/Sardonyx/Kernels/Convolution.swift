@@ -215,7 +215,7 @@ struct Convolution: Sendable {
       crew.performRanges(of: planes, by: max(1, (1 << 15) / max(1, size))) { range in
         for plane in range {
           unsafe padding.clear(padded + plane * size)
-          unsafe padding.copy(x + plane * padding.inputSize, into: padded + plane * size)
+          unsafe padding.copy(x + plane * padding.inputSize, into: padded + plane * size, on: crew)
         }
       }
       unsafe body(scratch, scratch + planes * size)
@@ -242,7 +242,7 @@ struct Convolution: Sendable {
         for index in range {
           let channel = index % channels
           if index == range.lowerBound || channel % perInput == 0 {
-            unsafe padding.copy(x + index / perInput * padding.inputSize, into: padded)
+            unsafe padding.copy(x + index / perInput * padding.inputSize, into: padded, on: crew)
           }
           let place = unsafe y + index * plane.outputs
           let bias = unsafe epilogue.bias.map { unsafe $0[channel] } ?? 0
@@ -288,8 +288,10 @@ private struct Padding: Sendable {
   }
 
   /// Copies the input into a plane that holds zeros around it.
-  func copy(_ x: UnsafePointer<Float>, into padded: UnsafeMutablePointer<Float>) {
+  func copy(_ x: UnsafePointer<Float>, into padded: UnsafeMutablePointer<Float>, on crew: Crew) {
+    var interruption = Interruption(of: crew)
     for (row, start) in rowStarts.enumerated() {
+      if interruption.isDue(after: rowLength &+ 4) { return }
       unsafe (padded + Int(start)).update(from: x + row * rowLength, count: rowLength)
     }
   }

@@ -27,6 +27,7 @@ struct TransposedConvolutionShape: Hashable, Sendable {
 /// The weights [C, M / groups, taps] of a transposed convolution, a left factor for each block of
 /// output channels.
 struct PackedTransposedFilter: Sendable {
+  /// Fewer where the run is to end.
   fileprivate let blocks: [PackedMatrix]
 
   init(
@@ -35,7 +36,8 @@ struct PackedTransposedFilter: Sendable {
   ) {
     let depth = shape.inputChannels / shape.groups
     let row = shape.outputsPerGroup * shape.taps
-    blocks = (0..<shape.groups * shape.blocksPerGroup).map { index in
+    let cost = 300 &+ depth &* shape.blockChannels &* shape.taps
+    blocks = Interruption.map(shape.groups * shape.blocksPerGroup, cost: cost) { index in
       let group = index / shape.blocksPerGroup
       let first = index % shape.blocksPerGroup * shape.blockChannels
       let channels = min(shape.blockChannels, shape.outputsPerGroup - first)
@@ -61,7 +63,7 @@ struct TransposedConvolution: Sendable {
   ) {
     let blocks = shape.groups * shape.blocksPerGroup
     let outputs = shape.output.elementCount
-    guard outputs > 0 else { return }
+    guard outputs > 0, filter.blocks.count == blocks else { return }
     nonisolated(unsafe) let (x, y, bias) = unsafe (x, y, bias)
     crew.perform(shape.batch * blocks) { [shape] chunk in
       let (image, block) = chunk.quotientAndRemainder(dividingBy: blocks)
@@ -81,7 +83,7 @@ struct TransposedConvolution: Sendable {
     }
   }
 
-  /// Goes through the input in strips of rows, whose products fit the cache.
+  /// Goes through the input in strips of rows, or of a row, whose products fit the cache.
   private func add(
     _ x: UnsafePointer<Float>, _ filter: PackedMatrix, _ channels: Int,
     to y: UnsafeMutablePointer<Float>, _ crew: Crew
@@ -89,49 +91,67 @@ struct TransposedConvolution: Sendable {
     let length = shape.input.last ?? 1
     let rows = shape.input.dropLast().reduce(1, *)
     guard rows * length > 0, filter.depth > 0, filter.lanes > 0 else { return }
-    let stripRows = min(rows, max(1, (1 << 17) / (filter.lanes * length)))
-    unsafe crew.scratch.withFloats(filter.lanes * stripRows * length) { strip in
-      for first in stride(from: 0, to: rows, by: stripRows) {
-        let columns = min(stripRows, rows - first) * length
-        let product = unsafe MatrixProduct.Parts(
-          left: .packed(filter),
-          right: .strided(x + first * length, laneStep: 1, depthStep: rows * length),
-          result: strip, resultStep: columns)
-        let size = MatrixProduct.Shape(rows: filter.lanes, columns: columns, depth: filter.depth)
-        unsafe MatrixProduct.multiply(product, size, on: crew)
-        for tap in 0..<shape.taps {
-          let falling = Tap(tap, shape)
-          for channel in 0..<channels {
-            unsafe spread(
-              strip + (channel * shape.taps + tap) * columns,
-              rows: first..<first + columns / length, falling,
-              over: y + channel * shape.output.elementCount, crew.instructions)
+    let places = max(1, (1 << 17) / filter.lanes)
+    let stripRows = min(rows, max(1, places / length))
+    let stripColumns = min(length, places)
+    var interruption = Interruption(of: crew)
+    unsafe crew.scratch.withFloats(filter.lanes * stripRows * stripColumns) { products in
+      for row in stride(from: 0, to: rows, by: stripRows) {
+        for column in stride(from: 0, to: length, by: stripColumns) {
+          let strip = Strip(
+            rows: row..<min(row + stripRows, rows),
+            columns: column..<min(column + stripColumns, length))
+          let parts = unsafe MatrixProduct.Parts(
+            left: .packed(filter),
+            right: .strided(x + row * length + column, laneStep: 1, depthStep: rows * length),
+            result: products, resultStep: strip.count)
+          let size = MatrixProduct.Shape(
+            rows: filter.lanes, columns: strip.count, depth: filter.depth)
+          unsafe MatrixProduct.multiply(parts, size, on: crew)
+          for tap in 0..<shape.taps {
+            if interruption.isDue(after: 300 &+ channels &* strip.count) { return }
+            let falling = Tap(tap, shape)
+            for channel in 0..<channels {
+              unsafe spread(
+                products + (channel * shape.taps + tap) * strip.count, strip, falling,
+                over: y + channel * shape.output.elementCount, crew.instructions)
+            }
           }
         }
       }
     }
   }
 
-  /// Adds what one tap makes of some rows of the input to a plane of the output.
+  /// Places of the input whose products are made together.
+  private struct Strip {
+    let rows: Range<Int>
+    let columns: Range<Int>
+
+    var count: Int { rows.count * columns.count }
+  }
+
+  /// Adds what one tap makes of a strip of the input to a plane of the output.
   private func spread(
-    _ x: UnsafePointer<Float>, rows: Range<Int>, _ tap: Tap,
+    _ x: UnsafePointer<Float>, _ strip: Strip, _ tap: Tap,
     over y: UnsafeMutablePointer<Float>, _ instructions: InstructionSet
   ) {
-    guard !tap.columns.isEmpty else { return }
-    let (length, stride) = (shape.input.last ?? 1, shape.strides.last ?? 1)
-    for row in rows {
-      guard let start = tap.start(of: row) else { continue }
+    let columns = tap.columns.clamped(to: strip.columns)
+    guard !columns.isEmpty else { return }
+    let stride = shape.strides.last ?? 1
+    let firstColumn = tap.firstColumn + (columns.lowerBound - tap.columns.lowerBound) * stride
+    for row in strip.rows {
+      guard let start = tap.start(of: row, shape) else { continue }
+      let from = (row - strip.rows.lowerBound) * strip.columns.count
       unsafe instructions.kernels.add_spread(
-        tap.columns.count, x + ((row - rows.lowerBound) * length + tap.columns.lowerBound),
-        y + (start + tap.firstColumn), stride)
+        columns.count, x + (from + columns.lowerBound - strip.columns.lowerBound),
+        y + (start + firstColumn), stride)
     }
   }
 
   /// Where the products of a tap fall.
   private struct Tap {
-    /// By axis but the last, where in a plane of the output the products of each index fall; -1 for
-    /// beside it.
-    private let places: [[Int]]
+    /// By axis, where in the output the product of input 0 falls, beside it too.
+    private let shifts: [Int]
     /// The inputs of a row whose products fall into it, and where the first does.
     let columns: Range<Int>
     let firstColumn: Int
@@ -139,14 +159,7 @@ struct TransposedConvolution: Sendable {
     init(_ index: Int, _ shape: TransposedConvolutionShape) {
       let last = shape.input.count - 1
       let tap = indices(of: index, within: shape.kernel)
-      let shifts = tap.indices.map { tap[$0] * shape.dilations[$0] - shape.padsBegin[$0] }
-      let steps = shape.output.strides
-      places = (0..<last).map { axis in
-        (0..<shape.input[axis]).map { index in
-          let place = index * shape.strides[axis] + shifts[axis]
-          return (0..<shape.output[axis]).contains(place) ? place * steps[axis] : -1
-        }
-      }
+      shifts = tap.indices.map { tap[$0] * shape.dilations[$0] - shape.padsBegin[$0] }
       let (shift, stride) = (shifts[last], shape.strides[last])
       let begin = shift >= 0 ? 0 : (-shift + stride - 1) / stride
       let room = shape.output[last] - 1 - shift
@@ -155,13 +168,15 @@ struct TransposedConvolution: Sendable {
     }
 
     /// Where a row of the input falls in a plane of the output; nil for beside it.
-    func start(of row: Int) -> Int? {
-      var (rest, start) = (row, 0)
-      for axis in places.indices.reversed() {
+    func start(of row: Int, _ shape: TransposedConvolutionShape) -> Int? {
+      var (rest, start, step) = (row, 0, shape.output.last ?? 1)
+      for axis in shifts.indices.dropLast().reversed() {
         let index: Int
-        (rest, index) = rest.quotientAndRemainder(dividingBy: places[axis].count)
-        guard places[axis][index] >= 0 else { return nil }
-        start += places[axis][index]
+        (rest, index) = rest.quotientAndRemainder(dividingBy: shape.input[axis])
+        let place = index * shape.strides[axis] + shifts[axis]
+        guard place >= 0, place < shape.output[axis] else { return nil }
+        start += place * step
+        step *= shape.output[axis]
       }
       return start
     }

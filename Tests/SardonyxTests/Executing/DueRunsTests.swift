@@ -20,6 +20,13 @@ struct DueRunsTests {
     .init(name: "MatMul") { [long(.float, 1, 2), long(.float, 2, 1)] },
     .init(name: "MatMul") { [long(.int64, 1, 2), long(.int64, 2, 1)] },
     .init(name: "MatMulInteger") { [long(.uint8, 1, 2), long(.uint8, 2, 1)] },
+    .init(name: "ConvTranspose") {
+      [Tensor(zeros: .float, [1, 1, 1, 4]), Tensor(zeros: .float, [1, 1 << 15, 1, 60])]
+    },
+    // More memory than machines have.
+    .init(name: "ConvTranspose") {
+      [Tensor(zeros: .float, [1, 1, 1, 512]), Tensor(zeros: .float, [1, 1, 1, 1 << 22])]
+    },
     .init(name: "Transpose") { [long(.float, 3)] },
     .init(name: "Transpose", attributes: ["perm": .ints([2, 0, 1])]) { [long(.float, 3, 2)] },
     .init(name: "Gather") { [Tensor(zeros: .float, [4, 2]), long(.int64)] },

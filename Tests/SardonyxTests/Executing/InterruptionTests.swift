@@ -87,6 +87,13 @@ struct InterruptionTests {
     Call(name: "ConvTranspose") {
       [zeros(.float, 1, 256, 256, 256), zeros(.float, 256, 256, 3, 3)]
     },
+    Call(name: "ConvTranspose") {
+      [zeros(.float, 1, 1, 1, 512), zeros(.float, 1, 1, 1, 1 << 24)]
+    },
+    Call(name: "ConvTranspose") {
+      [zeros(.float, 1, 1, 1, 4), zeros(.float, 1, 1 << 18, 1, 60)]
+    },
+    Call(name: "Conv") { [zeros(.float, 1, 1, 1 << 21, 5), zeros(.float, 1, 1, 3, 3)] },
     Call(name: "ConvInteger", opset: 10) {
       [zeros(.uint8, 1, 256, 256, 256), zeros(.uint8, 512, 256, 3, 3)]
     },

@@ -163,7 +163,8 @@ struct DictVectorizer: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let (keys, values) = inputs.map(0)
-    let known = try Labels(keys).keys.map { positions[$0] }
+    let known = try Labels(keys).keys.interruptibleMap(cost: 100) { positions[$0] }
+    try Interruption.check()
     let shape = [1, vocabulary.count]
     // Keys that the vocabulary lacks are dropped, as in onnxruntime.
     if values.type == .string {

@@ -20,7 +20,8 @@ private struct LabelTable: Sendable {
 
   func look(_ tensor: Tensor) throws(ModelError) -> Value {
     let fallback = values.count - 1
-    let found = try Labels(tensor).keys.map { positions[$0] ?? fallback }
+    let found = try Labels(tensor).keys.interruptibleMap(cost: 100) { positions[$0] ?? fallback }
+    try Interruption.check()
     return .tensor(values.choose(found, as: valueType, tensor.shape))
   }
 }
@@ -175,7 +176,9 @@ struct OneHotEncoder: Operator {
     let labels: Labels =
       hasTexts ? try Labels(inputs[0]) : .integers(inputs[0].converted(to: Int64.self))
     var result = [Float](repeating: 0, count: outputs[0].elementCount)
+    var interruption = Interruption()
     for (index, key) in labels.keys.enumerated() {
+      if interruption.isDue(after: 100) { return }
       if let position = positions[key] {
         result[index * width + position] = 1
       } else if !allowsUnknown {

@@ -58,11 +58,13 @@ enum Labels: Sendable {
     }
   }
 
+  /// Fewer where the run is to end.
   var keys: [Key] {
     switch self {
-    case .texts(let texts): texts.map(Key.text)
-    case .integers(let integers): integers.map(Key.integer)
-    case .reals(let reals): reals.map { $0.isNaN ? .notANumber : .real($0) }
+    case .texts(let texts): texts.interruptibleMap(cost: 20, Key.text)
+    case .integers(let integers): integers.interruptibleMap(cost: 20, Key.integer)
+    case .reals(let reals):
+      reals.interruptibleMap(cost: 20) { $0.isNaN ? .notANumber : .real($0) }
     }
   }
 

@@ -272,7 +272,9 @@ struct ReverseSequence: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let whole = Region(inputs[0].shape)
     let time = whole.extents[timeAxis]
+    var interruption = Interruption()
     for (batch, length) in inputs.integers(1).enumerated() {
+      if interruption.isDue(after: 1000) { return }
       guard length >= 0, length <= time else {
         throw .unexpected("sequence_lens", expected: "0 to \(time)", got: "\(length)")
       }

@@ -46,12 +46,20 @@ struct CausalConvWithState: Operator {
       let x: [T] = inputs[0].converted()
       let past: [T]? = inputs.tensor(3)?.converted()
       var padded = [T](zerosUntilDue: planes * room)
+      var interruption = Interruption()
       for plane in 0..<planes {
+        if interruption.isDue(after: 4 &* room &+ 10) { return }
         for k in 0..<taps - 1 { padded[plane * room + k] = past?[plane * (taps - 1) + k] ?? 0 }
         for t in 0..<length { padded[plane * room + taps - 1 + t] = x[plane * length + t] }
       }
       if outputs.wants(1) {
-        outputs[1].store((0..<planes).flatMap { padded[($0 * room + length)..<($0 + 1) * room] })
+        var state: [T] = []
+        state.reserveCapacity(planes * (taps - 1))
+        for plane in 0..<planes {
+          if interruption.isDue(after: 20 &+ taps) { return }
+          state += padded[(plane * room + length)..<(plane + 1) * room]
+        }
+        outputs[1].store(state)
       }
       guard outputs.wants(0) else { return }
       let axis = WindowAxis(input: room, output: length, kernel: taps, stride: 1, dilation: 1)
@@ -60,7 +68,12 @@ struct CausalConvWithState: Operator {
         ConvolutionExtents(
           batch: shape[0], inputChannels: channels, outputChannels: channels,
           group: max(1, channels), axes: [axis]))
-      if appliesSilu { y = y.map { $0 * sigmoid($0) } }
+      if appliesSilu {
+        for index in y.indices {
+          if interruption.isDue(after: 20) { return }
+          y[index] *= sigmoid(y[index])
+        }
+      }
       outputs[0].store(y)
     }
     compute(inputs[0].type.real)

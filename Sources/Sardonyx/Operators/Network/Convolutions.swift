@@ -44,8 +44,10 @@ struct Conv: ActivationAccepting {
     }
     let shape = ConvolutionShape(extents)
     let filter = filter ?? PackedFilter(inputs[1].single!, shape)
+    let convolution = convolutions.value(for: shape) { Convolution(shape) }
+    try Interruption.check()
     outputs[0].writeSingle { y in
-      convolutions.value(for: shape) { Convolution(shape) }.run(
+      convolution.run(
         x, filter, bias: inputs.tensor(2)?.single,
         residual: addsResidual ? inputs[3].single : nil, activation, into: y,
         on: outputs.context.crew)

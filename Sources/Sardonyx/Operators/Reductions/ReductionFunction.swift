@@ -45,11 +45,11 @@ struct ReductionFunction: Sendable {
   func apply(_ x: Tensor, _ block: AxisBlock, into y: Destination, on crew: Crew) {
     switch x.type.computed {
     case is Int64.Type:
-      y.store(lines(x, block, signed).map { y.type.clamped($0) })
+      y.store(lines(x, block, signed).interruptibleMap(cost: 4) { y.type.clamped($0) })
     case is UInt64.Type: y.store(lines(x, block, unsigned))
     case is Float.Type where kernel != nil:
       let results = block.reduce(kernel!.reduction, x, on: crew)
-      y.store(results.map { kernel!.finish(Double($0)) })
+      y.store(results.interruptibleMap(cost: 8) { kernel!.finish(Double($0)) })
     default: y.store(lines(x, block, real))
     }
   }

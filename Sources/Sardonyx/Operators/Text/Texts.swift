@@ -26,7 +26,11 @@ struct StringConcat: Operator {
       Region(inputs[0].shape).broadcast(to: shape).offsets,
       Region(inputs[1].shape).broadcast(to: shape).offsets)
     try Interruption.check()
-    for (first, second) in pairs { try texts.append(left[first], followedBy: right[second]) }
+    var interruption = Interruption()
+    for (first, second) in pairs {
+      if interruption.isDue(after: 100) { try Interruption.check() }
+      try texts.append(left[first], followedBy: right[second])
+    }
     outputs.set(0, .tensor(try texts.tensor(shape)))
   }
 }
@@ -51,7 +55,9 @@ struct StringSplit: Operator {
     let shape = inputs[0].shape
     var texts = TextList(outputs.context)
     var counts: [Int] = []
+    var interruption = Interruption()
     for text in try inputs[0].strings() {
+      if interruption.isDue(after: 200 &+ 10 &* text.utf8.count) { try Interruption.check() }
       let list = delimiter.isEmpty ? words(text) : pieces(text)
       for piece in list { try texts.append(piece) }
       counts.append(list.count)
@@ -121,7 +127,9 @@ struct StringNormalizer: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     var kept = TextList(outputs.context)
+    var interruption = Interruption()
     for text in try inputs[0].strings() {
+      if interruption.isDue(after: 200 &+ 10 &* text.utf8.count) { try Interruption.check() }
       if !stopWords.isEmpty, stopWords.contains(isCaseSensitive ? text : text.lowercased()) {
         continue
       }
@@ -149,6 +157,11 @@ struct RegexFullMatch: Operator {
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] { [Fact(.bool, try inputs.shape(0))] }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
-    outputs[0].store(elements: try inputs[0].strings().map(pattern.matches(whole:)))
+    var interruption = Interruption()
+    let matches = try inputs[0].strings().map { text throws(ModelError) in
+      if interruption.isDue(after: 1000) { try Interruption.check() }
+      return pattern.matches(whole: text)
+    }
+    outputs[0].store(elements: matches)
   }
 }

@@ -83,11 +83,13 @@ struct Optimizer<Method: DescentMethod>: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     let step = inputs[1].converted(to: Int64.self)[0]
     let rate = method.rate(inputs[0].converted(to: Double.self)[0], step: step)
+    var interruption = Interruption()
     for tensor in 0..<tensorCount {
       var columns = (0..<2 + Method.stateCount).map {
         inputs[input(role: $0, tensor)].converted(to: Double.self)
       }
       for index in columns[0].indices {
+        if interruption.isDue(after: 200) { return }
         var state = columns[2...].map { $0[index] }
         columns[0][index] = method.update(
           columns[0][index], columns[1][index], &state, rate: rate, step: step)
