@@ -27,7 +27,10 @@ struct ArrayFeatureExtractor: Operator {
       throw .unexpected("an index of Y", expected: "0 ..< \(width)", got: "\(index)")
     }
     let rows = width == 0 ? 0 : inputs[0].elementCount / width
-    let positions = (0..<rows).flatMap { row in indices.map { row * width + $0 } }
+    let positions = Interruption.map(rows * indices.count, cost: 4) { place in
+      place / indices.count * width + indices[place % indices.count]
+    }
+    try Interruption.check()
     outputs.set(
       0, .tensor(try Labels(inputs[0]).choose(positions, as: inputs[0].type, outputs[0].shape)))
   }
@@ -46,7 +49,8 @@ struct Binarizer: Operator {
   }
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {
-    outputs[0].store(inputs[0].converted(to: Double.self).map { $0 > threshold ? 1.0 : 0 })
+    outputs[0].store(
+      inputs[0].converted(to: Double.self).interruptibleMap(cost: 2) { $0 > threshold ? 1.0 : 0 })
   }
 }
 

@@ -141,7 +141,9 @@ struct LinearClassifier: Operator {
     let raw = functions.scores(rows)
     var scores: [Double] = []
     var classes: [Int] = []
+    var interruption = Interruption()
     for row in 0..<rows.count {
+      if interruption.isDue(after: 100 &+ 20 &* functions.count) { try Interruption.check() }
       let own = raw[row * functions.count..<(row + 1) * functions.count]
       classes.append(functions.count == 1 ? (own.first! > 0 ? 1 : 0) : own.indexOfLargest)
       if isPair {
@@ -173,7 +175,9 @@ struct LinearRegressor: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
     var scores = functions.scores(rows)
+    var interruption = Interruption()
     for row in 0..<rows.count {
+      if interruption.isDue(after: 20 &+ 20 &* functions.count) { return }
       transform.apply(&scores, row * functions.count..<(row + 1) * functions.count)
     }
     outputs[0].store(scores)

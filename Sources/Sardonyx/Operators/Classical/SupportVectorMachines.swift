@@ -114,11 +114,13 @@ struct SVMClassifier: Operator {
     let rows = try FeatureRows(inputs[0])
     var scores: [Double] = []
     var classes: [Int] = []
+    var interruption = Interruption()
     switch machine {
     case .linear(let functions):
       scores = functions.scores(rows)
       let isPositive = functions.coefficients.allSatisfy { $0 >= 0 }
       for row in 0..<rows.count {
+        if interruption.isDue(after: 50 &+ 10 &* functions.count) { try Interruption.check() }
         let range = row * functions.count..<(row + 1) * functions.count
         classes.append(Self.linearClass(scores[range], isPositive: isPositive))
         transform.apply(&scores, range)
@@ -128,6 +130,7 @@ struct SVMClassifier: Operator {
         duels.decide(rows.numbers.span.extracting(rows.range($0)), transform)
       }
       for result in results {
+        if interruption.isDue(after: 50) { try Interruption.check() }
         classes.append(result.winner)
         scores += result.scores
       }

@@ -170,7 +170,9 @@ struct TensorScatter: Operator {
     outputs[0].copy(inputs[0])
     guard length > 0 else { return }
     let starts = inputs.has(2) ? inputs.integers(2) : Array(repeating: 0, count: cache.extents[0])
+    var interruption = Interruption()
     for (batch, index) in starts.enumerated() {
+      if interruption.isDue(after: 2000) { return }
       guard isCircular || (index >= 0 && index <= room - length) else {
         throw .unexpected("write_indices", expected: "0 to \(room - length)", got: "\(index)")
       }

@@ -311,7 +311,9 @@ struct Trilu: Operator {
     let rowAxis = input.shape.count - 2
     let columns = input.shape[rowAxis + 1]
     outputs[0].clear()
+    var interruption = Interruption()
     for row in 0..<input.shape[rowAxis] {
+      if interruption.isDue(after: 1000) { return }
       let bound = row.saturatingSum(diagonal)
       let kept =
         keepsUpper

@@ -268,7 +268,9 @@ struct BlockNormalization {
     let shape = inputs[0].shape
     let planes = shape[0] * shape[1]
     var (means, factors, shifts): ([Float], [Float], [Float]) = ([], [], [])
+    var interruption = Interruption()
     for plane in 0..<planes {
+      if interruption.isDue(after: 20) { return }
       let (mean, variance) = moments[plane * blocks / planes]
       let which = parameter(plane)
       means.append(mean)

@@ -41,7 +41,10 @@ struct QuantizationScales: Sendable {
   func forEachRun(_ body: (Range<Int>, _ scale: Int) -> Void) {
     let (count, inner) = (block.count, block.inner)
     if isPerTensor { return body(0..<block.outer, 0) }
+    var interruption = Interruption()
     for line in 0..<block.outer * count {
+      // A run costs more than its numbers.
+      if interruption.isDue(after: (blockSize == nil ? 200 : 200 &* inner) &+ 8 &* inner) { return }
       let first = line * inner
       guard let blockSize else {
         body(first..<first + inner, line % count)

@@ -92,11 +92,14 @@ struct TfIdfVectorizer: Operator {
       outputs[0].pointer(as: Int32.self), outputs[0].pointer(as: Float.self)
     )
     unsafe counts.initialize(repeating: 0, count: count)
+    var interruption = Interruption()
     for row in 0..<count / columnCount {
+      if interruption.isDue(after: 20 &* rowLength &+ 20) { return }
       unsafe self.count(
         tokens[row * rowLength..<(row + 1) * rowLength], into: counts + row * columnCount)
     }
     for row in stride(from: 0, to: count, by: columnCount) {
+      if interruption.isDue(after: 4 &* columnCount &+ 4) { return }
       for column in 0..<columnCount {
         unsafe values[row + column] = value(column, counts[row + column])
       }

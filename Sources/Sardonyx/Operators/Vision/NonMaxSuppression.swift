@@ -36,9 +36,10 @@ struct NonMaxSuppression: Operator {
     var picked: [Int64] = []
     // Of no boxes there may be any number of images and classes.
     for image in 0..<(count > 0 && most > 0 ? shape[0] : 0) {
-      let boxes = (0..<count).map { index in
+      let boxes = Interruption.map(count, cost: 60) { index in
         Box(corners[((image * count + index) * 4)...].prefix(4), isCentred: isCentred)
       }
+      try Interruption.check()
       for category in 0..<shape[1] {
         let row = (image * shape[1] + category) * count
         let candidates = (0..<count).filter { index in
