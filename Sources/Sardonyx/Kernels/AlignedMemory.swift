@@ -29,7 +29,7 @@ enum LargePages {
       let page = 4096
       guard byteCount >= 4 * page else { return }
       let offset = Int(bitPattern: start) % page
-      // MADV_POPULATE_WRITE, which Linux has since 5.14; an earlier one declines, as do larger pages.
+      // MADV_POPULATE_WRITE, which Linux has since 5.14; an earlier one declines, as does one of larger pages.
       unsafe _ = madvise(start - offset, offset + byteCount, 23)
     #endif
   }
@@ -52,8 +52,8 @@ enum LargePages {
   private let account: MemoryAccount?
   /// The memory that this is a part of, if it is.
   private let whole: AlignedMemory?
-  /// Whether there are addresses alone.
-  private let isPromised: Bool
+  /// Whether it is addresses alone, whose pages come as they are written, counted by nobody.
+  fileprivate let isPromised: Bool
 
   /// The memory is not initialised; a count of 0 gives a valid place of some bytes.
   ///
@@ -176,7 +176,8 @@ final class ScratchPool: Sendable {
     _ count: Int, _ body: (UnsafeMutableRawPointer) throws -> Result
   ) rethrows -> Result {
     let memory = take(count)
-    defer { idle.withLock { $0.append(memory) } }
+    // The next user of memory that could not be had must meet its limit too.
+    defer { if !memory.isPromised { idle.withLock { $0.append(memory) } } }
     return try unsafe body(memory.start)
   }
 

@@ -23,7 +23,7 @@ struct DueRunsTests {
     .init(name: "ConvTranspose") {
       [Tensor(zeros: .float, [1, 1, 1, 4]), Tensor(zeros: .float, [1, 1 << 15, 1, 60])]
     },
-    // More memory than machines have.
+    // So many taps that each goes with one place of a row at a time.
     .init(name: "ConvTranspose") {
       [Tensor(zeros: .float, [1, 1, 1, 512]), Tensor(zeros: .float, [1, 1, 1, 1 << 22])]
     },

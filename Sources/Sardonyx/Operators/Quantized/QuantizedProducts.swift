@@ -39,7 +39,7 @@ struct MatMulInteger: Operator {
     _ outputs: Outputs
   ) {
     let (rows, pairs) = extents.stacked
-    let zeros = zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? []
+    let zeros = zeroPoint?.zeroPoints ?? []
     let start = unsafe a.bytes.assumingMemoryBound(to: UInt8.self)
     var interruption = Interruption()
     for (index, pair) in pairs.enumerated() {
@@ -57,6 +57,11 @@ struct MatMulInteger: Operator {
 }
 
 extension Tensor {
+  /// The zero points that this tensor holds.
+  fileprivate var zeroPoints: [Int32] {
+    converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:))
+  }
+
   /// This constant tensor of matrices as right factors; nil where there are none, or sums might not
   /// fit 32 bits.
   fileprivate func packedBytes(zeroPoint: Tensor?) -> [PackedBytes]? {
@@ -64,7 +69,7 @@ extension Tensor {
     let (depth, columns) = isVector ? (shape[0], 1) : (shape[shape.count - 2], shape.last!)
     guard type.isByte, elementCount > 0, depth <= PackedBytes.largestDepth else { return nil }
     let count = elementCount / (depth * columns)
-    let zeros = zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? [0]
+    let zeros = zeroPoint?.zeroPoints ?? [0]
     guard [1, columns, count * columns].contains(zeros.count) else { return nil }
     let packed = Interruption.map(count, cost: 4 &* depth &* columns &+ 300) { index in
       let own =
@@ -83,15 +88,12 @@ extension IntegerFactor {
     _ a: Tensor, _ b: Tensor, zeroPoints: (a: Tensor?, b: Tensor?), _ extents: MatMulExtents,
     on crew: Crew
   ) -> [Int32] {
-    func numbers(_ zeroPoint: Tensor?) -> [Int32] {
-      zeroPoint?.converted(to: Int64.self).map(Int32.init(truncatingIfNeeded:)) ?? []
-    }
     let (rows, pairs) = extents.stacked
     return products(
       IntegerFactor(
-        a, .left, lanes: rows, depth: extents.k, zeroPoints: numbers(zeroPoints.a)),
+        a, .left, lanes: rows, depth: extents.k, zeroPoints: zeroPoints.a?.zeroPoints ?? []),
       IntegerFactor(
-        b, .right, lanes: extents.n, depth: extents.k, zeroPoints: numbers(zeroPoints.b)),
+        b, .right, lanes: extents.n, depth: extents.k, zeroPoints: zeroPoints.b?.zeroPoints ?? []),
       pairs, rows: rows, columns: extents.n, on: crew)
   }
 }
