@@ -97,12 +97,13 @@ extension Array where Element: Number {
 
   /// A copy of so many numbers; where the run is to end, floating-point numbers as
   /// ``init(repeating:untilDue:)``. Integers may be places, and whoever has checked them relies on them.
-  init(copyingUntilDue source: UnsafePointer<Element>, _ count: Int) {
+  /// - Parameter asPlaces: false for integers that are numbers alone.
+  init(copyingUntilDue source: UnsafePointer<Element>, _ count: Int, asPlaces: Bool = true) {
     Interruption.expect(count, Element.self)
     unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
       initialized = count
       guard let start = buffer.baseAddress else { return }
-      if Element.elementType.isInteger {
+      if asPlaces, Element.elementType.isInteger {
         return unsafe start.initialize(from: source, count: count)
       }
       Interruption.inStretches(of: count) {

@@ -1,37 +1,41 @@
 extension Tensor {
   /// The elements converted to a computing type, in row-major order; exact where `T` is
   /// ``ElementType/computed`` (or wider). The tensor must be numeric or bool.
+  /// - Parameter asPlaces: false for integers that are numbers alone, or are not used before it has been
+  ///   checked that the run goes on: where it is to end they are whatever the memory holds.
   @_specialize(where T == Float)
   @_specialize(where T == Double)
   @_specialize(where T == Int64)
   @_specialize(where T == UInt64)
-  func converted<T: Number>(to _: T.Type = T.self) -> [T] {
+  func converted<T: Number>(to _: T.Type = T.self, asPlaces: Bool = true) -> [T] {
     if T.elementType == type {
-      return unsafe [T](copyingUntilDue: pointer(as: T.self), elementCount)
+      return unsafe [T](
+        copyingUntilDue: pointer(as: T.self), elementCount, asPlaces: asPlaces)
     }
     switch type {
-    case .float: return map(Float.self) { T(converting: $0.asDouble) }
-    case .double: return map(Double.self) { T(converting: $0) }
-    case .int8, .int4, .int2: return map(Int8.self) { T(converting: Int64($0)) }
-    case .int16: return map(Int16.self) { T(converting: Int64($0)) }
-    case .int32: return map(Int32.self) { T(converting: Int64($0)) }
-    case .int64: return map(Int64.self) { T(converting: $0) }
-    case .uint8, .bool, .uint4, .uint2: return map(UInt8.self) { T(converting: Int64($0)) }
-    case .uint16: return map(UInt16.self) { T(converting: Int64($0)) }
-    case .uint32: return map(UInt32.self) { T(converting: Int64($0)) }
-    case .uint64: return map(UInt64.self) { T(converting: $0) }
+    case .float: return map(Float.self, asPlaces) { T(converting: $0.asDouble) }
+    case .double: return map(Double.self, asPlaces) { T(converting: $0) }
+    case .int8, .int4, .int2: return map(Int8.self, asPlaces) { T(converting: Int64($0)) }
+    case .int16: return map(Int16.self, asPlaces) { T(converting: Int64($0)) }
+    case .int32: return map(Int32.self, asPlaces) { T(converting: Int64($0)) }
+    case .int64: return map(Int64.self, asPlaces) { T(converting: $0) }
+    case .uint8, .bool, .uint4, .uint2:
+      return map(UInt8.self, asPlaces) { T(converting: Int64($0)) }
+    case .uint16: return map(UInt16.self, asPlaces) { T(converting: Int64($0)) }
+    case .uint32: return map(UInt32.self, asPlaces) { T(converting: Int64($0)) }
+    case .uint64: return map(UInt64.self, asPlaces) { T(converting: $0) }
     case .float8e8m0:
-      return map(UInt8.self) { T(converting: SmallFloat.decodePowerOfTwo($0)) }
+      return map(UInt8.self, asPlaces) { T(converting: SmallFloat.decodePowerOfTwo($0)) }
     case .float16 where T.self == Float.self, .bfloat16 where T.self == Float.self:
       return unsafe unsafeBitCast(
         HalfKernels.widened(elementCount, pointer(as: UInt16.self), from: type), to: [T].self)
     case .float16, .bfloat16:
       let format = type.smallFloat!
-      return map(UInt16.self) { T(converting: format.decode($0)) }
+      return map(UInt16.self, asPlaces) { T(converting: format.decode($0)) }
     case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float6e2m3, .float6e3m2,
       .float4e2m1:
       let format = type.smallFloat!
-      return map(UInt8.self) { T(converting: format.decode(UInt16($0))) }
+      return map(UInt8.self, asPlaces) { T(converting: format.decode(UInt16($0))) }
     case .string, .complex64, .complex128:
       preconditionFailure("\(type) is not a number")
     }
@@ -75,7 +79,9 @@ extension Tensor {
     return Tensor(type, shape, storage: made)
   }
 
-  private func map<S: BitwiseCopyable, T: Number>(_: S.Type, _ convert: (S) -> T) -> [T] {
+  private func map<S: BitwiseCopyable, T: Number>(
+    _: S.Type, _ asPlaces: Bool, _ convert: (S) -> T
+  ) -> [T] {
     let source = unsafe pointer(as: S.self)
     Interruption.expect(elementCount, T.self)
     return unsafe [T](unsafeUninitializedCapacity: elementCount) { buffer, count in
@@ -85,7 +91,7 @@ extension Tensor {
         // Where the run is to end, any numbers do: whatever the memory holds, or for integers, which
         // may be places, the first element.
         let isDue = first > 0 && Interruption.isDue
-        if isDue, !T.elementType.isInteger { return }
+        if isDue, !asPlaces || !T.elementType.isInteger { return }
         let step = isDue ? 0 : 1
         for index in first..<Swift.min(first + Self.stretch, count) {
           unsafe (target + index).initialize(to: convert(source[index * step]))

@@ -45,8 +45,9 @@ struct PackedBytes: Sendable {
     let memory = WeightArena.take(width * runs * filled)
     var sums = [Int32](repeating: 0, count: width)
     let flip: UInt8 = isSigned ? 0 : 0x80
+    var interruption = Interruption()
     /// Calls `body` with the columns of each panel, and in it with each run: where that is read and written,
-    /// and its sums; until it returns false.
+    /// and its sums; until it returns false, or the run of the model is to end.
     func forEachRun(
       _ body: (
         Range<Int>, Int, UnsafePointer<UInt8>, UnsafeMutablePointer<Int8>,
@@ -57,6 +58,7 @@ struct PackedBytes: Sendable {
         for first in stride(from: 0, to: columns, by: panel) {
           let panelWidth = min(panel, width - first)
           for run in 0..<runs {
+            if interruption.isDue(after: panelWidth &* filled / 2) { return false }
             let from = unsafe start + run * runStep + first * columnStep
             let to = unsafe memory.start + (first * runs + run * panelWidth) * filled
             let isDone = unsafe body(

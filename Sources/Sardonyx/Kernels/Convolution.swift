@@ -279,7 +279,7 @@ private struct Padding: Sendable {
     rowLength = shape.input.last ?? 1
     let steps = shape.padded.strides
     let origin = zip(steps, shape.padsBegin).reduce(0) { $0 + $1.0 * $1.1 }
-    rowStarts = lattice(shape.input.dropLast(), steps.dropLast()).map { $0 + Int32(origin) }
+    rowStarts = lattice(shape.input.dropLast(), steps.dropLast(), from: origin)
   }
 
   /// Fills a plane with zeros.

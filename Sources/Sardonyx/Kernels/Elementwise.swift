@@ -62,10 +62,14 @@ enum Elementwise {
     let instructions = crew.instructions
     let low: Float = relu ? 0 : -.infinity
     if inner == 1 {
-      crew.performRanges(of: outer, by: max(1, chunk / max(1, channels))) { rows in
-        for row in rows {
-          let place = row * channels
-          unsafe instructions.kernels.scale_shift(channels, x + place, scale, shift, low, y + place)
+      let part = max(1, min(channels, chunk))
+      let parts = (channels + part - 1) / part
+      crew.performRanges(of: outer * parts, by: chunk / part) { range in
+        for index in range {
+          let (row, first) = (index / parts, index % parts * part)
+          let place = row * channels + first
+          unsafe instructions.kernels.scale_shift(
+            min(part, channels - first), x + place, scale + first, shift + first, low, y + place)
         }
       }
       return

@@ -1,11 +1,16 @@
-/// Σ index·step for all indices within the extents, the last axis running fastest.
-func lattice(_ extents: [Int], _ steps: [Int]) -> [Int32] {
-  var offsets: [Int32] = [0]
+/// Start + Σ index·step for all indices within the extents, the last axis running fastest; fewer where
+/// the run is to end.
+func lattice(_ extents: [Int], _ steps: [Int], from start: Int = 0) -> [Int32] {
+  var offsets = [Int32(start)]
+  var interruption = Interruption()
   for (extent, step) in zip(extents, steps) {
     var longer: [Int32] = []
     longer.reserveCapacity(offsets.count * extent)
     for offset in offsets {
-      for index in 0..<extent { longer.append(offset + Int32(truncatingIfNeeded: index * step)) }
+      for index in 0..<extent {
+        if interruption.isDue(after: 2) { return longer }
+        longer.append(offset + Int32(truncatingIfNeeded: index * step))
+      }
     }
     offsets = longer
   }

@@ -136,7 +136,7 @@ enum MatrixProduct {
       crew.performRanges(of: lanes, by: group) { lanes in
         unsafe factor.pack(
           lanes: lanes, depth: 0..<depth, width: width, into: start + lanes.lowerBound * depth,
-          with: crew.instructions)
+          on: crew)
       }
       unsafe body(.panels(start))
     }
@@ -144,21 +144,51 @@ enum MatrixProduct {
 }
 
 extension MatrixProduct.Factor {
-  /// Writes panels of these lanes one after the other, each as [depth][width].
+  /// Writes panels of these lanes one after the other, each as [depth][width]; fewer where the run is to
+  /// end.
   func pack(
     lanes: Range<Int>, depth: Range<Int>, width: Int, into panels: UnsafeMutablePointer<Float>,
-    with instructions: InstructionSet
+    on crew: Crew
+  ) {
+    let panelStep = width * depth.count
+    // Numbers that are packed between two looks at the clock.
+    let pieceCount = 1 << 18
+    guard lanes.count * depth.count > pieceCount else {
+      return unsafe pack(lanes, depth, width, into: panels, panelStep, crew.instructions)
+    }
+    // Pieces that are long where the source adjoins.
+    var lanesAtOnce = width
+    if case .strided(_, laneStep: 1, _) = unsafe self {
+      lanesAtOnce = max(1, (1 << 14) / width) * width
+    }
+    let depthAtOnce = pieceCount / lanesAtOnce
+    for lane in stride(from: 0, to: lanes.count, by: lanesAtOnce) {
+      let first = lanes.lowerBound + lane
+      for k in stride(from: 0, to: depth.count, by: depthAtOnce) {
+        if crew.isCancelled { return }
+        let start = depth.lowerBound + k
+        unsafe pack(
+          first..<min(first + lanesAtOnce, lanes.upperBound),
+          start..<min(start + depthAtOnce, depth.upperBound), width,
+          into: panels + (lane * depth.count + k * width), panelStep, crew.instructions)
+      }
+    }
+  }
+
+  private func pack(
+    _ lanes: Range<Int>, _ depth: Range<Int>, _ width: Int,
+    into panels: UnsafeMutablePointer<Float>, _ panelStep: Int, _ instructions: InstructionSet
   ) {
     switch unsafe self {
     case .strided(let start, let laneStep, let depthStep):
       unsafe instructions.kernels.pack_panels(
         depth.count, lanes.count, width,
         start + (lanes.lowerBound * laneStep + depth.lowerBound * depthStep), laneStep, depthStep,
-        panels, width * depth.count)
+        panels, panelStep)
     case .gathered(let start, let end, let laneOffsets, let depthOffsets):
       unsafe instructions.kernels.gather_panels(
         depth.count, lanes.count, width, start, end, depthOffsets + depth.lowerBound,
-        laneOffsets + lanes.lowerBound, panels, width * depth.count)
+        laneOffsets + lanes.lowerBound, panels, panelStep)
     case .panels:
       preconditionFailure("a packed factor is not packed again")
     }
@@ -301,7 +331,8 @@ private struct Grid {
     var work = 0
     for first in stride(from: columns.lowerBound, to: columns.upperBound, by: group) {
       let group = first..<min(first + group, columns.upperBound)
-      unsafe work += rows.count * group.count * shape.depth / 32
+      // Packing a step of depth takes as long as some rows of it.
+      unsafe work += (rows.count + 16) * group.count * (shape.depth + 8) / 32
       if work >= 1 << 20 {
         if unsafe crew.isCancelled { return }
         work = 0
@@ -357,6 +388,7 @@ private struct Grid {
       let one = unsafe dots + (columns.count + width)
       unsafe one.pointee = 1
       for row in rows {
+        if row > rows.lowerBound, unsafe crew.isCancelled { return }
         unsafe instructions.kernels.dot_rows(
           columns.count, shape.depth, x + row * step, matrix + columns.lowerBound * rowStep,
           rowStep, dots)
@@ -395,8 +427,7 @@ private struct Grid {
         panelStep: 0)
     default:
       unsafe product.left.pack(
-        lanes: rows, depth: 0..<shape.depth, width: height, into: scratch,
-        with: crew.instructions)
+        lanes: rows, depth: 0..<shape.depth, width: height, into: scratch, on: crew)
       return unsafe LeftRows(
         start: UnsafePointer(scratch), rowStep: 1, depthStep: height, panelStep: panelStep)
     }
@@ -421,7 +452,7 @@ private struct Grid {
       )
     default:
       unsafe product.right.pack(
-        lanes: columns, depth: depth, width: width, into: scratch, with: crew.instructions)
+        lanes: columns, depth: depth, width: width, into: scratch, on: crew)
       return unsafe (UnsafePointer(scratch), width * depth.count, width)
     }
   }

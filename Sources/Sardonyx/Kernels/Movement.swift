@@ -34,8 +34,8 @@ enum Movement {
     let length = walk.extents.last ?? 1
     let step = (walk.strides.last ?? 1) * size
     let outer = Array(walk.extents.dropLast())
-    // A row alone is cut; many short rows make a chunk.
-    let parts = outer.isEmpty ? max(1, length * size / chunk) : 1
+    // A long row is cut; many short rows make a chunk.
+    let parts = max(1, length * size / chunk)
     let part = (length + parts - 1) / parts
     let rows = outer.elementCount * parts
     crew.performRanges(of: rows, by: max(1, chunk / (part * size))) { range in
@@ -45,7 +45,7 @@ enum Movement {
         unsafe kernel(
           min(part, length - first), x + (place.offset * size + first * step), step,
           y + (row / parts * length + first) * size)
-        if parts == 1 { place.advance() }
+        if parts == 1 || row % parts == parts - 1 { place.advance() }
       }
     }
   }

@@ -55,6 +55,8 @@ private struct PanelPacking: Sendable {
   let depthStep: Int
   let memory: AlignedMemory
   let instructions: InstructionSet
+  /// Whom parts ask, on whatever thread, whether the run is to end.
+  let crew = Interruption.crew
 
   func run() {
     // A step of depth is a stretch of lanes, or a lane is a stretch of depth.
@@ -75,11 +77,13 @@ private struct PanelPacking: Sendable {
   /// Steps of depth of all panels.
   private func packSteps(_ steps: Range<Int>) {
     let group = min(max(PackingSource.pieceCount / depthStep, 16), steps.count)
+    var interruption = Interruption(of: crew)
     for start in stride(from: steps.lowerBound, to: steps.upperBound, by: group) {
       let own = start..<min(start + group, steps.upperBound)
       let place = first + start * depthStep
       unsafe source.withNumbers(place..<place + (own.count - 1) * depthStep + lanes) { numbers in
         for lane in stride(from: 0, to: lanes, by: width) {
+          if interruption.isDue(after: own.count &* width) { return }
           unsafe instructions.kernels.pack_panels(
             own.count, min(width, lanes - lane), width, numbers + lane, 1, depthStep,
             memory.floats + lane * depth + start * width, width * depth)
@@ -94,10 +98,19 @@ private struct PanelPacking: Sendable {
   private func packLanes(_ lanes: Range<Int>) {
     let place = first + lanes.lowerBound * laneStep
     let range = place..<place + (lanes.count - 1) * laneStep + (depth - 1) * depthStep + 1
+    var interruption = Interruption(of: crew)
     unsafe source.withNumbers(range) { numbers in
-      unsafe instructions.kernels.pack_panels(
-        depth, lanes.count, width, numbers, laneStep, depthStep,
-        memory.floats + lanes.lowerBound * depth, width * depth)
+      for lane in stride(from: 0, to: lanes.count, by: width) {
+        let panel = unsafe memory.floats + (lanes.lowerBound + lane) * depth
+        for k in stride(from: 0, to: depth, by: PackingSource.pieceCount / width) {
+          let count = min(depth - k, PackingSource.pieceCount / width)
+          if interruption.isDue(after: count &* width) { return }
+          unsafe instructions.kernels.pack_panels(
+            count, min(width, lanes.count - lane), width,
+            numbers + (lane * laneStep + k * depthStep), laneStep, depthStep, panel + k * width,
+            width * depth)
+        }
+      }
     }
     source.letGo(range)
   }

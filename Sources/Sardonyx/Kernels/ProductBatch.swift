@@ -112,7 +112,9 @@ struct ProductBatch: Sendable {
   ) {
     precondition(isResult(ofCount: c.count))
     guard let start = c.baseAddress, resultCount > 0 else { return }
+    var interruption = Interruption()
     for (index, offset) in offsets.enumerated() {
+      if interruption.isDue(after: 50) { return }
       precondition(left.fits(rows: m, columns: k, from: offset.left, in: a.count))
       precondition(right.fits(rows: k, columns: n, from: offset.right, in: b.count))
       unsafe multiply(

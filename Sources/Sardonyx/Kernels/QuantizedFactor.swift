@@ -28,9 +28,14 @@ struct QuantizedFactor: Sendable {
     let zeros = each(matrix.zeroPoints, or: 0)
     let width = places.count
     let ordered = AlignedMemory(byteCount: matrix.depth * width)
-    unsafe ordered.start.initializeMemory(as: UInt8.self, repeating: 0, count: matrix.depth * width)
+    Interruption.inStretches(of: matrix.depth * width) {
+      unsafe (ordered.start + $0.lowerBound).initializeMemory(
+        as: UInt8.self, repeating: 0, count: $0.count)
+    }
     let runs = Self.runs(places)
+    var interruption = Interruption()
     for k in 0..<matrix.depth {
+      if interruption.isDue(after: width / 8 &+ 10 &* runs.count) { break }
       let row = unsafe matrix.bytes.bytes + matrix.offset + k * matrix.columns
       for (first, last, source) in runs {
         unsafe (ordered.start + k * width + first).copyMemory(
@@ -93,30 +98,44 @@ struct QuantizedFactor: Sendable {
     }
   }
 
-  /// Bytes that ``add(productsOf:rows:to:_:)`` needs besides.
-  func room(forStates rows: Int) -> Int { rows * (4 * bytes.width + PackedBytes.filled(depth)) }
+  /// Bytes that ``add(productsOf:rows:to:_:_:)`` needs besides.
+  func room(forStates rows: Int) -> Int {
+    min(rows, Self.rowsAtOnce) * (4 * bytes.width + PackedBytes.filled(depth))
+  }
 
-  /// Adds state·factor to the sums of each row, where states share the range that suits them all.
+  /// Rows of which ``add(productsOf:rows:to:_:_:)`` makes bytes and products at a time.
+  private static let rowsAtOnce = 256
+
+  /// Adds state·factor to the sums of each row, where states share the range that suits them all; to
+  /// fewer where the run is to end.
   func add(
     productsOf states: UnsafePointer<UnsafeMutablePointer<Float>>, rows: Int,
-    to sums: UnsafePointer<UnsafeMutablePointer<Float>>, _ room: UnsafeMutableRawPointer
+    to sums: UnsafePointer<UnsafeMutablePointer<Float>>, _ room: UnsafeMutableRawPointer,
+    _ interruption: inout Interruption
   ) {
     var (low, high): (Float, Float) = (0, 0)
     for row in 0..<rows {
+      if interruption.isDue(after: depth / 4 &+ 20) { return }
       let extremes = unsafe instructions.extremes(depth, states[row])
       (low, high) = (min(low, extremes.low), max(high, extremes.high))
     }
     let range = DynamicRange(low: low, high: high)
     let (step, width) = (PackedBytes.filled(depth), bytes.width)
     let products = unsafe room.assumingMemoryBound(to: Int32.self)
-    let left = unsafe (room + 4 * rows * width).assumingMemoryBound(to: UInt8.self)
-    for row in 0..<rows { unsafe round(states[row], range, into: left + row * step) }
+    let left = unsafe (room + 4 * min(rows, Self.rowsAtOnce) * width)
+      .assumingMemoryBound(to: UInt8.self)
     let factor = unsafe PackedBytes.Rows(start: left, step: step, zero: Int32(range.zero))
-    unsafe bytes.multiply(factor, count: rows, into: products)
-    unsafe bytes.center(products, factor, count: rows)
-    for row in 0..<rows {
-      unsafe scale(
-        products + row * width, range, 0..<width, adding: sums[row], into: sums[row])
+    for first in stride(from: 0, to: rows, by: Self.rowsAtOnce) {
+      let count = min(Self.rowsAtOnce, rows - first)
+      if interruption.isDue(after: count &* width &* depth / 32) { return }
+      for row in 0..<count { unsafe round(states[first + row], range, into: left + row * step) }
+      unsafe bytes.multiply(factor, count: count, into: products)
+      unsafe bytes.center(products, factor, count: count)
+      for row in 0..<count {
+        unsafe scale(
+          products + row * width, range, 0..<width, adding: sums[first + row],
+          into: sums[first + row])
+      }
     }
   }
 

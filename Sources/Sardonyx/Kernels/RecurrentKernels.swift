@@ -63,9 +63,14 @@ struct PackedRecurrence: Sendable {
     let blocking = Blocking(hidden: hidden, lanes: unsafe instructions.kernels.lanes)
     let depth = extents.input
     let places = blocking.places(of: gates)
-    var rows = [Float](repeating: 0, count: places.count * depth)
-    for (column, source) in places.enumerated() where source != nil {
-      for k in 0..<depth { rows[column * depth + k] = w[source! * depth + k] }
+    var rows = [Float](zerosUntilDue: places.count * depth)
+    var interruption = Interruption()
+    for (column, source) in places.enumerated() {
+      guard let source else { continue }
+      if interruption.isDue(after: depth) { break }
+      Interruption.inStretches(of: depth) { range in
+        for k in range { rows[column * depth + k] = w[source * depth + k] }
+      }
     }
     let input = PackedMatrix(
       right: rows, MatrixView(columns: depth, isTransposed: true), columns: places.count,
@@ -106,11 +111,14 @@ struct PackedRecurrence: Sendable {
       }
     }
 
-    /// Rows of R as [blocks][hidden][gates][lanes].
+    /// Rows of R as [blocks][hidden][gates][lanes]; not all are at hand where the run is to end.
     func packed(_ r: [Float], gates: Range<Int>) -> [Float] {
-      var packed = [Float](repeating: 0, count: blocks * hidden * gates.count * lanes)
+      var packed = [Float](zerosUntilDue: blocks * hidden * gates.count * lanes)
+      var interruption = Interruption()
       for gate in gates {
         for unit in 0..<hidden {
+          // Each goes to a cache line of its own.
+          if interruption.isDue(after: 8 &* hidden) { return packed }
           let row = (gate * hidden + unit) * hidden
           let (block, lane) = (unit / lanes, unit % lanes)
           let step = gates.count * lanes
@@ -159,7 +167,9 @@ extension PackedRecurrence {
     let rows = extents.steps * extents.batch
     let width = directions[0].sumWidth
     if unsafe operands.lengths != nil, let sequence = unsafe operands.sequence {
-      unsafe sequence.update(repeating: 0, count: extents.outputShape.elementCount)
+      Interruption.inStretches(of: extents.outputShape.elementCount) {
+        unsafe (sequence + $0.lowerBound).update(repeating: 0, count: $0.count)
+      }
     }
     // Sequences that share the range of a step go together.
     let group = directions[0].seesBytes ? max(1, extents.batch) : rowsAtOnce
@@ -197,8 +207,11 @@ extension PackedRecurrence {
           MatrixProduct.Shape(rows: rows, columns: sumWidth, depth: extents.input), on: crew)
       case .bytes(let input, _):
         guard let bias = bias.baseAddress else { return }
-        let (low, high) = unsafe crew.instructions.extremes(
-          operands.reach(extents) * extents.input, operands.x)
+        var (low, high): (Float, Float) = (0, 0)
+        Interruption.inStretches(of: unsafe operands.reach(extents) * extents.input) {
+          let own = unsafe crew.instructions.extremes($0.count, operands.x + $0.lowerBound)
+          (low, high) = (min(low, own.low), max(high, own.high))
+        }
         unsafe input.multiply(
           operands.x, rows: rows, DynamicRange(low: low, high: high), adding: bias, into: sums,
           on: crew)
@@ -216,12 +229,17 @@ extension PackedRecurrence {
     var bytesOfStep = 0
     if case .bytes(_, let factor) = factors { bytesOfStep = factor.room(forStates: count) }
     unsafe crew.scratch.withFloats(max(1, 3 * count * width + bytesOfStep / 4)) { room in
-      unsafe room.update(repeating: 0, count: 3 * count * width)
+      var interruption = Interruption(of: crew)
+      for row in 0..<3 * count {
+        if interruption.isDue(after: width) { return }
+        unsafe (room + row * width).update(repeating: 0, count: width)
+      }
       let rest = unsafe UnsafeMutableRawPointer(room + 3 * count * width)
       // Per sequence the state, the next state and the cell.
       typealias State = UnsafeMutablePointer<Float>
       var states = unsafe [(now: State, next: State, cell: State)]()
       for (row, sample) in samples.enumerated() {
+        if interruption.isDue(after: hidden &+ 20) { return }
         let now = unsafe room + 3 * row * width
         unsafe states.append((now, now + width, now + 2 * width))
         let place = extents.state(direction, sample)
@@ -233,17 +251,11 @@ extension PackedRecurrence {
         }
       }
       unsafe withUnsafeTemporaryAllocation(of: State.self, capacity: 4 * count) { table in
-        // About the nanoseconds of a step, and of the steps since the last look at the clock.
-        let cost = (depthOfStep * count) / 8 + 1
-        var work = 0
         for index in 0..<extents.steps {
-          work += cost
-          if work >= 1 << 18 {
-            if crew.isCancelled { return }
-            work = 0
-          }
+          if interruption.isDue(after: depthOfStep &* count / 8 &+ 1) { return }
           var active = 0
           for (row, sample) in samples.enumerated() {
+            if interruption.isDue(after: 8) { return }
             let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
             guard index < length else { continue }
             let step = isReverse ? length - 1 - index : index
@@ -255,8 +267,9 @@ extension PackedRecurrence {
             active += 1
           }
           guard active > 0 else { break }
-          unsafe take(rows: active, table, count, rest)
+          unsafe take(rows: active, table, count, rest, &interruption)
           for (row, sample) in samples.enumerated() {
+            if interruption.isDue(after: hidden &+ 20) { return }
             let length = unsafe operands.lengths.map { unsafe Int($0[sample]) } ?? extents.steps
             guard index < length else { continue }
             if !isSplit {
@@ -270,6 +283,7 @@ extension PackedRecurrence {
         }
       }
       for (row, sample) in samples.enumerated() {
+        if interruption.isDue(after: hidden &+ 20) { return }
         let place = extents.state(direction, sample)
         unsafe operands.lastHidden?.advanced(by: place)
           .update(from: states[row].now, count: hidden)
@@ -287,25 +301,33 @@ extension PackedRecurrence {
 
   /// One step of `rows` sequences, whose sums, states, next states and cells the table holds; what a
   /// product of bytes needs besides goes to `room`.
-  private func take(rows: Int, _ table: Table, _ count: Int, _ room: UnsafeMutableRawPointer) {
+  private func take(
+    rows: Int, _ table: Table, _ count: Int, _ room: UnsafeMutableRawPointer,
+    _ interruption: inout Interruption
+  ) {
+    let start = table.baseAddress!
     switch factors {
     case .floats(_, let weights):
       unsafe weights.withUnsafeBufferPointer { weights in
         guard let weights = weights.baseAddress else { return }
-        unsafe take(rows: rows, table, count, weights, depth: hidden)
+        unsafe take(rows: rows, start, count, weights, depth: hidden)
       }
     case .bytes(_, let factor):
-      let start = table.baseAddress!
-      unsafe factor.add(productsOf: start + count, rows: rows, to: start, room)
+      unsafe factor.add(productsOf: start + count, rows: rows, to: start, room, &interruption)
       // The gates alone are left, whose product has no terms.
-      unsafe take(rows: rows, table, count, table[0], depth: 0)
+      let most = 1024
+      for first in stride(from: 0, to: rows, by: most) {
+        let rows = min(most, rows - first)
+        if interruption.isDue(after: 4 &* rows &* hidden) { return }
+        unsafe take(rows: rows, start + first, count, table[0], depth: 0)
+      }
     }
   }
 
   private func take(
-    rows: Int, _ table: Table, _ count: Int, _ weights: UnsafePointer<Float>, depth: Int
+    rows: Int, _ start: UnsafeMutablePointer<UnsafeMutablePointer<Float>>, _ count: Int,
+    _ weights: UnsafePointer<Float>, depth: Int
   ) {
-    let start = table.baseAddress!
     let constants = unsafe UnsafeRawPointer(start).assumingMemoryBound(
       to: UnsafePointer<Float>.self)
     unsafe resetBias.withUnsafeBufferPointer { resetBias in

@@ -23,6 +23,7 @@ extension Destination {
     let scratch = Destination(
       .float, shape, storage: Storage(byteCount: count * ElementType.float.byteCount))
     body(scratch)
+    if Interruption.isDue { return }
     store(scratch.tensor(texts: .none).array(of: Float.self))
   }
 
@@ -98,19 +99,25 @@ extension ReductionKernel {
     }
   }
 
-  /// y = (x - mean)·factor + shift, with numbers for each row of a single-precision tensor.
+  /// y = (x - mean)·factor + shift, with numbers for each row of a single-precision tensor, or for the
+  /// first of them, which the others repeat.
   static func normalizeRows(
-    _ x: Tensor, means: [Float], factors: [Float], shifts: [Float], into y: Destination,
-    on crew: Crew
+    _ x: Tensor, rows: Int, means: [Float], factors: [Float], shifts: [Float],
+    into y: Destination, on crew: Crew
   ) {
-    let count = x.elementCount / max(means.count, 1)
+    let count = x.elementCount / max(rows, 1)
+    guard count > 0 else { return }
     nonisolated(unsafe) let (x, y) = unsafe (x.floats, y.floats)
     let kernels = crew.instructions
-    crew.performRanges(of: means.count, by: max(1, (1 << 15) / max(1, count))) { rows in
-      for row in rows {
-        let (from, to) = unsafe (x + row * count, y + row * count)
-        unsafe kernels.kernels.normalize(count, from, means[row], factors[row], nil, nil, to)
-        unsafe kernels.kernels.affine(count, to, to, 1, shifts[row])
+    let part = min(count, 1 << 15)
+    let parts = (count + part - 1) / part
+    crew.performRanges(of: rows * parts, by: (1 << 15) / part) { range in
+      for index in range {
+        let (row, first) = (index / parts, index % parts * part)
+        let (own, length) = (row % means.count, min(part, count - first))
+        let (from, to) = unsafe (x + (row * count + first), y + (row * count + first))
+        unsafe kernels.kernels.normalize(length, from, means[own], factors[own], nil, nil, to)
+        unsafe kernels.kernels.affine(length, to, to, 1, shifts[own])
       }
     }
   }
@@ -139,8 +146,11 @@ extension Elementwise {
     _ view: AxisBlock, _ x: Tensor, scale: [Double], shift: [Double], into y: Destination,
     on crew: Crew
   ) {
+    let scale = scale.interruptibleMap(cost: 1) { Float($0) }
+    let shift = shift.interruptibleMap(cost: 1) { Float($0) }
+    if Interruption.isDue { return }
     unsafe scaleShift(
-      outer: view.outer, channels: view.count, inner: view.inner, x.floats,
-      scale: scale.map { Float($0) }, shift: shift.map { Float($0) }, into: y.floats, on: crew)
+      outer: view.outer, channels: view.count, inner: view.inner, x.floats, scale: scale,
+      shift: shift, into: y.floats, on: crew)
   }
 }

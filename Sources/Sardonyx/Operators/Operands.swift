@@ -267,7 +267,11 @@ struct Destination: Sendable {
   func copy(_ tensor: Tensor) {
     precondition(tensor.byteCount == byteCount)
     guard unsafe tensor.bytes != UnsafeRawPointer(bytes) else { return }
-    unsafe bytes.copyMemory(from: tensor.bytes, byteCount: byteCount)
+    let (source, target) = unsafe (tensor.bytes, bytes)
+    Interruption.inStretches(of: byteCount) {
+      unsafe (target + $0.lowerBound).copyMemory(
+        from: source + $0.lowerBound, byteCount: $0.count)
+    }
   }
 
   /// The finished tensor.

@@ -48,12 +48,13 @@ struct LinearAttention: Operator {
       let stateSize = keySize * valueSize
       var states: [T] =
         inputs.tensor(3)?.converted()
-        ?? Array(repeating: 0, count: extents.query.batch * keyHeads * stateSize)
+        ?? Array(zerosUntilDue: extents.query.batch * keyHeads * stateSize)
       let decay = inputs.tensor(4).map { Gate<T>($0, extents) }
       let beta = inputs.tensor(5).map { Gate<T>($0, extents) }
       let factor = T(scale == 0 ? 1 / Double(keySize).squareRoot() : scale)
       let sharing = queryHeads / keyHeads
       var y = [T](zerosUntilDue: extents.outputShape.elementCount)
+      var interruption = Interruption()
       for head in 0..<extents.query.batch * keyHeads {
         let (sample, keyHead) = head.quotientAndRemainder(dividingBy: keyHeads)
         var state = LinearState(
@@ -67,13 +68,20 @@ struct LinearAttention: Operator {
           if let decay { state.decay { decay.value(position, keyHead, $0).exponential } }
           if let beta {
             let rate = beta.value(position, keyHead, 0)
-            value = zip(value, state.read(key)).map { rate * ($0 - $1) }
+            let read = state.read(key)
+            for index in 0..<valueSize {
+              if interruption.isDue(after: 8) { return }
+              value[index] = rate * (value[index] - read[index])
+            }
           }
           state.write(key, value)
           for shared in 0..<sharing {
             let place = position * queryHeads + keyHead * sharing + shared
             let read = state.read(Array(q[place * keySize..<(place + 1) * keySize]))
-            for index in 0..<valueSize { y[place * valueSize + index] = factor * read[index] }
+            for index in 0..<valueSize {
+              if interruption.isDue(after: 8) { return }
+              y[place * valueSize + index] = factor * read[index]
+            }
           }
         }
         states.replaceSubrange(head * stateSize..<(head + 1) * stateSize, with: state.elements)
@@ -146,10 +154,11 @@ private struct Gate<T: RealNumber> {
   }
 }
 
-/// A matrix of key size × value size.
+/// A matrix of key size × value size; what is done to it is left off where the run is to end.
 private struct LinearState<T: RealNumber> {
   private(set) var elements: [T]
   private let valueSize: Int
+  private var interruption = Interruption()
 
   init(_ elements: [T], valueSize: Int) {
     self.elements = elements
@@ -161,15 +170,21 @@ private struct LinearState<T: RealNumber> {
     guard valueSize > 0 else { return }
     for row in 0..<elements.count / valueSize {
       let factor = factor(row)
-      for column in 0..<valueSize { elements[row * valueSize + column] *= factor }
+      for column in 0..<valueSize {
+        if interruption.isDue(after: 8) { return }
+        elements[row * valueSize + column] *= factor
+      }
     }
   }
 
   /// Sᵀ·key.
-  func read(_ key: [T]) -> [T] {
-    var sums = [T](repeating: 0, count: valueSize)
+  mutating func read(_ key: [T]) -> [T] {
+    var sums = [T](zerosUntilDue: valueSize)
     for (row, number) in key.enumerated() {
-      for column in 0..<valueSize { sums[column] += number * elements[row * valueSize + column] }
+      for column in 0..<valueSize {
+        if interruption.isDue(after: 8) { return sums }
+        sums[column] += number * elements[row * valueSize + column]
+      }
     }
     return sums
   }
@@ -177,7 +192,10 @@ private struct LinearState<T: RealNumber> {
   /// S + key⊗value.
   mutating func write(_ key: [T], _ value: [T]) {
     for (row, number) in key.enumerated() {
-      for column in 0..<valueSize { elements[row * valueSize + column] += number * value[column] }
+      for column in 0..<valueSize {
+        if interruption.isDue(after: 8) { return }
+        elements[row * valueSize + column] += number * value[column]
+      }
     }
   }
 }

@@ -149,14 +149,18 @@ struct Imputer: Operator {
     } else {
       let value = Int64(replacedInteger)
       outputs[0].store(
-        replace(inputs[0].converted(), by: imputedIntegers.map(Int64.init)) { $0 == value })
+        replace(inputs[0].converted(asPlaces: false), by: imputedIntegers.map(Int64.init)) {
+          $0 == value
+        })
     }
   }
 
   private func replace<T: Number>(_ numbers: [T], by imputed: [T], where isReplaced: (T) -> Bool)
     -> [T]
   {
-    numbers.enumerated().map { isReplaced($1) ? imputed[$0 % imputed.count] : $1 }
+    numbers.indices.interruptibleMap(cost: 8) {
+      isReplaced(numbers[$0]) ? imputed[$0 % imputed.count] : numbers[$0]
+    }
   }
 }
 
@@ -183,22 +187,25 @@ struct Normalizer: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     if norm == .l2, inputs[0].type == .float {
       let (count, width) = try FeatureRows.extents(inputs[0].shape)
+      var interruption = Interruption()
       for row in 0..<count {
+        if interruption.isDue(after: 2 &* width &+ 10) { return }
         unsafe Self.normalize(
           width, inputs[0].pointer(as: Float.self) + row * width,
           into: outputs[0].pointer(as: Float.self) + row * width)
-        if row % 1024 == 1023 { try Interruption.check() }
       }
       return
     }
     let rows = try FeatureRows(inputs[0])
-    let divisors = (0..<rows.count).map { index in
+    let divisors = Interruption.map(rows.count, cost: 2 &* rows.width &+ 10) { index in
       divisor(rows.numbers.span.extracting(rows.range(index)))
     }
+    var interruption = Interruption()
     unsafe outputs[0].writeNumbers(as: Float.self) { result in
       for (row, divisor) in divisors.enumerated() {
         let exact = divisor == 0 ? 1 : divisor
         for position in rows.range(row) {
+          if interruption.isDue(after: 2) { return }
           unsafe result[position] = Float(rows.numbers[position] / exact)
         }
       }
@@ -219,7 +226,9 @@ struct Normalizer: Operator {
     var sum = sums.sum()
     for index in whole..<width { unsafe sum += Double(x[index]) * Double(x[index]) }
     let length = sum == 0 ? 1 : sum.squareRoot()
-    for index in 0..<width { unsafe y[index] = Float(Double(x[index]) / length) }
+    Interruption.inStretches(of: width) {
+      for index in $0 { unsafe y[index] = Float(Double(x[index]) / length) }
+    }
   }
 
   private func divisor(_ row: Span<Double>) -> Double {
@@ -259,8 +268,8 @@ struct Scaler: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     let numbers = inputs[0].converted(to: Double.self)
     outputs[0].store(
-      numbers.enumerated().map { index, x in
-        (x - offset[index % offset.count]) * scale[index % scale.count]
+      numbers.indices.interruptibleMap(cost: 4) { index in
+        (numbers[index] - offset[index % offset.count]) * scale[index % scale.count]
       })
   }
 }

@@ -81,21 +81,24 @@ extension DecisionForest {
     nonisolated(unsafe) let x = unsafe x
     // A tree takes a row some 5 ns.
     let work = max(1, size * roots.count * 5)
-    let room = size * (width + targets) * MemoryLayout<Double>.stride + size * targets
+    // Features that no node reads are left where they are.
+    let used = min(width, self.width)
+    let room = size * (used + targets) * MemoryLayout<Double>.stride + size * targets
     crew.performRanges(of: blocks, by: max(1, 50_000 / work)) { range in
       unsafe crew.scratch.withBytes(room) { bytes in
         let numbers = unsafe bytes.assumingMemoryBound(to: Double.self)
-        let scores = unsafe numbers + size * width
+        let scores = unsafe numbers + size * used
         let hasVote = unsafe UnsafeMutableRawPointer(scores + size * targets)
           .assumingMemoryBound(to: Bool.self)
         for block in range {
           let first = block * size
           let count = min(size, rows - first)
-          for index in 0..<count * width {
-            unsafe numbers[index] = Double(x[first * width + index])
+          for row in 0..<count {
+            let source = unsafe x + (first + row) * width
+            for index in 0..<used { unsafe numbers[row * used + index] = Double(source[index]) }
           }
           let ballots = unsafe Ballots(
-            self, numbers, rows: count, width: width, aggregate, targets: targets,
+            self, numbers, rows: count, width: used, aggregate, targets: targets,
             baseValues: baseValues, scores: scores, hasVote: hasVote)
           for row in 0..<count { body(first + row, ballots, row) }
         }
@@ -148,7 +151,7 @@ struct ForestRegression: Sendable {
   func run(_ runner: some Operator, _ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     if try runner.compute(inputs, outputs) { return }
     // Numbers of other types, in doubles.
-    let x = Tensor(inputs[0].converted(to: Double.self), inputs[0].shape)
+    let x = inputs[0].mapped(to: .double) { _, _ in }
     let rows = try FeatureRows.extents(x.shape).count
     let result = Destination(
       .double, outputs[0].shape,
@@ -163,6 +166,7 @@ struct ForestRegression: Sendable {
       unsafe transform.apply(scores)
       for target in 0..<targets { unsafe y[row * targets + target] = scores[target] }
     }
+    try Interruption.check()
     outputs[0].store(result.tensor(texts: .none).array(of: Double.self))
   }
 }
@@ -299,7 +303,9 @@ struct TreeEnsembleClassifier: Operator {
     let winners = unsafe [Int](unsafeUninitializedCapacity: rows) { buffer, count in
       count = rows
       guard let start = buffer.baseAddress else { return }
-      unsafe start.initialize(repeating: 0, count: rows)
+      Interruption.inStretches(of: rows) {
+        unsafe (start + $0.lowerBound).initialize(repeating: 0, count: $0.count)
+      }
       nonisolated(unsafe) let winners = unsafe start
       let put: @Sendable (Int, Int) -> Void = { row, winner in unsafe winners[row] = winner }
       if inputs[0].type == .float {
@@ -307,11 +313,12 @@ struct TreeEnsembleClassifier: Operator {
           inputs[0].pointer(as: Float.self), rows: rows, width: width, scores: scores, on: crew,
           put)
       } else {
-        let x = Tensor(inputs[0].converted(to: Double.self))
+        let x = inputs[0].mapped(to: .double) { _, _ in }
         unsafe decide(
           x.pointer(as: Double.self), rows: rows, width: width, scores: scores, on: crew, put)
       }
     }
+    try Interruption.check()
     labels.put(winners, outputs)
   }
 

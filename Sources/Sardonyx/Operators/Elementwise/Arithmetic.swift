@@ -103,7 +103,9 @@ struct Pow: Operator {
     let (base, exponent) = (inputs[0], inputs[1])
     let broadcast = try Broadcast(alignment.shapes(base.shape, exponent.shape))
     if base.type.isInteger, exponent.type.isInteger {
-      outputs[0].store(broadcast.combine(base.converted(), exponent.converted(), Self.power))
+      outputs[0].store(
+        broadcast.combine(
+          base.converted(asPlaces: false), exponent.converted(asPlaces: false), Self.power))
     } else if isSquare(exponent), broadcast.shape == base.shape {
       let square = UnaryFunction(.square) { $0 * $0 }
       square.apply(base, into: outputs[0], on: outputs.context.crew)

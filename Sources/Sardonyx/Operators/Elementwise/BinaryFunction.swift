@@ -61,8 +61,12 @@ struct BinaryFunction: Sendable {
 
   private func combine(_ x: Tensor, _ y: Tensor, _ broadcast: Broadcast, into z: Destination) {
     switch x.type.computed {
-    case is Int64.Type: z.store(broadcast.combine(x.converted(), y.converted(), signed))
-    case is UInt64.Type: z.store(broadcast.combine(x.converted(), y.converted(), unsigned))
+    case is Int64.Type:
+      z.store(
+        broadcast.combine(x.converted(asPlaces: false), y.converted(asPlaces: false), signed))
+    case is UInt64.Type:
+      z.store(
+        broadcast.combine(x.converted(asPlaces: false), y.converted(asPlaces: false), unsigned))
     default: z.store(broadcast.combine(x.converted(), y.converted(), real))
     }
   }

@@ -157,7 +157,8 @@ extension Tensor {
   /// For each tuple of coordinates along the last axis, where the slice it names starts.
   func sliceOffsets(in data: Shape, batchAxes: Int = 0) throws(ModelError) -> [Int] {
     let length = try shape.coordinateCount(in: data, batchAxes: batchAxes)
-    let coordinates = converted(to: Int64.self)
+    let coordinates = converted(to: Int64.self, asPlaces: false)
+    try Interruption.check()
     let strides = data.strides
     let batches = Shape(shape[..<batchAxes]).elementCount
     let tuplesPerBatch = batches == 0 ? 0 : coordinates.count / length / batches

@@ -60,10 +60,12 @@ extension Destination {
     _ data: Tensor, _ updates: Tensor, blocksOf length: Int, at offsets: [Int],
     _ reduction: ScatterReduction, as _: T.Type
   ) {
-    var numbers = data.converted(to: T.self)
-    let updates = updates.converted(to: T.self)
+    var numbers = data.converted(to: T.self, asPlaces: false)
+    let updates = updates.converted(to: T.self, asPlaces: false)
+    var interruption = Interruption()
     for (block, offset) in offsets.enumerated() {
       for index in 0..<length {
+        if interruption.isDue(after: 8) { return }
         numbers[offset + index] = reduction.joined(
           numbers[offset + index], updates[block * length + index])
       }

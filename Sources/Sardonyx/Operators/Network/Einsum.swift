@@ -38,26 +38,26 @@ struct Einsum: Operator {
   /// The specification that the program is compared with.
   func runPlainly(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let indexing = try equation.resolved((0..<inputs.count).map { inputs[$0].shape })
-    func compute<T: Number>(_: T.Type) {
+    func compute<T: Number>(_: T.Type) throws(ModelError) {
       let operands = (0..<inputs.count).map { operand in
         LabelledArray<T>(
           inputs[operand].converted(), inputs[operand].shape, indexing.terms[operand],
           indexing.extents)
       }
-      outputs[0].store(contract(operands, to: indexing.output, outputs.context.crew))
+      outputs[0].store(try contract(operands, to: indexing.output, outputs.context.crew))
     }
-    compute(try inputs[0].type.number())
+    try compute(try inputs[0].type.number())
   }
 
   /// Multiplies the operands one after the other, and sums an index out as soon as no later one
   /// has it.
   private func contract<T: Number>(
     _ operands: [LabelledArray<T>], to output: [EinsumLabel], _ crew: Crew
-  ) -> [T] {
+  ) throws(ModelError) -> [T] {
     var result = operands[0]
     for (position, operand) in operands.enumerated().dropFirst() {
       let later = operands[(position + 1)...].flatMap(\.labels) + output
-      result = result.multiplied(by: operand, keeping: Set(later), crew)
+      result = try result.multiplied(by: operand, keeping: Set(later), crew)
     }
     return result.summed(keeping: Set(output)).arranged(output).elements
   }
@@ -260,14 +260,18 @@ private struct LabelledArray<T: Number> {
     var sums = [T](zerosUntilDue: outer.elementCount)
     for place in sums.indices {
       if interruption.isDue(after: 2 &* inner &+ 10) { break }
-      sums[place] = turned.elements[place * inner..<(place + 1) * inner].reduce(0, T.sum)
+      Interruption.inStretches(of: inner) {
+        let first = place * inner
+        let elements = turned.elements[first + $0.lowerBound..<first + $0.upperBound]
+        sums[place] = elements.reduce(sums[place], T.sum)
+      }
     }
     return LabelledArray(labels: staying, shape: outer, elements: sums)
   }
 
   /// The product, summed over the common indices that are not kept: a batch of matrix products.
   func multiplied(by other: LabelledArray, keeping kept: Set<EinsumLabel>, _ crew: Crew)
-    -> LabelledArray
+    throws(ModelError) -> LabelledArray
   {
     let own = summed(keeping: kept.union(other.labels))
     let their = other.summed(keeping: kept.union(labels))
@@ -282,9 +286,13 @@ private struct LabelledArray<T: Number> {
       labels.reduce(1) { $0 * array.shape[array.labels.firstIndex(of: $1)!] }
     }
     let (m, n, k) = (count(rows, left), count(columns, right), count(depth, left))
+    let offsets: [(left: Int, right: Int)] = Interruption.map(count(batch, left), cost: 4) {
+      ($0 * m * k, $0 * k * n)
+    }
+    try Interruption.check()
     let batches = ProductBatch(
       m: m, n: n, k: k, left: MatrixView(columns: k), right: MatrixView(columns: n),
-      offsets: (0..<count(batch, left)).map { ($0 * m * k, $0 * k * n) })
+      offsets: offsets)
     let product = batches.multiply(left.elements, right.elements, on: crew)
     let shape = left.shape.prefix(batch.count + rows.count) + right.shape.suffix(columns.count)
     return LabelledArray(

@@ -214,8 +214,13 @@ struct Gemm: ActivationAccepting {
   private func addend<T: Number>(_ inputs: Inputs, _ shape: Shape) -> [T]? {
     guard beta != 0, let c = inputs.tensor(2) else { return nil }
     var numbers: [T] = c.repeated(to: shape)
-    if numbers.count == 1 { numbers = Array(repeating: numbers[0], count: shape[1]) }
-    return beta == 1 ? numbers : numbers.map { scaled($0, by: beta) }
+    if numbers.count == 1 { numbers = Array(repeating: numbers[0], untilDue: shape[1]) }
+    var interruption = Interruption()
+    for index in numbers.indices where beta != 1 {
+      if interruption.isDue(after: 8) { break }
+      numbers[index] = scaled(numbers[index], by: beta)
+    }
+    return numbers
   }
 
   private func scaled<T: Number>(_ number: T, by factor: Float) -> T {

@@ -11,20 +11,27 @@ let normalizations: OperatorFamily = [
   "SimplifiedLayerNormalization": RMSNormalization.init,
 ]
 
-/// Mean and variance (that of the whole population) of numbers, gathered in double.
+/// Mean and variance (that of the whole population) of numbers, gathered in double; any numbers where the
+/// run is to end.
 struct Moments {
   let mean: Double
   let variance: Double
 
   init<T: Number>(_ numbers: some Collection<T>) {
     let count = Double(numbers.count)
-    let mean = numbers.reduce(0.0) { $0 + $1.asDouble } / count
-    self.mean = mean
-    variance =
-      numbers.reduce(0.0) { sum, number in
-        let deviation = number.asDouble - mean
-        return sum + deviation * deviation
-      } / count
+    var interruption = Interruption()
+    var (sum, squares) = (0.0, 0.0)
+    for number in numbers {
+      if interruption.isDue(after: 8) { break }
+      sum += number.asDouble
+    }
+    mean = sum / count
+    for number in numbers {
+      if interruption.isDue(after: 8) { break }
+      let deviation = number.asDouble - mean
+      squares += deviation * deviation
+    }
+    variance = squares / count
   }
 
   /// 1 / √(variance + ε).
@@ -94,20 +101,24 @@ struct BatchNormalization: ActivationAccepting {
     let layout = try layout(inputs[0].shape)
     let parameters = (1..<5).map { inputs[$0].converted(to: Double.self) }
     if isInference, outputs.wants(0), let x = inputs[0].single {
-      let scale = zip(parameters[0], parameters[3]).map { $0 / ($1 + epsilon).squareRoot() }
+      let channels = parameters[0].indices
+      let scale = channels.interruptibleMap(cost: 4) {
+        parameters[0][$0] / (parameters[3][$0] + epsilon).squareRoot()
+      }
+      try Interruption.check()
       let crew = outputs.context.crew
       outputs[0].writeSingle { y in
         if layout.inner == 1 {
-          let shift = scale.indices.map { parameters[1][$0] - parameters[2][$0] * scale[$0] }
+          let shift = channels.interruptibleMap(cost: 4) {
+            parameters[1][$0] - parameters[2][$0] * scale[$0]
+          }
           Elementwise.scaleShift(layout, x, scale: scale, shift: shift, into: y, on: crew)
         } else {
           // Centred first, since x·scale + (B - mean·scale) cancels where means are large.
-          func perRow(_ numbers: [Double]) -> [Float] {
-            (0..<layout.outer).flatMap { _ in numbers.map { Float($0) } }
-          }
           ReductionKernel.normalizeRows(
-            x, means: perRow(parameters[2]), factors: perRow(scale),
-            shifts: perRow(parameters[1]), into: y, on: crew)
+            x, rows: layout.outer * layout.count, means: parameters[2].map { Float($0) },
+            factors: scale.map { Float($0) }, shifts: parameters[1].map { Float($0) }, into: y,
+            on: crew)
         }
         activation.apply(to: y, on: crew)
       }
@@ -126,20 +137,28 @@ struct BatchNormalization: ActivationAccepting {
       var (means, variances) = (parameters[2], parameters[3])
       if !isInference {
         var interruption = Interruption()
-        let moments = (0..<layout.count).map { channel in
-          if interruption.isDue(after: 5 &* layout.outer &* layout.inner) { return Moments([T]()) }
-          return Moments((0..<layout.outer).flatMap { x[layout.range(outer: $0, channel)] })
+        let moments = Interruption.map(layout.count, cost: 100) { channel in
+          if layout.outer == 1 { return Moments(x[layout.range(outer: 0, channel)]) }
+          var numbers: [T] = []
+          for outer in 0..<layout.outer {
+            if interruption.isDue(after: layout.inner &+ 20) { break }
+            numbers += x[layout.range(outer: outer, channel)]
+          }
+          return Moments(numbers)
         }
+        // Fewer are at hand where the run is to end.
+        if moments.count < layout.count { return }
         (means, variances) = (moments.map(\.mean), moments.map(\.variance))
       }
       if outputs.wants(0) {
         var interruption = Interruption()
         for channel in 0..<layout.count {
-          if interruption.isDue(after: 5 &* layout.outer &* layout.inner) { return }
+          if interruption.isDue(after: 100) { return }
           let scale = parameters[0][channel] / (variances[channel] + epsilon).squareRoot()
           let (mean, shift) = (means[channel], parameters[1][channel])
           for outer in 0..<layout.outer {
             for index in layout.range(outer: outer, channel) {
+              if interruption.isDue(after: 8) { return }
               x[index] = T(converting: (x[index].asDouble - mean) * scale + shift)
             }
           }
@@ -279,7 +298,7 @@ struct BlockNormalization {
     }
     outputs[0].writeSingle { y in
       ReductionKernel.normalizeRows(
-        x, means: means, factors: factors, shifts: shifts, into: y, on: crew)
+        x, rows: planes, means: means, factors: factors, shifts: shifts, into: y, on: crew)
     }
   }
 
@@ -292,10 +311,11 @@ struct BlockNormalization {
       let count = x.count / max(blocks, 1)
       var interruption = Interruption()
       for first in stride(from: 0, to: x.count, by: max(count, 1)) {
-        if interruption.isDue(after: 10 &* count) { return }
+        if interruption.isDue(after: 100) { return }
         let moments = Moments(x[first..<first + count])
         let factor = moments.inverseDeviation(epsilon)
         for index in first..<first + count {
+          if interruption.isDue(after: 8) { return }
           let which = parameter(index / plane)
           let value = (x[index].asDouble - moments.mean) * factor
           x[index] = T(converting: value * scale[which] + bias[which])

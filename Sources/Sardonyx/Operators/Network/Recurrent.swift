@@ -169,9 +169,7 @@ struct Recurrence: Operator {
   private func pack(_ extents: RecurrentExtents, _ tensor: (Int) -> Tensor?) -> [PackedRecurrence] {
     (0..<direction.count).map { index in
       func part(_ input: Int) -> [Float] {
-        guard let numbers = tensor(input)?.converted(to: Float.self) else { return [] }
-        let count = numbers.count / direction.count
-        return Array(numbers[index * count..<(index + 1) * count])
+        tensor(input)?.part(index, of: direction.count).converted() ?? []
       }
       return PackedRecurrence(extents, equations, w: part(1), r: part(2), b: part(3), p: part(7))
     }
@@ -217,6 +215,14 @@ struct Recurrence: Operator {
       throw .unexpected(
         "shape of \(name)", expected: "[\(expected.joined)]", got: "[\(shape.joined)]")
     }
+  }
+}
+
+extension Tensor {
+  /// What a direction has of a tensor that begins with its directions.
+  func part(_ direction: Int, of directions: Int) -> Tensor {
+    let count = elementCount / max(1, directions)
+    return part(direction * count..<(direction + 1) * count)
   }
 }
 

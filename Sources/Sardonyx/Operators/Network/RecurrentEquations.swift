@@ -14,8 +14,19 @@ struct RecurrentEquations: Sendable {
   /// - Parameter count: how many of the numbers set the range; nil for all.
   func factor<T: RealNumber>(_ numbers: [T], rangeOf count: Int? = nil) -> [T] {
     guard quantizesFactors else { return numbers }
-    let single = numbers.map(\.asFloat)
-    return DynamicRange(single.prefix(count ?? single.count)).rounded(single).map { T($0) }
+    var results = numbers
+    var (low, high): (Float, Float) = (0, 0)
+    var interruption = Interruption()
+    for number in numbers.prefix(count ?? numbers.count) {
+      if interruption.isDue(after: 4) { return results }
+      (low, high) = (min(low, number.asFloat), max(high, number.asFloat))
+    }
+    let range = DynamicRange(low: low, high: high)
+    for index in results.indices {
+      if interruption.isDue(after: 8) { return results }
+      results[index] = T(range.rounded(results[index].asFloat))
+    }
+    return results
   }
 }
 
@@ -41,11 +52,17 @@ struct RecurrentResults<T: RealNumber> {
   }
 
   func states(_ extents: RecurrentExtents, _ direction: Int) -> RecurrentStates<T> {
+    var interruption = Interruption()
     func picked(_ numbers: [T]) -> [T] {
-      (0..<extents.batch).flatMap { sample in
+      var picked = [T](zerosUntilDue: extents.batch * extents.hidden)
+      for sample in 0..<extents.batch {
         let place = extents.state(direction, sample)
-        return numbers[place..<place + extents.hidden]
+        for unit in 0..<extents.hidden {
+          if interruption.isDue(after: 4) { return picked }
+          picked[sample * extents.hidden + unit] = numbers[place + unit]
+        }
       }
+      return picked
     }
     return RecurrentStates(hidden: picked(hidden), cell: picked(cell))
   }
@@ -53,9 +70,11 @@ struct RecurrentResults<T: RealNumber> {
   mutating func store(
     _ states: RecurrentStates<T>, _ extents: RecurrentExtents, _ direction: Int
   ) {
+    var interruption = Interruption()
     for sample in 0..<extents.batch {
       let place = extents.state(direction, sample)
       for unit in 0..<extents.hidden {
+        if interruption.isDue(after: 8) { return }
         hidden[place + unit] = states.hidden[sample * extents.hidden + unit]
         cell[place + unit] = states.cell[sample * extents.hidden + unit]
       }
@@ -95,7 +114,9 @@ struct Projection<T: RealNumber>: Sendable {
   @_specialize(where T == Float)
   @_specialize(where T == Double)
   private func addBias(to y: inout [T]) {
+    var interruption = Interruption()
     for first in stride(from: 0, to: y.count, by: max(bias.count, 1)) {
+      if interruption.isDue(after: bias.count &+ 2) { return }
       for index in bias.indices { y[first + index] += bias[index] }
     }
   }
@@ -118,9 +139,7 @@ struct RecurrentWeights<T: RealNumber>: Sendable {
     _ tensor: (Int) -> Tensor?
   ) {
     func part(_ index: Int, _ count: Int) -> [T]? {
-      tensor(index).map {
-        Array($0.converted(to: T.self)[direction * count..<(direction + 1) * count])
-      }
+      tensor(index).map { $0.part(direction * count..<(direction + 1) * count).converted() }
     }
     let hidden = extents.hidden
     let rows = extents.gates * hidden

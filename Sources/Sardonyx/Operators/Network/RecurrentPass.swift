@@ -19,20 +19,26 @@ struct RecurrentPass<T: RealNumber> {
     let fromInput = weights.input.apply(
       to: equations.factor(x, rangeOf: reached), count: extents.steps * extents.batch, on: crew)
     var states = results.states(extents, direction)
+    var interruption = Interruption(of: crew)
     for index in 0..<extents.steps {
       if crew.isCancelled { return }
-      let samples = (0..<extents.batch).filter { index < length(of: $0) }
-      let places = samples.map { sample in
+      var samples: [Int] = []
+      var places: [(sample: Int, input: Int, output: Int)] = []
+      for sample in 0..<extents.batch where index < length(of: sample) {
+        if interruption.isDue(after: 16) { return }
         let step = isReverse ? length(of: sample) - 1 - index : index
-        return (
-          sample: sample, input: extents.inputRow(step, sample) * extents.gates * size,
-          output: extents.output(step, direction, sample)
-        )
+        samples.append(sample)
+        places.append(
+          (
+            sample: sample, input: extents.inputRow(step, sample) * extents.gates * size,
+            output: extents.output(step, direction, sample)
+          ))
       }
       let gates = Gates(
         fromInput: fromInput, states: states, inputs: places.map(\.input), samples: samples)
       let new = take(gates)
       for (position, place) in places.enumerated() {
+        if interruption.isDue(after: 16 &* size) { return }
         for unit in 0..<size {
           let value = new.hidden[position * size + unit]
           states.hidden[place.sample * size + unit] = value
@@ -127,7 +133,9 @@ struct RecurrentPass<T: RealNumber> {
   @_specialize(where T == Double)
   private func gate(_ gate: Int, _ function: Int, _ gates: Gates, _ addend: [T]) -> [T] {
     var sums = addend
+    var interruption = Interruption(of: crew)
     for (position, first) in gates.inputs.enumerated() {
+      if interruption.isDue(after: size &+ 4) { break }
       let place = first + gate * size
       for unit in 0..<size { sums[position * size + unit] += gates.fromInput[place + unit] }
     }

@@ -61,6 +61,7 @@ struct DynamicQuantizeLSTM: Operator {
       return try network.run(inputs, outputs, facts) { _ in packed }
     }
     let weights = Self.widened([1, 2, 8, 9, 10, 11].map { inputs[$0] })
+    try Interruption.check()
     let widened = inputs.replaced(
       by: [inputs.value(0)] + weights + (3..<8).map { inputs.value($0) })
     try network.run(widened, outputs, facts) { _ in nil }
@@ -77,8 +78,7 @@ struct DynamicQuantizeLSTM: Operator {
     let columns = extents.gates * extents.hidden
     return (0..<extents.directions).map { direction in
       func part(_ input: Int, _ count: Int) -> [Float] {
-        guard let numbers = tensor(input)?.converted(to: Float.self) else { return [] }
-        return Array(numbers[direction * count..<(direction + 1) * count])
+        tensor(input)?.part(direction * count..<(direction + 1) * count).converted() ?? []
       }
       /// One number for each direction, or for each column.
       func numbers(_ input: Int) -> [Float] {
@@ -110,12 +110,15 @@ struct DynamicQuantizeLSTM: Operator {
     let numbers = tensor.converted(to: Float.self)
     let (scales, zeros) = (scale.converted(to: Float.self), zeroPoint.converted(to: Float.self))
     var result = [Float](zerosUntilDue: numbers.count)
+    var interruption = Interruption()
     for direction in 0..<directions {
       for column in 0..<columns {
         let lane = direction * columns + column
         let factor = scales[scales.count == directions ? direction : lane]
         let zero = zeros[zeros.count == directions ? direction : lane]
         for row in 0..<rows {
+          // Each comes from a cache line of its own.
+          if interruption.isDue(after: 8) { return Tensor(result, [directions, columns, rows]) }
           let number = numbers[(direction * rows + row) * columns + column]
           result[lane * rows + row] = (number - zero) * factor
         }

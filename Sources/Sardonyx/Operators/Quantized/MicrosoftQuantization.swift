@@ -15,7 +15,11 @@ extension Inputs {
   /// (x - zero point)·scale, where scale and zero point are the inputs behind x.
   fileprivate func dequantized(_ index: Int) -> [Float] {
     let (scale, zero) = quantization(index + 1)
-    return self[index].converted(to: Float.self).map { ($0 - zero) * scale }
+    var numbers = self[index].converted(to: Float.self)
+    Interruption.inStretches(of: numbers.count) {
+      for place in $0 { numbers[place] = (numbers[place] - zero) * scale }
+    }
+    return numbers
   }
 
   /// A scale and the zero point behind it.
@@ -43,7 +47,7 @@ extension Destination {
   /// Stores saturate(round(number / scale) + zero point).
   fileprivate func quantize(_ numbers: [Float], _ parameters: (scale: Float, zero: Float)) {
     store(
-      saturating: numbers.map {
+      saturating: numbers.interruptibleMap(cost: 4) {
         Double(($0 / parameters.scale).rounded(.toNearestOrEven)) + Double(parameters.zero)
       })
   }
@@ -115,7 +119,9 @@ struct QLinearFunction: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     guard inputs[0].type.isByte else {
-      let numbers = inputs.dequantized(0).map { Float(function.real(Double($0))) }
+      let numbers = inputs.dequantized(0).interruptibleMap(cost: 20) {
+        Float(function.real(Double($0)))
+      }
       return outputs[0].quantize(numbers, inputs.quantization(3))
     }
     // Of each byte once.
@@ -163,7 +169,13 @@ struct QLinearGlobalAveragePool: Operator {
     if !hasChannelsLast, inputs[0].type.isByte, (1..<1 << 23).contains(planeSize) {
       return average(inputs, planeSize, outputs)
     }
-    let x = Tensor(inputs.dequantized(0), inputs[0].shape)
+    // The product of a byte and a scale is exact in double, so that rounding it is all that happens.
+    let (scale, zero) = inputs.quantization(1)
+    let x = inputs[0].mapped(to: .float) { _, numbers in
+      for place in numbers.indices {
+        numbers[place] = (numbers[place] - Double(zero)) * Double(scale)
+      }
+    }
     let block = AxisBlock(x.shape, axes: spatialAxes(x.shape))
     outputs[0].quantize(
       block.reduce(.mean, x, on: outputs.context.crew), inputs.quantization(3))
@@ -178,7 +190,7 @@ struct QLinearGlobalAveragePool: Operator {
     let shift = Double(size) * (Double(x.zero) + (isSigned ? 128 : 0))
     nonisolated(unsafe) let source = unsafe inputs[0].bytes.assumingMemoryBound(to: UInt8.self)
     nonisolated(unsafe) let result = unsafe outputs[0].bytes
-    let atOnce = 1 << 10
+    let atOnce = max(1, min(1 << 10, (1 << 20) / size))
     crew.performRanges(of: outputs[0].elementCount, by: atOnce) { range in
       unsafe crew.scratch.withFloats(2 * atOnce) { means in
         let sums = unsafe UnsafeMutableRawPointer(means + atOnce).assumingMemoryBound(
@@ -303,7 +315,7 @@ struct QGemm: Operator {
     }
     let aScale = inputs[1].converted(to: Float.self)[0]
     let bScales = inputs[4].converted(to: Float.self)
-    let numbers = sums.indices.map { place in
+    let numbers = sums.indices.interruptibleMap(cost: 4) { place in
       Float(sums[place]) * (alpha * aScale * bScales[bScales.count > 1 ? place % n : 0])
     }
     if inputs.has(7) {

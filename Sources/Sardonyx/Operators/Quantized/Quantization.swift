@@ -226,22 +226,14 @@ struct DynamicRange: Sendable {
     zero = ratio.isNaN ? 0 : min(max(ratio, 0), 255).rounded(.toNearestOrEven)
   }
 
-  init(_ numbers: some Sequence<Float>) {
-    var (low, high): (Float, Float) = (0, 0)
-    for number in numbers { (low, high) = (min(low, number), max(high, number)) }
-    self.init(low: low, high: high)
-  }
-
   /// The integer of 0...255 that stands for a number.
   func integer(nearest number: Float) -> Float {
     let quotient = (number / scale).rounded(.toNearestOrEven) + zero
     return min(max(quotient.isNaN ? zero : quotient, 0), 255)
   }
 
-  /// The numbers that the integers of numbers stand for.
-  func rounded(_ numbers: [Float]) -> [Float] {
-    numbers.map { (integer(nearest: $0) - zero) * scale }
-  }
+  /// The number that the integer of a number stands for.
+  func rounded(_ number: Float) -> Float { (integer(nearest: number) - zero) * scale }
 }
 
 extension NodeReader {

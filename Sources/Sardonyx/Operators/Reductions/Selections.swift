@@ -50,25 +50,29 @@ struct NonZero: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let tensor = inputs[0]
     let places = try tensor.nonZeroPlaces()
-    var coordinates: [Int64] = []
-    coordinates.reserveCapacity(places.count * tensor.shape.count)
+    try Interruption.check()
+    let target = try outputs.place(0, .int64, [tensor.shape.count, places.count])
+    var next = unsafe target.pointer(as: Int64.self)
+    var interruption = Interruption()
     for (extent, stride) in zip(tensor.shape, tensor.shape.strides) {
-      coordinates += places.interruptibleMap(cost: 8) { Int64($0 / stride % extent) }
-      try Interruption.check()
+      for place in places {
+        if interruption.isDue(after: 8) { return }
+        unsafe next.pointee = Int64(place / stride % extent)
+        unsafe next += 1
+      }
     }
-    try outputs.place(0, .int64, [tensor.shape.count, places.count]).store(elements: coordinates)
   }
 }
 
 extension Tensor {
-  /// The numbers of the elements that are not 0 (or "").
+  /// The numbers of the elements that are not 0 (or ""); any where the run is to end.
   fileprivate func nonZeroPlaces() throws(ModelError) -> [Int] {
     if type == .string {
       let strings = try strings()
       return strings.indices.filter { !strings[$0].isEmpty }
     }
     func places<T: Number>(_: T.Type) -> [Int] {
-      let numbers = partsOfComplex.converted(to: T.self)
+      let numbers = partsOfComplex.converted(to: T.self, asPlaces: false)
       let parts = type.isComplex ? 2 : 1
       var places: [Int] = []
       var interruption = Interruption()

@@ -59,7 +59,7 @@ extension Tensor {
       return try list(try strings().interruptibleMap(cost: 50) { CodePoints($0) })
     }
     func numbers<T: Number>(_: T.Type) throws(ModelError) -> any SliceList {
-      try list(parts.converted(to: T.self))
+      try list(parts.converted(to: T.self, asPlaces: false))
     }
     return try numbers(try parts.type.number())
   }

@@ -177,15 +177,23 @@ struct SplitToSequence: Operator {
   {
     guard let split else {
       try checkRoom(extent, context)
-      return Array(repeating: 1, count: extent)
+      let sizes = Array(repeating: 1, untilDue: extent)
+      try Interruption.check()
+      return sizes
     }
-    let sizes = split.converted(to: Int64.self).map(Int.init)
+    let sizes = split.converted(to: Int64.self, asPlaces: false).interruptibleMap(cost: 1) {
+      Int($0)
+    }
+    try Interruption.check()
     if split.shape.isEmpty {
       guard sizes[0] > 0 else {
         throw .unexpected("split", expected: "a positive number", got: "\(sizes[0])")
       }
-      try checkRoom((extent - 1) / sizes[0] + 1, context)
-      return stride(from: 0, to: extent, by: sizes[0]).map { min(sizes[0], extent - $0) }
+      let count = extent.dividedUp(by: sizes[0])
+      try checkRoom(count, context)
+      let all = Interruption.map(count, cost: 1) { min(sizes[0], extent - $0 * sizes[0]) }
+      try Interruption.check()
+      return all
     }
     guard sizes.allSatisfy({ $0 >= 0 }), sizes.saturatingSum() == extent else {
       throw .unexpected(

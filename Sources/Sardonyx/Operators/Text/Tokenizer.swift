@@ -52,7 +52,9 @@ struct Tokenizer: Operator {
     let shape = inputs[0].shape
     var tokens = TextList(outputs.context)
     var counts: [Int] = []
+    var interruption = Interruption()
     for text in try inputs[0].strings() {
+      if interruption.isDue(after: 200) { try Interruption.check() }
       let first = tokens.count
       if isMarked { try tokens.append("\u{2}") }
       try append(tokensOf: text, to: &tokens)
