@@ -72,14 +72,16 @@ private struct PanelPacking: Sendable {
     }
   }
 
-  /// Steps of depth of all panels.
+  /// Steps of depth of all panels; of some where the run is to end.
   private func packSteps(_ steps: Range<Int>) {
+    var interruption = Interruption()
     let group = min(max(PackingSource.pieceCount / depthStep, 16), steps.count)
     for start in stride(from: steps.lowerBound, to: steps.upperBound, by: group) {
       let own = start..<min(start + group, steps.upperBound)
       let place = first + start * depthStep
       unsafe source.withNumbers(place..<place + (own.count - 1) * depthStep + lanes) { numbers in
         for lane in stride(from: 0, to: lanes, by: width) {
+          if interruption.isDue(after: 20 &+ own.count &* width) { return }
           unsafe instructions.kernels.pack_panels(
             own.count, min(width, lanes - lane), width, numbers + lane, 1, depthStep,
             memory.floats + lane * depth + start * width, width * depth)

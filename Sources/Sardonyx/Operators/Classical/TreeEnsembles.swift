@@ -312,7 +312,7 @@ struct TreeEnsembleClassifier: Operator {
           x.pointer(as: Double.self), rows: rows, width: width, scores: scores, on: crew, put)
       }
     }
-    labels.put(winners, outputs)
+    try labels.put(winners, outputs)
   }
 
   /// Tells the class of each row, and writes the scores of all classes.
