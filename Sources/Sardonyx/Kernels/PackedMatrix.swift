@@ -74,7 +74,7 @@ private struct PanelPacking: Sendable {
     }
   }
 
-  /// Steps of depth of all panels.
+  /// Steps of depth of all panels; of some where the run is to end.
   private func packSteps(_ steps: Range<Int>) {
     let group = min(max(PackingSource.pieceCount / depthStep, 16), steps.count)
     var interruption = Interruption(of: crew)
@@ -83,7 +83,7 @@ private struct PanelPacking: Sendable {
       let place = first + start * depthStep
       unsafe source.withNumbers(place..<place + (own.count - 1) * depthStep + lanes) { numbers in
         for lane in stride(from: 0, to: lanes, by: width) {
-          if interruption.isDue(after: own.count &* width) { return }
+          if interruption.isDue(after: 20 &+ own.count &* width) { return }
           unsafe instructions.kernels.pack_panels(
             own.count, min(width, lanes - lane), width, numbers + lane, 1, depthStep,
             memory.floats + lane * depth + start * width, width * depth)

@@ -143,8 +143,14 @@ extension Destination {
     copy(tensor, from: Region([]).broadcast(to: [elementCount]), on: crew)
   }
 
-  /// Makes all bytes zero: the number 0, false or "".
-  func clear() { unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount) }
+  /// Makes all bytes zero: the number 0, false or ""; fewer where the run is to end.
+  func clear() {
+    let start = unsafe bytes
+    Interruption.inStretches(of: byteCount) {
+      unsafe (start + $0.lowerBound).initializeMemory(
+        as: UInt8.self, repeating: 0, count: $0.count)
+    }
+  }
 
   /// Copies blocks of `length` neighbouring elements: the i-th is that at element `offsets[i]` of
   /// the tensor.

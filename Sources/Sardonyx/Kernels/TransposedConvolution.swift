@@ -76,10 +76,21 @@ struct TransposedConvolution: Sendable {
       let result = unsafe y + (image * shape.outputChannels + first) * outputs
       for channel in 0..<channels {
         let start = unsafe bias.map { unsafe $0[first + channel] } ?? 0
-        unsafe (result + channel * outputs).update(repeating: start, count: outputs)
+        unsafe Self.fill(result + channel * outputs, outputs, with: start, crew)
       }
       unsafe add(source, filter.blocks[block], channels, to: result, crew)
       unsafe activation.apply(channels * outputs, at: result, with: crew.instructions)
+    }
+  }
+
+  /// Sets all numbers; some where the run is to end.
+  private static func fill(
+    _ y: UnsafeMutablePointer<Float>, _ count: Int, with number: Float, _ crew: Crew
+  ) {
+    let stretch = 1 << 17
+    for first in stride(from: 0, to: count, by: stretch) {
+      if first > 0, crew.isCancelled { return }
+      unsafe (y + first).update(repeating: number, count: min(stretch, count - first))
     }
   }
 

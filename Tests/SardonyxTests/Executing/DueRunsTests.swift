@@ -44,6 +44,68 @@ struct DueRunsTests {
     .init(name: "Det") { [long(.float, 2, 2)] },
     .init(name: "ReduceSum") { [long(.float, 2)] },
     .init(name: "Softmax", attributes: ["axis": .int(0)]) { [long(.double, 2)] },
+    .init(name: "QuantizeLinear", attributes: ["axis": .int(0)], opset: 19) {
+      [long(.float, 2), Tensor(scalar: 1 as Float), Tensor(zeros: .float8e4m3fn, [])]
+    },
+    .init(name: "Equal") { [long(.uint64, 2), long(.uint64, 2)] },
+    .init(name: "Mod") { [long(.int64, 2), long(.int64, 2)] },
+    .init(name: "Pow") { [long(.int64, 2), long(.int64, 2)] },
+    .init(name: "NonZero") { [long(.float, 2)] },
+    .init(name: "ScatterND") { [long(.float, 2), long(.int64, 1), long(.float, 2)] },
+    .init(name: "Conv") {
+      [Tensor(zeros: .float, [1, 1, 1 << 18, 5]), Tensor(zeros: .float, [1, 1, 3, 3])]
+    },
+    .init(name: "Gemm") { [long(.float, 6), Tensor(zeros: .float, [6, 4])] },
+    .init(name: "LSTM", attributes: ["hidden_size": .int(3)]) {
+      [
+        Tensor(zeros: .float, [5, 1, 1 << 18]), Tensor(zeros: .float, [1, 12, 1 << 18]),
+        Tensor(zeros: .float, [1, 12, 3]),
+      ]
+    },
+    .init(name: "GRU", attributes: ["hidden_size": .int(3)]) {
+      [long(.double, 1, 2), Tensor(zeros: .double, [1, 9, 2]), Tensor(zeros: .double, [1, 9, 3])]
+    },
+    .init(name: "BatchNormalization", opset: 15) {
+      [Tensor(zeros: .float, [1, 1 << 18, 2])] + Array(repeating: long(.float), count: 4)
+    },
+    .init(name: "InstanceNormalization") {
+      [Tensor(zeros: .float, [1, 1 << 18, 2]), long(.float), long(.float)]
+    },
+    .init(
+      name: "TfIdfVectorizer",
+      attributes: [
+        "mode": .string("TF"), "ngram_counts": .ints([0]), "ngram_indexes": .ints([0, 1]),
+        "pool_int64s": .ints([2, 3]), "min_gram_length": .int(1), "max_gram_length": .int(1),
+        "max_skip_count": .int(0),
+      ]
+    ) { [long(.int64, 2)] },
+    .init(
+      name: "LinearClassifier",
+      attributes: [
+        "coefficients": .floats([1, 2]), "intercepts": .floats([0, 0]),
+        "classlabels_ints": .ints([3, 4]),
+      ], opset: 1, domain: "ai.onnx.ml", outputs: 2
+    ) { [long(.float, 1)] },
+    .init(
+      name: "LabelEncoder",
+      attributes: ["keys_int64s": .ints([0]), "values_floats": .floats([1])], opset: 2,
+      domain: "ai.onnx.ml"
+    ) { [long(.int64)] },
+    .init(
+      name: "OneHotEncoder", attributes: ["cats_int64s": .ints([0, 1])], opset: 1,
+      domain: "ai.onnx.ml"
+    ) { [long(.int64)] },
+    .init(name: "ArrayFeatureExtractor", opset: 1, domain: "ai.onnx.ml") {
+      [long(.float, 2), Tensor([1] as [Int64])]
+    },
+    .init(
+      name: "Imputer",
+      attributes: ["imputed_value_int64s": .ints([1]), "replaced_value_int64": .int(0)], opset: 1,
+      domain: "ai.onnx.ml"
+    ) { [long(.int64, 2)] },
+    .init(
+      name: "Normalizer", attributes: ["norm": .string("L1")], opset: 1, domain: "ai.onnx.ml"
+    ) { [long(.int64, 2)] },
   ]
 
   @Test(arguments: calls) func endsInOrder(_ call: InterruptionTests.Call) throws {

@@ -196,7 +196,7 @@ struct ZipMap: Operator {
   init(_ node: inout NodeReader) throws(ModelError) {
     let labels = try Labels(
       &node, texts: "classlabels_strings", integers: "classlabels_int64s", of: "keys")
-    keys = labels.choose(Array(0..<labels.count), [labels.count])
+    keys = try labels.choose(Array(0..<labels.count), [labels.count])
   }
 
   private var mapType: ValueType { .map(key: keys.type, value: .tensor(.float)) }

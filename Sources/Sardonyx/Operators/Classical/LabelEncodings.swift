@@ -22,7 +22,7 @@ private struct LabelTable: Sendable {
     let fallback = values.count - 1
     let found = try Labels(tensor).keys.interruptibleMap(cost: 100) { positions[$0] ?? fallback }
     try Interruption.check()
-    return .tensor(values.choose(found, as: valueType, tensor.shape))
+    return .tensor(try values.choose(found, as: valueType, tensor.shape))
   }
 }
 
@@ -175,7 +175,7 @@ struct OneHotEncoder: Operator {
     // Numbers of other types are cast to integers.
     let labels: Labels =
       hasTexts ? try Labels(inputs[0]) : .integers(inputs[0].converted(to: Int64.self))
-    var result = [Float](repeating: 0, count: outputs[0].elementCount)
+    var result = [Float](zerosUntilDue: outputs[0].elementCount)
     var interruption = Interruption()
     for (index, key) in labels.keys.enumerated() {
       if interruption.isDue(after: 100) { return }

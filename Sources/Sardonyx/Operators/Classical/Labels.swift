@@ -74,12 +74,20 @@ enum Labels: Sendable {
   }
 
   /// A tensor of the labels at the given positions.
-  func choose(_ positions: [Int], as type: ElementType? = nil, _ shape: Shape) -> Tensor {
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end.
+  func choose(_ positions: [Int], as type: ElementType? = nil, _ shape: Shape) throws(ModelError)
+    -> Tensor
+  {
+    func chosen<T>(of all: [T]) throws(ModelError) -> [T] {
+      let labels = positions.interruptibleMap(cost: 8) { all[$0] }
+      try Interruption.check()
+      return labels
+    }
     let type = type ?? elementType
     switch self {
-    case .texts(let texts): return Tensor(strings: positions.map { texts[$0] }, shape)
-    case .integers(let all): return Tensor(converting: positions.map { all[$0] }, to: type, shape)
-    case .reals(let all): return Tensor(converting: positions.map { all[$0] }, to: type, shape)
+    case .texts(let all): return Tensor(strings: try chosen(of: all), shape)
+    case .integers(let all): return Tensor(converting: try chosen(of: all), to: type, shape)
+    case .reals(let all): return Tensor(converting: try chosen(of: all), to: type, shape)
     }
   }
 }
@@ -113,7 +121,8 @@ struct ClassLabels: Sendable {
   }
 
   /// Puts out the label of each row's class.
-  func put(_ classes: [Int], _ outputs: Outputs) {
-    if outputs.wants(0) { outputs.set(0, .tensor(labels.choose(classes, [classes.count]))) }
+  func put(_ classes: [Int], _ outputs: Outputs) throws(ModelError) {
+    guard outputs.wants(0) else { return }
+    outputs.set(0, .tensor(try labels.choose(classes, [classes.count])))
   }
 }

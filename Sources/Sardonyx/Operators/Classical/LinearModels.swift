@@ -41,16 +41,15 @@ struct LinearFunctions: Sendable {
   ///
   /// Coefficients are taken in rows as long as those of X, and any left over are not read: models
   /// made for onnxruntime rely on it.
-  func scores(_ rows: FeatureRows) -> [Double] {
+  /// - Throws: ``ModelError`` (limit or cancelled) where the run is to end.
+  func scores(_ rows: FeatureRows) throws(ModelError) -> [Double] {
+    Interruption.expect(rows.count * count, Double.self)
     var scores: [Double] = []
     scores.reserveCapacity(rows.count * count)
     var interruption = Interruption()
     for row in 0..<rows.count {
       for function in 0..<count {
-        if interruption.isDue(after: rows.width) {
-          scores.append(0)
-          continue
-        }
+        if interruption.isDue(after: 20 &+ rows.width) { try Interruption.check() }
         let product = dot(
           rows.numbers.span.extracting(rows.range(row)),
           coefficients.span.extracting(function * rows.width..<(function + 1) * rows.width))
@@ -138,7 +137,7 @@ struct LinearClassifier: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
-    let raw = functions.scores(rows)
+    let raw = try functions.scores(rows)
     var scores: [Double] = []
     var classes: [Int] = []
     var interruption = Interruption()
@@ -153,7 +152,7 @@ struct LinearClassifier: Operator {
         transform.apply(&scores, scores.count - own.count..<scores.count)
       }
     }
-    labels.put(classes, outputs)
+    try labels.put(classes, outputs)
     if outputs.wants(1) { outputs[1].store(scores) }
   }
 }
@@ -174,7 +173,7 @@ struct LinearRegressor: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let rows = try FeatureRows(inputs[0])
-    var scores = functions.scores(rows)
+    var scores = try functions.scores(rows)
     var interruption = Interruption()
     for row in 0..<rows.count {
       if interruption.isDue(after: 20 &+ 20 &* functions.count) { return }

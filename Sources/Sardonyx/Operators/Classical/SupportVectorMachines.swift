@@ -117,7 +117,7 @@ struct SVMClassifier: Operator {
     var interruption = Interruption()
     switch machine {
     case .linear(let functions):
-      scores = functions.scores(rows)
+      scores = try functions.scores(rows)
       let isPositive = functions.coefficients.allSatisfy { $0 >= 0 }
       for row in 0..<rows.count {
         if interruption.isDue(after: 50 &+ 10 &* functions.count) { try Interruption.check() }
@@ -135,7 +135,7 @@ struct SVMClassifier: Operator {
         scores += result.scores
       }
     }
-    labels.put(classes, outputs)
+    try labels.put(classes, outputs)
     if outputs.wants(1) { outputs[1].store(scores) }
   }
 
@@ -204,15 +204,19 @@ struct SVMRegressor: Operator {
     let rows = try FeatureRows(inputs[0])
     var scores: [Double]
     switch machine {
-    case .linear(let functions): scores = functions.scores(rows)
+    case .linear(let functions): scores = try functions.scores(rows)
     case .vectors(let vectors, let weights, let rho):
       scores = try outputs.context.map(rows.count, cost: vectors.count * rows.width) {
         let kernels = vectors.compare(rows.numbers.span.extracting(rows.range($0)))
         return dot(kernels.span, weights.span) + rho
       }
     }
-    for row in scores.indices { transform.apply(&scores, row..<row + 1) }
-    if isOneClass { scores = scores.map { $0 > 0 ? 1 : -1 } }
+    var interruption = Interruption()
+    for row in scores.indices {
+      if interruption.isDue(after: 50) { return }
+      transform.apply(&scores, row..<row + 1)
+      if isOneClass { scores[row] = scores[row] > 0 ? 1 : -1 }
+    }
     outputs[0].store(scores)
   }
 }

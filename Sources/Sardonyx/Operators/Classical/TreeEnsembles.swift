@@ -319,7 +319,7 @@ struct TreeEnsembleClassifier: Operator {
       }
     }
     try Interruption.check()
-    labels.put(winners, outputs)
+    try labels.put(winners, outputs)
   }
 
   /// Tells the class of each row, and writes the scores of all classes.

@@ -78,18 +78,30 @@ extension Broadcast {
   /// function(x, y) for each element of the result, the inputs being those of this broadcast.
   /// Fewer where the run is to end.
   func combine<T, Result>(_ x: [T], _ y: [T], _ function: (T, T) -> Result) -> [Result] {
+    unsafe x.withUnsafeBufferPointer { x in
+      unsafe y.withUnsafeBufferPointer { y in unsafe combine(x, y, function) }
+    }
+  }
+
+  /// The same of numbers in memory.
+  func combine<T, Result>(
+    _ x: UnsafeBufferPointer<T>, _ y: UnsafeBufferPointer<T>, _ function: (T, T) -> Result
+  ) -> [Result] {
     let (xStep, yStep) = (step(of: 0), step(of: 1))
     var results: [Result] = []
+    Interruption.expect(elementCount, Result.self)
     results.reserveCapacity(elementCount)
     guard elementCount > 0 else { return results }
+    precondition(
+      start(ofRow: rowCount - 1, in: 0) + (rowLength - 1) * xStep < x.count
+        && start(ofRow: rowCount - 1, in: 1) + (rowLength - 1) * yStep < y.count,
+      "fewer numbers than the broadcast has")
     var interruption = Interruption()
     for row in 0..<rowCount {
       var (xIndex, yIndex) = (start(ofRow: row, in: 0), start(ofRow: row, in: 1))
       for _ in 0..<rowLength {
-        if interruption.isDue(after: 4) {
-          return results
-        }
-        results.append(function(x[xIndex], y[yIndex]))
+        if interruption.isDue(after: 4) { return results }
+        unsafe results.append(function(x[xIndex], y[yIndex]))
         xIndex += xStep
         yIndex += yStep
       }

@@ -42,25 +42,39 @@ struct ElementwiseComparison: Operator {
     let broadcast = try Broadcast(alignment.shapes(x.shape, y.shape))
     let answers =
       switch x.type.computed {
-      case nil: compare(try x.strings(), try y.strings(), broadcast)
-      case is Int64.Type: compare(x.converted(to: Int64.self), y.converted(), broadcast)
-      case is UInt64.Type: compare(x.converted(to: UInt64.self), y.converted(), broadcast)
-      case is Float.Type: compare(x.converted(to: Float.self), y.converted(), broadcast)
-      default: compare(x.converted(to: Double.self), y.converted(), broadcast)
+      case nil:
+        unsafe try x.strings().withUnsafeBufferPointer { x throws(ModelError) in
+          unsafe try y.strings().withUnsafeBufferPointer { y in unsafe compare(x, y, broadcast) }
+        }
+      case is Int64.Type: compare(x, y, as: Int64.self, broadcast)
+      case is UInt64.Type: compare(x, y, as: UInt64.self, broadcast)
+      case is Float.Type: compare(x, y, as: Float.self, broadcast)
+      default: compare(x, y, as: Double.self, broadcast)
       }
     outputs[0].store(elements: answers)
+  }
+
+  private func compare<T: Number>(_ x: Tensor, _ y: Tensor, as _: T.Type, _ broadcast: Broadcast)
+    -> [Bool]
+  {
+    unsafe x.withNumbers(as: T.self) { x in
+      unsafe y.withNumbers(as: T.self) { y in unsafe compare(x, y, broadcast) }
+    }
   }
 
   @_specialize(where T == Float)
   @_specialize(where T == Double)
   @_specialize(where T == Int64)
-  private func compare<T: Comparable>(_ x: [T], _ y: [T], _ broadcast: Broadcast) -> [Bool] {
+  @_specialize(where T == UInt64)
+  private func compare<T: Comparable>(
+    _ x: UnsafeBufferPointer<T>, _ y: UnsafeBufferPointer<T>, _ broadcast: Broadcast
+  ) -> [Bool] {
     switch relation {
-    case .equal: broadcast.combine(x, y) { $0 == $1 }
-    case .greater: broadcast.combine(x, y) { $0 > $1 }
-    case .greaterOrEqual: broadcast.combine(x, y) { $0 >= $1 }
-    case .less: broadcast.combine(x, y) { $0 < $1 }
-    case .lessOrEqual: broadcast.combine(x, y) { $0 <= $1 }
+    case .equal: unsafe broadcast.combine(x, y) { $0 == $1 }
+    case .greater: unsafe broadcast.combine(x, y) { $0 > $1 }
+    case .greaterOrEqual: unsafe broadcast.combine(x, y) { $0 >= $1 }
+    case .less: unsafe broadcast.combine(x, y) { $0 < $1 }
+    case .lessOrEqual: unsafe broadcast.combine(x, y) { $0 <= $1 }
     }
   }
 }

@@ -64,7 +64,7 @@ struct QuantizeLinear: Operator {
     }
     let (numbers, factors) = (x.converted(to: Double.self), scale.converted(to: Double.self))
     var result = [Int64](zerosUntilDue: numbers.count)
-    scales.forEachRun { run, index in
+    scales.forEachPiece(cost: 20) { run, index in
       let zero = zeros?[index] ?? 0
       let quotients = rounded(numbers[run].map { $0 / factors[index] }, to: precision)
       for (place, quotient) in zip(run, quotients) {
@@ -83,7 +83,7 @@ struct QuantizeLinear: Operator {
     _ range: ClosedRange<Int64>
   ) -> [Int64] {
     var result = [Int64](zerosUntilDue: numbers.count)
-    scales.forEachRun { run, index in
+    scales.forEachPiece(cost: 2) { run, index in
       let (factor, zero) = (factors[index], zeros?[index] ?? 0)
       let (low, high) = (Float(range.lowerBound - zero), Float(range.upperBound - zero))
       for place in run {
@@ -105,7 +105,7 @@ struct QuantizeLinear: Operator {
     let factors = scale.converted(to: Double.self)
     let zeros = zeroPoint?.converted(to: Double.self)
     let precision = precision ?? scale.type
-    scales.forEachRun { run, index in
+    scales.forEachPiece(cost: 20) { run, index in
       let quotients = rounded(numbers[run].map { $0 / factors[index] }, to: precision)
       for (place, quotient) in zip(run, quotients) {
         numbers[place] = quotient + (zeros?[index] ?? 0)
@@ -151,7 +151,7 @@ struct DequantizeLinear: Operator {
     var numbers = x.converted(to: Double.self)
     let factors = scale.converted(to: Double.self)
     let zeros = inputs.tensor(2)?.converted(to: Double.self)
-    scales.forEachRun { run, index in
+    scales.forEachPiece(cost: 2) { run, index in
       let (factor, zero) = (factors[index], zeros?[index] ?? 0)
       for place in run { numbers[place] = (numbers[place] - zero) * factor }
     }

@@ -91,7 +91,7 @@ struct TfIdfVectorizer: Operator {
     let (counts, values) = unsafe (
       outputs[0].pointer(as: Int32.self), outputs[0].pointer(as: Float.self)
     )
-    unsafe counts.initialize(repeating: 0, count: count)
+    outputs[0].clear()
     var interruption = Interruption()
     for row in 0..<count / columnCount {
       if interruption.isDue(after: 20 &* rowLength &+ 20) { return }
@@ -193,10 +193,12 @@ private struct Grams: Sendable {
     return column < 0 ? nil : Int(column)
   }
 
-  /// The tokens of a tensor, -1 for one that is in no gram.
+  /// The tokens of a tensor, -1 for one that is in no gram; fewer where the run is to end.
   func tokens(of tensor: Tensor) -> [Int32] {
     guard tensor.type == .string else {
-      return tensor.converted(to: Int64.self).map { numbers[$0] ?? Self.none }
+      return tensor.converted(to: Int64.self).interruptibleMap(cost: 20) {
+        numbers[$0] ?? Self.none
+      }
     }
     let references = unsafe tensor.pointer(as: TextReference.self)
     var last: (reference: TextReference, token: Int32)?
