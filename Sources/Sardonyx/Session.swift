@@ -56,6 +56,8 @@ public final class Session: Sendable {
     /// Whether convolution networks are laid out in blocks of channels, and 16-bit ones kept in single
     /// precision; the layout and the types of the file are what that is compared with.
     var usesBlocks = true
+    /// When every run ends, however late it began; nil for no such time.
+    fileprivate var end: ContinuousClock.Instant?
 
     /// As many threads as the process may keep busy, BatchNormalization folded, no limits of time.
     public init() {}
@@ -82,8 +84,16 @@ public final class Session: Sendable {
 
     /// When a run that starts now must end; a clock reaches no point ten thousand years ahead.
     fileprivate var deadline: ContinuousClock.Instant? {
-      guard let timeLimit, timeLimit < 3e11 else { return nil }
-      return .now + .seconds(max(0, timeLimit))
+      guard let timeLimit, timeLimit < 3e11 else { return end }
+      let own = ContinuousClock.now + .seconds(max(0, timeLimit))
+      return end.map { min($0, own) } ?? own
+    }
+
+    /// The same, with the time limit for all that is prepared and run from now on together.
+    var endingTogether: Session.Options {
+      var options = self
+      options.end = deadline
+      return options
     }
   }
 

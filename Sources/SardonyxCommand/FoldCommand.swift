@@ -10,6 +10,11 @@ struct FoldCommand: ParsableCommand {
       The written model has ONNX's operators alone and runs in any engine. Its metadata tell for each \
       folded constant (sardonyx.fold:NAME) by which formula it was made, and of what. A \
       BatchNormalization that cannot be folded stays as it is, and the reason is shown.
+
+      What folding changes are roundings, which some networks magnify. Where inputs are given, the model as \
+      written and the folded one run on them, and folds are taken back until every output is within \
+      --tolerance; they are shown with the reason. The inputs are those of the written model: in images \
+      white is --range.
       """)
 
   @Argument(
@@ -41,6 +46,8 @@ struct FoldCommand: ParsableCommand {
       valueName: "number"))
   var range = 1.0
 
+  @OptionGroup(title: "Data options") var proof: ProofOptions
+
   @Option(
     help: ArgumentHelp(
       "End folding that takes longer, with exit status 1.", valueName: "seconds"))
@@ -57,18 +64,49 @@ struct FoldCommand: ParsableCommand {
   }
 
   func run() throws {
-    try refuse(overwriting: output, madeOf: [path])
-    let model = try Model(file: path)
+    try refuse(overwriting: output, madeOf: [path] + (proof.data.map { [$0] } ?? []))
+    let model = try Model(file: path).normalizing(normalization)
+    let folded = try proof.isGiven ? proved(model) : plain(model)
+    try folded.definition.write(to: output)
+    let declined = folded.notes.filter { $0.kind == .declined }
+    for note in declined { print("kept \"\(note.node.visibleLines)\": \(note.text.visibleLines)") }
+    if let found = folded.proof { print(description(found).visibleLines) }
+    print("folded \(folded.notes.count - declined.count), kept \(declined.count)")
+  }
+
+  private var normalization: InputNormalization {
     var normalization = InputNormalization()
     normalization.divisor = range
     normalization.mean = mean?.numbers.map(Double.init) ?? []
     normalization.deviation = std?.numbers.map(Double.init) ?? []
-    let folded = try Watch.over("folding") { [normalization, timeout] () throws(ModelError) in
-      try FoldedModel(try model.normalizing(normalization), timeLimit: timeout)
+    return normalization
+  }
+
+  private func plain(_ model: Model) throws(ModelError) -> FoldedModel {
+    try Watch.over("folding") { () throws(ModelError) in
+      try FoldedModel(model, timeLimit: timeout)
     }
-    try folded.definition.write(to: output)
-    let declined = folded.notes.filter { $0.kind == .declined }
-    for note in declined { print("kept \"\(note.node.visibleLines)\": \(note.text.visibleLines)") }
-    print("folded \(folded.notes.count - declined.count), kept \(declined.count)")
+  }
+
+  private func proved(_ model: Model) throws -> FoldedModel {
+    let input = try proof.input(whiteIs: range)
+    try refuse(overwriting: output, madeOf: input.files(for: model))
+    let many = proof.many
+    let values = try many == nil ? input.values(for: model, standardExtent: 1) : [:]
+    var options = Session.Options()
+    options.timeLimit = timeout
+    return try Watch.over("folding") { [options, proof] () throws(ModelError) in
+      try FoldedModel(model, keeping: proof.sameness, options: options) { run throws(ModelError) in
+        if let many { try many.forEach(for: model, input, run) } else { try run(values) }
+      }
+    }
+  }
+
+  private func description(_ found: FoldedModel.Proof) -> String {
+    let tried = "ran \(found.trialCount) \(found.trialCount == 1 ? "set" : "sets") of folds: "
+    guard let output = found.output else { return tried + "no output differs" }
+    return tried
+      + "output \"\(output)\" differs most, by \(found.difference.text(digits: 2)) of its "
+      + "largest magnitude; the tolerance is \(proof.sameness.relative.text())"
   }
 }

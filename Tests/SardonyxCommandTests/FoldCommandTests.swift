@@ -117,6 +117,58 @@ import Testing
     return try #require(outputs["probabilities"]?["values"] as? [Double])
   }
 
+  @Test func foldsAreProvedOnData() throws {
+    let folder = try TemporaryFolder()
+    let output = folder.path("folded.onnx")
+    let archive = Command.digits.appending(path: "digits_resnet_torchscript.npz").path
+    for data in [
+      ["--inputs", archive], ["--random", "0", "--dim", "N=2"], ["--random", "0"],
+      [
+        "--data", "Models/digits", "--batch", "5", "--mean", "0.3057", "--std", "0.3762",
+        "--range", "255",
+      ],
+    ] {
+      let fold = try Command(arguments: ["fold", Self.model, "-o", output] + data)
+      #expect(fold.status == 0, "\(fold.error)")
+      #expect(
+        fold.output.hasPrefix("ran 1 set of folds: output \"probabilities\" differs most, by "))
+      #expect(fold.output.contains(" of its largest magnitude; the tolerance is 1e-05\nfolded "))
+      #expect(fold.output.hasSuffix(", kept 0\n"), "\(fold.output)")
+    }
+  }
+
+  @Test func foldsThatMoveOutputsTooFarAreTakenBack() throws {
+    let folder = try TemporaryFolder()
+    let output = folder.path("folded.onnx")
+    let fold = try Command(
+      "fold", Self.model, "-o", output, "--random", "0", "--dim", "N=2", "--tolerance", "0")
+    #expect(fold.status == 0, "\(fold.error)")
+    #expect(fold.output.contains("\": taken back: with it output \"probabilities\" differs by "))
+    #expect(fold.output.contains("no output differs\n"))
+    let verification = try Command(
+      "verify-fold", Self.model, output, "--random", "0", "--dim", "N=2", "--rtol", "0")
+    #expect(verification.status == 0, "\(verification.output)\(verification.error)")
+  }
+
+  @Test func dataThatFoldsCannotBeProvedOnAreToldOf() throws {
+    let folder = try TemporaryFolder()
+    let output = folder.path("folded.onnx")
+    func fold(_ arguments: String...) throws -> Command {
+      try Command(arguments: ["fold", Self.model, "-o", output] + arguments)
+    }
+    let none = try fold("--tolerance", "1e-5")
+    #expect(none.status == 64)
+    #expect(none.error.contains("--tolerance: expected with inputs to compare on: --data"))
+    #expect(try fold("--random", "0", "--tolerance", "-1").status == 64)
+    #expect(try fold("--random", "0", "--batch", "2").status == 64)
+    let other = try fold("--data", "Models/digits", "--resize", "8x4")
+    #expect(other.status == 1)
+    #expect(other.error.contains("image"), "\(other.error)")
+    let late = try fold("--random", "0", "--timeout", "0.000001")
+    #expect(late.status == 1 && late.error.hasSuffix("time limit\n"), "\(late.error)")
+    #expect(folder.contents == [])
+  }
+
   @Test func foldDoesNotWriteOverItsModel() throws {
     let folder = try TemporaryFolder()
     let copy = folder.path("model.onnx")

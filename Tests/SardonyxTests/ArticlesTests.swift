@@ -49,6 +49,12 @@ import Testing
     let session = try Session(try Model(path: digits))
     for note in session.notes where note.kind == .declined { print(note.node, note.text) }
     #expect(session.notes.contains { $0.kind == .done })
+
+    let folded = try FoldedModel(model, keeping: Comparison.Tolerance()) { run throws(ModelError) in
+      try run(inputs)
+    }
+    for note in folded.notes where note.kind == .declined { print(note.node, note.text) }
+    #expect(folded.proof?.trialCount == 1)
   }
 
   @Test func verifying() throws {

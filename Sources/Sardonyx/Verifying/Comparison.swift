@@ -221,7 +221,7 @@ extension Comparison {
 
 extension Comparison.Entry {
   /// How much of what is allowed the difference is; more than 1 for what is not within tolerance.
-  fileprivate var share: Double {
+  var share: Double {
     guard let metrics, let allowed else { return passed ? 0 : .infinity }
     return metrics.maxAbsolute == 0 ? 0 : metrics.maxAbsolute / max(allowed, .leastNormalMagnitude)
   }

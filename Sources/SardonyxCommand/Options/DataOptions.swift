@@ -36,7 +36,7 @@ struct DataOptions: ParsableArguments {
         return try batches.forEach(ofFiles: [data], by: batch, input.image.preparation, run)
       }
       var input = input
-      input.all = data
+      input.given.all = data
       let batches = DataBatches(model: model, shared: try input.values(for: model))
       return try batches.forEach(ofRowsBy: batch ?? 16, run)
     }

@@ -4,6 +4,54 @@ public import SardonyxData
 
 /// How an image becomes a tensor.
 struct ImageOptions: ParsableArguments {
+  @OptionGroup var form: ImageFormOptions
+
+  @Option(
+    help: """
+      What white is: 1, or 255 for models that take the numbers of bytes. Black is 0. An input of \
+      uint8 gets the bytes in any case. (default: 1)
+      """)
+  var range = ImagePreparation.Range.unit
+
+  @Option(
+    help: ArgumentHelp(
+      "Subtract from the numbers, in the scale of --range: one number, or one per channel.",
+      valueName: "m,m,m"))
+  var mean: NumberList?
+
+  @Option(
+    help: ArgumentHelp(
+      "Then divide by: one number, or one per channel.", valueName: "s,s,s"))
+  var std: NumberList?
+
+  func validate() throws {
+    if let std, std.numbers.contains(0) {
+      throw ValidationError("--std: expected numbers other than 0")
+    }
+  }
+
+  /// What is done to bytes to make numbers of them.
+  var normalization: InputNormalization {
+    var normalization = InputNormalization()
+    // --mean and --std are in the scale of --range.
+    normalization.divisor = range == .unit ? 255 : 1
+    normalization.mean = mean?.numbers.map(Double.init) ?? []
+    normalization.deviation = std?.numbers.map(Double.init) ?? []
+    return normalization
+  }
+
+  /// What the library calls these options.
+  var preparation: ImagePreparation {
+    var preparation = form.preparation
+    preparation.range = range
+    preparation.mean = mean?.numbers ?? []
+    preparation.deviation = std?.numbers ?? []
+    return preparation
+  }
+}
+
+/// How large an image is made, and in which order its numbers stand.
+struct ImageFormOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Resize images to this size, by Pillow's bilinear filter with anti-aliasing.",
@@ -31,24 +79,6 @@ struct ImageOptions: ParsableArguments {
 
   @Option(
     help: """
-      What white is: 1, or 255 for models that take the numbers of bytes. Black is 0. An input of \
-      uint8 gets the bytes in any case. (default: 1)
-      """)
-  var range = ImagePreparation.Range.unit
-
-  @Option(
-    help: ArgumentHelp(
-      "Subtract from the numbers, in the scale of --range: one number, or one per channel.",
-      valueName: "m,m,m"))
-  var mean: NumberList?
-
-  @Option(
-    help: ArgumentHelp(
-      "Then divide by: one number, or one per channel.", valueName: "s,s,s"))
-  var std: NumberList?
-
-  @Option(
-    help: """
       The order of axes: nchw or nhwc. (default: nchw; an input of rank 3 gets no batch axis)
       """)
   var layout = ImagePreparation.Layout.nchw
@@ -67,19 +97,6 @@ struct ImageOptions: ParsableArguments {
     if let resizeShorter, !(1...1 << 15).contains(resizeShorter) {
       throw ValidationError("--resize-shorter: expected 1 to 32768, got \(resizeShorter)")
     }
-    if let std, std.numbers.contains(0) {
-      throw ValidationError("--std: expected numbers other than 0")
-    }
-  }
-
-  /// What is done to bytes to make numbers of them.
-  var normalization: InputNormalization {
-    var normalization = InputNormalization()
-    // --mean and --std are in the scale of --range.
-    normalization.divisor = range == .unit ? 255 : 1
-    normalization.mean = mean?.numbers.map(Double.init) ?? []
-    normalization.deviation = std?.numbers.map(Double.init) ?? []
-    return normalization
   }
 
   /// What the library calls these options.
@@ -89,9 +106,6 @@ struct ImageOptions: ParsableArguments {
     if let resizeShorter { preparation.sizing = .shorterSide(resizeShorter) }
     if let letterbox { preparation.sizing = .letterboxed(letterbox.size) }
     preparation.crop = crop?.size
-    preparation.range = range
-    preparation.mean = mean?.numbers ?? []
-    preparation.deviation = std?.numbers ?? []
     preparation.layout = layout
     preparation.channels = channels
     return preparation

@@ -2,8 +2,8 @@ import ArgumentParser
 import Sardonyx
 import SardonyxData
 
-/// Where the inputs of a run come from.
-struct InputOptions: ParsableArguments {
+/// The values that inputs are given.
+struct ValueOptions: ParsableArguments {
   @Option(
     name: .customLong("input"),
     help: ArgumentHelp(
@@ -40,13 +40,17 @@ struct InputOptions: ParsableArguments {
       May be repeated; `bench` takes several extents, such as N=1,4,8.
       """, valueName: "name=extent"))
   var dimensions: [DimensionExtent] = []
+}
 
+/// Where the inputs of a run come from.
+struct InputOptions: ParsableArguments {
+  @OptionGroup var given: ValueOptions
   @OptionGroup(title: "Image options") var image: ImageOptions
 
   /// The extents given for symbolic dimensions.
   /// - Throws: ``ModelError`` (mismatch) where several are given for one.
   func extents() throws(ModelError) -> [String: Int] {
-    if let several = dimensions.first(where: { $0.extents.count > 1 }) {
+    if let several = given.dimensions.first(where: { $0.extents.count > 1 }) {
       throw ModelError(
         .mismatch, "--dim \(several.name): expected one extent, got \(several.extents.count)",
         hint: "`sardonyx bench` takes several")
@@ -56,7 +60,7 @@ struct InputOptions: ParsableArguments {
 
   /// Every combination of the extents given for symbolic dimensions.
   var sweep: [[String: Int]] {
-    dimensions.reduce([[:]]) { combinations, dimension in
+    given.dimensions.reduce([[:]]) { combinations, dimension in
       combinations.flatMap { combination in
         dimension.extents.map { extent in
           combination.merging([dimension.name: extent]) { $1 }
@@ -78,17 +82,17 @@ struct InputOptions: ParsableArguments {
     suppliesFed isFed: Bool = false, standardExtent: Int? = nil,
     sweeping: [String: Int]? = nil
   ) throws(ModelError) -> [String: Value] {
-    let given = if let sweeping { sweeping } else { try extents() }
-    try model.checkDimensions(given)
-    let all = self.all ?? (self.seed == nil ? standardArchive : nil)
-    let seed = self.seed ?? (all == nil && singles.isEmpty ? standardSeed : nil)
+    let known = if let sweeping { sweeping } else { try extents() }
+    try model.checkDimensions(known)
+    let all = given.all ?? (given.seed == nil ? standardArchive : nil)
+    let seed = given.seed ?? (all == nil && given.singles.isEmpty ? standardSeed : nil)
     var values: [String: Value] = [:]
     if let all {
       values =
         try isFolder(all) ? self.values(inFolder: all, model) : self.values(inArchive: all, model)
     }
     var seen: Set<String> = []
-    for single in singles {
+    for single in given.singles {
       let (definition, path) = try model.input(named: single)
       guard seen.insert(definition.name).inserted else {
         throw ModelError(
@@ -105,7 +109,7 @@ struct InputOptions: ParsableArguments {
       var random = RandomValues(seed: seed)
       let open = model.requiredInputs.filter { values[$0.name] == nil }
       let made = isFed ? Array(open.dropFirst()) : open
-      var extents = given
+      var extents = known
       let missing = made.undetermined(extents)
       if let standardExtent {
         for name in missing { extents[name] = standardExtent }
@@ -132,8 +136,8 @@ struct InputOptions: ParsableArguments {
   /// The files that values are read from.
   func files(for model: Model) throws(ModelError) -> [String] {
     var files: [String] = []
-    for single in singles { files.append(try model.input(named: single).path) }
-    guard let all else { return files }
+    for single in given.singles { files.append(try model.input(named: single).path) }
+    guard let all = given.all else { return files }
     guard isFolder(all) else { return files + [all] }
     return files + model.requiredInputs.indices.map { "\(all)/input_\($0).pb" }
   }

@@ -51,6 +51,7 @@ struct BatchNormalizationFold {
   /// the graph for each fold would let them cost the square of their number.
   private var undos: [(inout BatchNormalizationFold) -> Void]?
 
+  /// ``Planner/foldName(_:)`` of nodes that are left as they are.
   private let leftOut: Set<String>
 
   init(_ graph: Graph, leaving leftOut: Set<String>) {
@@ -76,6 +77,9 @@ struct BatchNormalizationFold {
     try runOnce()
   }
 
+  /// Whether a node is to stay as it is.
+  func isLeft(_ node: Node) -> Bool { leftOut.contains(Planner.foldName(node.name)) }
+
   private func isForFolding(_ node: Node) -> Bool {
     node.domain.isEmpty
       && (node.operatorName == "BatchNormalization"
@@ -87,7 +91,7 @@ struct BatchNormalizationFold {
     while position < graph.nodes.count {
       let node = graph.nodes[position]
       folding = node
-      if node.outputs.isEmpty || leftOut.contains(Planner.foldName(node.name)) {
+      if node.outputs.isEmpty || isLeft(node) {
         // Another node does its work by now, or it is to stay.
       } else if node.domain.isEmpty, node.operatorName == "BatchNormalization" {
         try foldNormalization(position, node)

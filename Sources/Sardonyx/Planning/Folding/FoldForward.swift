@@ -319,7 +319,7 @@ extension BatchNormalizationFold {
     {
       let place = readers[result][0]
       let reader = graph.nodes[place]
-      guard reader.domain.isEmpty, reader.operatorSet >= 7,
+      guard reader.domain.isEmpty, reader.operatorSet >= 7, !isLeft(reader),
         let operand = ChannelNormalization.arithmetic(reader, graph),
         let rank = shape(of: result)?.count
       else { return }
