@@ -72,6 +72,7 @@ struct Fuzz {
       store(bytes, current)
       store(Array("\(number)\n".utf8), current + ".number")
       Self.number.store(number, ordering: .relaxed)
+      forgetPeak()
       outcomes[trial.run(bytes), default: 0] += 1
       let mebibytes = checkMemory()
       if mebibytes > largest.mebibytes { largest = (mebibytes, number) }
@@ -134,7 +135,7 @@ struct Fuzz {
   }
 
   /// Ends the process where it took far more memory than it was allowed.
-  /// - Returns: the most mebibytes since the last call.
+  /// - Returns: the most mebibytes since ``forgetPeak()``.
   private static func checkMemory() -> Int {
     guard let status = contents("/proc/self/status"),
       let line = String(decoding: status, as: UTF8.self).split(separator: "\n")
@@ -142,10 +143,11 @@ struct Fuzz {
       let kilobytes = Int(line.split(separator: " ").dropLast().last ?? "")
     else { return 0 }
     if kilobytes << 10 > memoryLimit + 200 << 20 { fail("takes \(kilobytes >> 10) MiB", 4) }
-    // Linux forgets the highest resident size.
-    store([UInt8(ascii: "5")], "/proc/self/clear_refs")
     return kilobytes >> 10
   }
+
+  /// Has Linux forget the highest resident size: making a file may take more than trying it.
+  private static func forgetPeak() { store([UInt8(ascii: "5")], "/proc/self/clear_refs") }
 
   private static func note(_ text: String) {
     var line = text + "\n"

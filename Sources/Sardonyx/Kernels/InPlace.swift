@@ -17,13 +17,15 @@ extension Activation {
         unsafe numbers[index] = T(converting: min(max(value, Double(low)), Double(high)))
       }
     case .steps:
-      var singles = unsafe numbers.map { Float($0.asDouble) }
-      unsafe singles.withUnsafeMutableBufferPointer { buffer in
-        guard let start = buffer.baseAddress else { return }
-        unsafe apply(buffer.count, at: start, with: .current)
-      }
-      for index in numbers.indices {
-        unsafe numbers[index] = T(converting: singles[index].asDouble)
+      Interruption.inStretches(of: numbers.count) { range in
+        var singles = range.map { unsafe Float(numbers[$0].asDouble) }
+        unsafe singles.withUnsafeMutableBufferPointer { buffer in
+          guard let start = buffer.baseAddress else { return }
+          unsafe apply(buffer.count, at: start, with: .current)
+        }
+        for (index, single) in zip(range, singles) {
+          unsafe numbers[index] = T(converting: single.asDouble)
+        }
       }
     }
   }
