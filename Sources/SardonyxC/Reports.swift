@@ -80,14 +80,43 @@ public func compare(
     let result = try unsafe place(comparison, "comparison")
     let model = try unsafe ModelHandle.given(model, "model").model
     let given = try unsafe options(tolerance, sardonyx_comparison_options(), "tolerance")
-    var tolerance = Comparison.Tolerance()
-    if given.relative_tolerance != 0 { tolerance.relative = given.relative_tolerance }
-    tolerance.absolute = given.absolute_tolerance
     let made = try unsafe Comparison(
       model, against: ModelHandle.borrowed(reference)?.model,
       inputs: inputs(inputNames, values, inputCount), options: Session.Options(sessionOptions),
-      layers: given.layers, tolerance: tolerance)
+      layers: given.layers, tolerance: Comparison.Tolerance(given))
     unsafe result.pointee = unsafe ComparisonHandle(made).retained
+  }
+}
+
+extension Comparison.Tolerance {
+  fileprivate init(_ options: sardonyx_comparison_options) {
+    self.init()
+    if options.relative_tolerance != 0 { relative = options.relative_tolerance }
+    absolute = options.absolute_tolerance
+  }
+}
+
+/// `sardonyx_model_fold_within` of sardonyx.h.
+@_cdecl("sardonyx_model_fold_within")
+public func modelFoldWithin(
+  _ model: OpaquePointer?, _ inputNames: UnsafePointer<UnsafePointer<CChar>?>?,
+  _ values: UnsafePointer<OpaquePointer?>?, _ inputCount: Int,
+  _ sessionOptions: UnsafePointer<sardonyx_session_options>?,
+  _ tolerance: UnsafePointer<sardonyx_comparison_options>?,
+  _ folded: UnsafeMutablePointer<OpaquePointer?>?, _ notes: UnsafeMutablePointer<OpaquePointer?>?,
+  _ error: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+  unsafe attempt(error) { () throws(ModelError) in
+    let result = try unsafe place(folded, "folded")
+    let model = try unsafe ModelHandle.given(model, "model").model
+    let given = try unsafe options(tolerance, sardonyx_comparison_options(), "tolerance")
+    let inputs = try unsafe inputs(inputNames, values, inputCount)
+    let made = try FoldedModel(
+      model, keeping: Comparison.Tolerance(given), options: unsafe Session.Options(sessionOptions)
+    ) { run throws(ModelError) in try run(inputs) }
+    let handle = ModelHandle(try Model(made.definition))
+    unsafe result.pointee = unsafe handle.retained
+    unsafe notes?.pointee = unsafe NotesHandle(made.notes).retained
   }
 }
 

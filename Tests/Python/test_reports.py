@@ -37,6 +37,17 @@ def test_fold(digits, tmp_path):
     numpy.testing.assert_allclose(of_folded, as_written, atol=1e-5)
 
 
+def test_fold_within_a_tolerance(digits):
+    inputs = image()
+    told = sardonyx.fold(digits, inputs=inputs, threads=1)
+    assert told == sardonyx.fold(digits)
+    strict = sardonyx.fold(digits, inputs=inputs, relative_tolerance=1e-30)
+    kept = [note for note in strict["notes"] if not note["done"]]
+    assert kept and all(note["text"].startswith("taken back: ") for note in kept)
+    with pytest.raises(sardonyx.Error, match="image"):
+        sardonyx.fold(digits, inputs={})
+
+
 def test_inspect(digits):
     told = sardonyx.inspect(digits)
     assert told["inputs"] == [{"name": "image", "type": "tensor(float)", "shape": ["N", 1, 8, 8]}]

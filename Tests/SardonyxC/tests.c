@@ -585,6 +585,13 @@ static void test_digits(const char *path) {
   CHECK(!sardonyx_comparison_layer(comparison, 1000, &entry));
   sardonyx_comparison_release(comparison);
 
+  sardonyx_model *within = NULL;
+  SUCCEED(sardonyx_model_fold_within(
+      model, &name, &input, 1, NULL, NULL, &within, &notes, &error));
+  CHECK(sardonyx_notes_count(notes) > 0);
+  sardonyx_notes_release(notes);
+  sardonyx_model_release(within);
+
   sardonyx_model *folded = NULL, *read = NULL;
   sardonyx_value *bytes = NULL;
   SUCCEED(sardonyx_model_fold(model, &folded, &notes, &error));

@@ -521,6 +521,19 @@ sardonyx_code sardonyx_compare(
     const sardonyx_session_options *options, const sardonyx_comparison_options *tolerance,
     sardonyx_comparison **comparison, sardonyx_error **error);
 
+/// Folds as `sardonyx_model_fold` does, and takes folds back until no output for these inputs is farther from that
+/// of the model as written than a quarter of the tolerance; the rest is for engines that sum in another order.
+/// @param options    NULL for defaults; the time limit is that of folding and of all runs together.
+/// @param tolerance  NULL for defaults.
+/// @param folded     set to a new handle.
+/// @param notes      set to a new handle: what became of each BatchNormalization; NULL for nothing.
+/// @return what `sardonyx_model_fold`, `sardonyx_session_create` and `sardonyx_session_run` do.
+sardonyx_code sardonyx_model_fold_within(
+    const sardonyx_model *model, const char *const *input_names,
+    const sardonyx_value *const *inputs, size_t input_count,
+    const sardonyx_session_options *options, const sardonyx_comparison_options *tolerance,
+    sardonyx_model **folded, sardonyx_notes **notes, sardonyx_error **error);
+
 /// Whether all outputs are within tolerance.
 bool sardonyx_comparison_passed(const sardonyx_comparison *comparison);
 

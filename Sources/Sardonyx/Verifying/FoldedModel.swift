@@ -67,8 +67,8 @@ public struct FoldedModel: Sendable {
   /// Folds what can be folded without moving the outputs on data too far.
   ///
   /// The model as written and the folded one run on the data, here and in the precision of the model. Where an
-  /// output differs by more than half of the tolerance, folds are taken back until none does, each with a
-  /// declined note; the other half is for engines that sum in another order. What results has been run as a
+  /// output differs by more than a quarter of the tolerance, folds are taken back until none does, each with a
+  /// declined note; the rest is for engines that sum in another order. What results has been run as a
   /// whole.
   /// - Parameters:
   ///   - model: stays as it is.

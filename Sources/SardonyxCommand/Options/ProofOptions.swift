@@ -24,7 +24,7 @@ struct ProofOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       How far an output may be from that of the model as written on these inputs, in any engine, relative to \
-      the largest magnitude: folds are taken back until half of it is enough here. For float16 and smaller \
+      the largest magnitude: folds are taken back until a quarter of it is enough here. For float16 and smaller \
       types it is at least twice the distance from 1 to the next number. (default: 1e-05)
       """, valueName: "number"))
   var tolerance: Double?

@@ -80,12 +80,12 @@ import Testing
     #expect(reasons.map(\.node) == ["first"])
     let text = try #require(reasons.first).text
     #expect(text.hasPrefix("taken back: with it output \"y\" differs by "), "\(text)")
-    #expect(text.hasSuffix(" of its largest magnitude, more than the 5e-06 allowed"), "\(text)")
+    #expect(text.hasSuffix(" of its largest magnitude, more than the 2.5e-06 allowed"), "\(text)")
     let kept = ModelListing(folded.definition).operators.filter { $0.name == "BatchNormalization" }
     #expect(kept.map(\.count) == [1])
     let proof = try #require(folded.proof)
-    #expect(proof.difference < 5e-6 && proof.trialCount > 2)
-    #expect(try difference(folded, model) < 5e-6)
+    #expect(proof.difference < 2.5e-6 && proof.trialCount > 2)
+    #expect(try difference(folded, model) < 2.5e-6)
   }
 
   @Test func nothingIsTakenBackWithinTheTolerance() throws {
@@ -94,7 +94,7 @@ import Testing
     #expect(folded.notes.map(\.node) == plain.notes.map(\.node))
     #expect(folded.notes.map(\.text) == plain.notes.map(\.text))
     let proof = try #require(folded.proof)
-    #expect(proof.trialCount == 1 && proof.output == "y" && proof.difference < 5e-6)
+    #expect(proof.trialCount == 1 && proof.output == "y" && proof.difference < 2.5e-6)
     #expect(plain.proof == nil)
   }
 

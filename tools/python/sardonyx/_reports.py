@@ -32,10 +32,7 @@ def compare(
     """
     handle = open_model(model)
     other = ffi.NULL if reference is None else open_model(reference)
-    types = {value.name: value.type or None for value in _descriptions(handle, "input")}
-    names = Texts(list(inputs))
-    given = [to_library(value, types.get(name)) for name, value in inputs.items()]
-    handles = ffi.new("const sardonyx_value *[]", [value.handle for value in given])
+    names, given, handles = _given(handle, inputs)
     prepared, kept = SessionOptions(**options).structure()
     tolerance = structure(
         "sardonyx_comparison_options", relative_tolerance=relative_tolerance,
@@ -49,6 +46,14 @@ def compare(
         "outputs": _entries(comparison, "output"),
         "layers": _entries(comparison, "layer"),
     }
+
+
+def _given(handle: Any, inputs: Mapping[str, Any]) -> tuple[Texts, list[Any], Any]:
+    """The names of the inputs, their values and these as an array of handles."""
+    types = {value.name: value.type or None for value in _descriptions(handle, "input")}
+    given = [to_library(value, types.get(name)) for name, value in inputs.items()]
+    handles = ffi.new("const sardonyx_value *[]", [value.handle for value in given])
+    return Texts(list(inputs)), given, handles
 
 
 def _entries(comparison: Any, kind: str) -> list[dict[str, Any]]:
@@ -73,15 +78,36 @@ def _entries(comparison: Any, kind: str) -> list[dict[str, Any]]:
 
 
 def fold(
-    model: str | os.PathLike[str] | bytes, path: str | os.PathLike[str] | None = None
+    model: str | os.PathLike[str] | bytes,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    relative_tolerance: float = 1e-5,
+    absolute_tolerance: float = 0,
+    **options: Any,
 ) -> dict[str, Any]:
     """Folds BatchNormalization into weights: a model of ONNX's own operators for any engine.
 
     :param path: where to write the model, whole or not at all.
+    :param inputs: by name; where given, folds are taken back until no output for them is farther from that of the
+        model as written than a quarter of the tolerance, the rest being for engines that sum in another order.
+    :param options: those of `SessionOptions`, for runs on the inputs.
     :return: `notes`, what became of each BatchNormalization, and without a path `model`, the bytes of the file.
     """
     folded, told, error = new("sardonyx_model"), new("sardonyx_notes"), new("sardonyx_error")
-    check(library.sardonyx_model_fold(open_model(model), folded, told, error), error)
+    handle = open_model(model)
+    if inputs is None:
+        check(library.sardonyx_model_fold(handle, folded, told, error), error)
+    else:
+        names, given, handles = _given(handle, inputs)
+        prepared, kept = SessionOptions(**options).structure()
+        tolerance = structure(
+            "sardonyx_comparison_options", relative_tolerance=relative_tolerance,
+            absolute_tolerance=absolute_tolerance)
+        code = library.sardonyx_model_fold_within(
+            handle, names.pointers, handles, len(given), prepared, tolerance, folded, told, error)
+        del kept
+        check(code, error)
     handle, remarks = owned(folded[0], "sardonyx_model"), owned(told[0], "sardonyx_notes")
     if path is not None:
         check(library.sardonyx_model_write(handle, os.fsencode(path), error), error)
