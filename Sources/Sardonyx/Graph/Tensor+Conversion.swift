@@ -42,11 +42,13 @@ extension Tensor {
   }
 
   /// Lends the elements converted to a computing type: in place where that is their own.
+  /// - Parameter asPlaces: as for ``converted(to:asPlaces:)``.
   func withNumbers<T: Number, Result, Failure: Error>(
-    as _: T.Type, _ body: (UnsafeBufferPointer<T>) throws(Failure) -> Result
+    as _: T.Type, asPlaces: Bool = true,
+    _ body: (UnsafeBufferPointer<T>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     guard T.elementType == type else {
-      return try unsafe converted(to: T.self).withUnsafeBufferPointer(body)
+      return try unsafe converted(to: T.self, asPlaces: asPlaces).withUnsafeBufferPointer(body)
     }
     return try unsafe body(UnsafeBufferPointer(start: pointer(as: T.self), count: elementCount))
   }

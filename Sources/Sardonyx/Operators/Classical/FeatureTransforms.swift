@@ -82,12 +82,14 @@ struct FeatureVectorizer: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     let destination = outputs[0]
     let stride = destination.shape[1]
-    var result = [Double](repeating: 0, count: destination.elementCount)
+    var result = [Double](zerosUntilDue: destination.elementCount)
+    var interruption = Interruption()
     var column = 0
     for (input, width) in widths.enumerated() {
       let numbers = inputs[input].converted(to: Double.self)
       let own = Self.extents(inputs[input].shape).width
       for row in 0..<destination.shape[0] {
+        if interruption.isDue(after: 2 &* width &+ 10) { return }
         for feature in 0..<Swift.min(own, width) {
           result[row * stride + column + feature] = numbers[row * own + feature]
         }

@@ -174,7 +174,8 @@ struct OneHotEncoder: Operator {
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     // Numbers of other types are cast to integers.
     let labels: Labels =
-      hasTexts ? try Labels(inputs[0]) : .integers(inputs[0].converted(to: Int64.self))
+      hasTexts ? try Labels(inputs[0]) : .integers(inputs[0].converted(asPlaces: false))
+    try Interruption.check()
     var result = [Float](zerosUntilDue: outputs[0].elementCount)
     var interruption = Interruption()
     for (index, key) in labels.keys.enumerated() {

@@ -20,7 +20,7 @@ enum Labels: Sendable {
     switch tensor.type {
     case .string: self = .texts(try tensor.strings())
     case let type where type.isFloatingPoint: self = .reals(tensor.converted())
-    default: self = .integers(tensor.converted())
+    default: self = .integers(tensor.converted(asPlaces: false))
     }
   }
 

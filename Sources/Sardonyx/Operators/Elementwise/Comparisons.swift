@@ -57,8 +57,8 @@ struct ElementwiseComparison: Operator {
   private func compare<T: Number>(_ x: Tensor, _ y: Tensor, as _: T.Type, _ broadcast: Broadcast)
     -> [Bool]
   {
-    unsafe x.withNumbers(as: T.self) { x in
-      unsafe y.withNumbers(as: T.self) { y in unsafe compare(x, y, broadcast) }
+    unsafe x.withNumbers(as: T.self, asPlaces: false) { x in
+      unsafe y.withNumbers(as: T.self, asPlaces: false) { y in unsafe compare(x, y, broadcast) }
     }
   }
 

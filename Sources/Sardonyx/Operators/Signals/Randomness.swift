@@ -155,12 +155,16 @@ struct Multinomial: Operator {
     let classCount = inputs[0].shape[1]
     let logarithms = inputs[0].converted(to: Double.self)
     var samples: [Int64] = []
+    var interruption = Interruption()
     for row in 0..<inputs[0].shape[0] {
+      if interruption.isDue(after: 2 &* classCount &+ 100) { return }
       let scores = logarithms[row * classCount..<(row + 1) * classCount]
       let highest = scores.max() ?? 0
       var sums: [Double] = []
-      for score in scores { sums.append((sums.last ?? 0) + exp(score - highest)) }
-      var interruption = Interruption()
+      for score in scores {
+        if interruption.isDue(after: 20) { return }
+        sums.append((sums.last ?? 0) + exp(score - highest))
+      }
       for _ in 0..<sampleCount {
         if interruption.isDue(after: 20 &+ classCount) { return }
         let drawn = generator.uniform() * sums[classCount - 1]
