@@ -22,7 +22,9 @@ struct ArrayFeatureExtractor: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) throws(ModelError) {
     let width = inputs[0].shape.last ?? 1
-    let indices = inputs.integers(1)
+    let numbers = inputs[1].converted(to: Int64.self, asPlaces: false)
+    let indices = numbers.interruptibleMap(cost: 2) { Int($0) }
+    try Interruption.check()
     for index in indices where index < 0 || index >= width {
       throw .unexpected("an index of Y", expected: "0 ..< \(width)", got: "\(index)")
     }

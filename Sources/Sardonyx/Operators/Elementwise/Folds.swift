@@ -45,13 +45,14 @@ struct Fold: Operator {
     _ tensors: [Tensor], to shape: Shape, _ function: (T, T) -> T
   ) throws(ModelError) -> [T] {
     let first = try Broadcast([tensors[0].shape, shape])
-    var result: [T] = tensors[0].converted()
+    var result: [T] = tensors[0].converted(asPlaces: false)
     if result.count != shape.elementCount {
       result = first.combine(result, [T](zerosUntilDue: shape.elementCount)) { x, _ in x }
     }
     for tensor in tensors.dropFirst() {
       try Interruption.check()
-      result = try Broadcast([shape, tensor.shape]).combine(result, tensor.converted(), function)
+      result = try Broadcast([shape, tensor.shape])
+        .combine(result, tensor.converted(asPlaces: false), function)
     }
     return result
   }

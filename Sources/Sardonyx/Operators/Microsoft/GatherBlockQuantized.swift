@@ -107,6 +107,8 @@ struct GatherBlockQuantized: Operator {
     let (strides, blockStrides) = (layout.data.strides, layout.blocks.strides)
     let (count, zeroBytes) = (layout.blocks.last ?? 1, layout.zeroPointShape.last ?? 1)
     let scales = inputs[2].converted(to: Float.self)
+    let (data, zeros) = (inputs[0].rawBytes, inputs.tensor(3)?.rawBytes)
+    let type = inputs[0].type
     let numbers = outputs[0].elementCount
     let values = Interruption.map(numbers, cost: 16 + 8 * strides.count) { place -> Float in
       let (outer, rest) = place.quotientAndRemainder(dividingBy: places.count * inner)
@@ -119,19 +121,17 @@ struct GatherBlockQuantized: Operator {
           (index == layout.quantizeAxis ? coordinate / blockSize : coordinate) * blockStrides[index]
       }
       let zero =
-        inputs.has(3)
-        ? number(inputs[3], block / count * zeroBytes * layout.perByte + block % count)
-        : inputs[0].type == .uint8 ? Float(1 << (bits - 1)) : 0
-      return (number(inputs[0], offset) - zero) * scales[block]
+        zeros.map { number($0, type, block / count * zeroBytes * layout.perByte + block % count) }
+        ?? (type == .uint8 ? Float(1 << (bits - 1)) : 0)
+      return (number(data, type, offset) - zero) * scales[block]
     }
     try Interruption.check()
     outputs[0].store(values)
   }
 
-  /// One of the numbers that a tensor holds.
-  private func number(_ tensor: Tensor, _ place: Int) -> Float {
-    let bytes = tensor.rawBytes
-    switch tensor.type {
+  /// One of the numbers that the bytes of a tensor hold.
+  private func number(_ bytes: [UInt8], _ type: ElementType, _ place: Int) -> Float {
+    switch type {
     case .uint8:
       let bit = place * bits
       return Float(bytes[bit / 8] >> UInt8(bit % 8) & UInt8((1 << bits) - 1))

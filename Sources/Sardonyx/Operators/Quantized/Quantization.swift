@@ -101,18 +101,22 @@ struct QuantizeLinear: Operator {
     _ x: Tensor, _ scale: Tensor, _ zeroPoint: Tensor?, _ scales: QuantizationScales,
     into y: Destination, on crew: Crew
   ) throws(ModelError) {
-    var numbers = x.converted(to: Double.self)
     let factors = scale.converted(to: Double.self)
     let zeros = zeroPoint?.converted(to: Double.self)
     let precision = precision ?? scale.type
-    scales.forEachPiece(cost: 20) { run, index in
-      let quotients = rounded(numbers[run].map { $0 / factors[index] }, to: precision)
+    let made = Storage(
+      byteCount: x.elementCount * ElementType.double.byteCount, chargedTo: crew.account)
+    let sums = unsafe made.base.assumingMemoryBound(to: Double.self)
+    scales.forEachPiece(cost: 40) { run, index in
+      let numbers = x.part(run).converted(to: Double.self)
+      let quotients = rounded(numbers.map { $0 / factors[index] }, to: precision)
       for (place, quotient) in zip(run, quotients) {
-        numbers[place] = quotient + (zeros?[index] ?? 0)
+        unsafe sums[place] = quotient + (zeros?[index] ?? 0)
       }
     }
+    try Interruption.check()
     try ElementConversion(target: y.type, saturates: saturates)
-      .apply(Tensor(numbers, x.shape), to: y, on: crew)
+      .apply(Tensor(.double, x.shape, storage: made), to: y, on: crew)
   }
 
   private func rounded(_ numbers: [Double], to type: ElementType) -> [Double] {

@@ -34,9 +34,14 @@ struct TopK: Operator {
     // Not all rows may have been listed.
     try Interruption.check()
     let places = try ranking.places(inputs[0])
-    if outputs.wants(1) { outputs[1].store(elements: places.map(Int64.init)) }
+    try Interruption.check()
+    if outputs.wants(1) {
+      outputs[1].store(elements: places.interruptibleMap(cost: 2) { Int64($0) })
+    }
     if outputs.wants(0) {
-      outputs[0].gather(inputs[0], blocksOf: 1, at: ranking.offsets(of: places))
+      let offsets = ranking.offsets(of: places)
+      try Interruption.check()
+      outputs[0].gather(inputs[0], blocksOf: 1, at: offsets)
     }
   }
 }
@@ -68,7 +73,7 @@ private struct Ranking {
   @_specialize(where T == Int64)
   private func places<T: Number>(_ tensor: Tensor, _: T.Type) -> [Int] {
     let numbers = tensor.converted(to: T.self)
-    var places = [Int](repeating: 0, count: rows.count * count)
+    var places = [Int](repeating: 0, untilDue: rows.count * count)
     for (row, start) in rows.enumerated() {
       if Interruption.isDue { break }
       for (rank, place) in first(numbers, from: start).enumerated() {
