@@ -15,12 +15,13 @@ struct Compress: Operator {
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     var shape = try inputs.shape(0)
-    let chosen = try inputs.integers(1)
+    // One for each element of X, of which there may be many.
+    let chosen = try inputs.tensor(1).converted(to: Int64.self)
     if let axis {
       let axis = try axis.axis(ofRank: shape.count)
-      shape[axis] = chosen.prefix(shape[axis]).reduce(0, +)
+      shape[axis] = Int(chosen.prefix(shape[axis]).reduce(0, +))
     } else {
-      shape = [chosen.prefix(shape.elementCount).reduce(0, +)]
+      shape = [Int(chosen.prefix(shape.elementCount).reduce(0, +))]
     }
     return [Fact(try inputs.type(0), shape)]
   }

@@ -104,8 +104,10 @@ struct ImageScaler: Operator {
 
   func run(_ inputs: Inputs, _ outputs: Outputs) {
     let block = AxisBlock(inputs[0].shape, axis: 1)
+    var interruption = Interruption()
     for outer in 0..<block.outer {
       for channel in 0..<block.count {
+        if interruption.isDue(after: 300) { return }
         let range = block.range(outer: outer, channel)
         UnaryFunction.affine(alpha: scale, beta: bias[channel])
           .apply(inputs[0].part(range), into: outputs[0].part(range), on: outputs.context.crew)

@@ -34,6 +34,7 @@ struct NonMaxSuppression: Operator {
     let overlap: Float = inputs.tensor(3)?.converted(to: Float.self).first ?? 0
     let threshold: Float? = inputs.tensor(4)?.converted(to: Float.self).first
     var picked: [Int64] = []
+    var interruption = Interruption()
     // Of no boxes there may be any number of images and classes.
     for image in 0..<(count > 0 && most > 0 ? shape[0] : 0) {
       let boxes = Interruption.map(count, cost: 60) { index in
@@ -41,6 +42,7 @@ struct NonMaxSuppression: Operator {
       }
       try Interruption.check()
       for category in 0..<shape[1] {
+        if interruption.isDue(after: 10 &* count &+ 200) { try Interruption.check() }
         let row = (image * shape[1] + category) * count
         let candidates = (0..<count).filter { index in
           threshold.map { scores[row + index] > $0 } ?? true

@@ -12,6 +12,13 @@ import Testing
     #expect(try columns.elements() == [Float(0), 3])
   }
 
+  @Test func conditionsMayBeLong() throws {
+    let count = (1 << 20) + 1
+    let condition = Tensor(Array(repeating: false, count: count - 1) + [true])
+    let x = Tensor(Array(repeating: Float(0), count: count - 1) + [3])
+    #expect(try run("Compress", [x, condition]).elements() == [Float(3)])
+  }
+
   @Test func nonZeroListsCoordinates() throws {
     let y = try run("NonZero", [Tensor([Int8(0), 3, 4, 0], [2, 2])])
     #expect(try y.shape == [2, 2] && y.elements() == [Int64(0), 1, 1, 0])
