@@ -15,13 +15,12 @@ struct Compress: Operator {
 
   func outputs(_ inputs: Facts) throws(ModelError) -> [Fact] {
     var shape = try inputs.shape(0)
-    // One for each element of X, of which there may be many.
-    let chosen = try inputs.tensor(1).converted(to: Int64.self)
+    let condition = try inputs.tensor(1)
     if let axis {
       let axis = try axis.axis(ofRank: shape.count)
-      shape[axis] = Int(chosen.prefix(shape[axis]).reduce(0, +))
+      shape[axis] = condition.trueCount(ofFirst: shape[axis])
     } else {
-      shape = [Int(chosen.prefix(shape.elementCount).reduce(0, +))]
+      shape = [condition.trueCount(ofFirst: shape.elementCount)]
     }
     return [Fact(try inputs.type(0), shape)]
   }
@@ -32,13 +31,26 @@ struct Compress: Operator {
     let source = Region(shape)
     let target = Region(outputs[0].shape)
     var place = 0
-    for (index, isChosen) in inputs.integers(1).prefix(shape[axis]).enumerated()
-    where isChosen != 0 {
+    let condition = unsafe inputs[1].pointer(as: UInt8.self)
+    var interruption = Interruption()
+    for index in 0..<min(inputs[1].elementCount, shape[axis]) {
+      if interruption.isDue(after: 2) { return }
+      guard unsafe condition[index] != 0 else { continue }
       outputs[0].copy(
         inputs[0], from: source.sliced(axis, from: index, count: 1),
         to: target.sliced(axis, from: place, count: 1), on: outputs.context.crew)
       place += 1
     }
+  }
+}
+
+extension Tensor {
+  /// How many of so many bools, or of all there are, are true: all are counted, as a shape follows from it.
+  fileprivate func trueCount(ofFirst most: Int) -> Int {
+    let condition = unsafe pointer(as: UInt8.self)
+    var trueCount = 0
+    for index in 0..<min(most, elementCount) where unsafe condition[index] != 0 { trueCount += 1 }
+    return trueCount
   }
 }
 
