@@ -50,9 +50,10 @@ struct Interruption {
   private static let stretch = 1 << 17
 
   /// Calls `body` with neighbouring ranges of 0 ..< count; with fewer where the run is to end.
-  static func inStretches(of count: Int, _ body: (Range<Int>) -> Void) {
+  /// - Parameter crew: whom to ask on threads of its own; nil for the crew of the current thread.
+  static func inStretches(of count: Int, for crew: Crew? = nil, _ body: (Range<Int>) -> Void) {
     for first in stride(from: 0, to: count, by: stretch) {
-      if first > 0, isDue { return }
+      if first > 0, crew?.isCancelled ?? isDue { return }
       body(first..<min(first + stretch, count))
     }
   }

@@ -76,21 +76,13 @@ struct TransposedConvolution: Sendable {
       let result = unsafe y + (image * shape.outputChannels + first) * outputs
       for channel in 0..<channels {
         let start = unsafe bias.map { unsafe $0[first + channel] } ?? 0
-        unsafe Self.fill(result + channel * outputs, outputs, with: start, crew)
+        let plane = unsafe result + channel * outputs
+        Interruption.inStretches(of: outputs, for: crew) {
+          unsafe (plane + $0.lowerBound).update(repeating: start, count: $0.count)
+        }
       }
       unsafe add(source, filter.blocks[block], channels, to: result, crew)
       unsafe activation.apply(channels * outputs, at: result, with: crew.instructions)
-    }
-  }
-
-  /// Sets all numbers; some where the run is to end.
-  private static func fill(
-    _ y: UnsafeMutablePointer<Float>, _ count: Int, with number: Float, _ crew: Crew
-  ) {
-    let stretch = 1 << 17
-    for first in stride(from: 0, to: count, by: stretch) {
-      if first > 0, crew.isCancelled { return }
-      unsafe (y + first).update(repeating: number, count: min(stretch, count - first))
     }
   }
 

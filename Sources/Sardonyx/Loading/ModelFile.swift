@@ -117,9 +117,8 @@ func systemMessage() -> String { unsafe String(cString: strerror(errno)) }
         return true
       }
       guard isDone else { continue }
-      // The end of the stretch before was read after that went, and the system brings in more than is read, 256 KiB
-      // for each with large folios: a quarter of a file of 520 MB stayed. What is needed all the same comes again
-      // from the system's cache.
+      // The end of the stretch before was read after that went, and the system brings in more than is read: a quarter
+      // of a file of 520 MB stayed. What is needed all the same comes again from the system's cache.
       let gone = max(0, own.lowerBound - Self.stretch)..<own.upperBound
       unsafe _ = madvise(
         UnsafeMutableRawPointer(mutating: base + gone.lowerBound), gone.count, MADV_DONTNEED)

@@ -97,6 +97,8 @@ def fold(
     folded, told, error = new("sardonyx_model"), new("sardonyx_notes"), new("sardonyx_error")
     handle = open_model(model)
     if inputs is None:
+        if options:
+            raise TypeError(f"{', '.join(options)}: expected with inputs")
         check(library.sardonyx_model_fold(handle, folded, told, error), error)
     else:
         names, given, handles = _given(handle, inputs)
